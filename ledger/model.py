@@ -1,0 +1,171 @@
+"""The books' nouns: accounts, transfers, what is refused and why. No I/O, no clock, no SQL.
+
+The stored fact is a *transfer* (one debit account, one credit account, one positive amount), so an unbalanced journal
+cannot be written. Postings and journal entries are views of transfers: a journal entry is all transfers that share
+(institution_id, source_kind, source_ref).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from money import Money
+
+
+class Side(StrEnum):
+    DEBIT = "DEBIT"
+    CREDIT = "CREDIT"
+
+
+class AccountScope(StrEnum):
+    """How many accounts of a kind a custody account's books hold."""
+
+    CUSTODY_ACCOUNT = "custody_account"  # exactly one
+    CHANNEL = "channel"  # one per payment channel
+    ORDER = "order"  # one per order
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKind:
+    """One line of the chart of accounts (config/chart_of_accounts.yaml).
+
+    ``floor`` is the lowest balance in minor units on the normal side; None lets it go below zero.
+    ``in_transit`` marks the accounts whose open items are the book side of reconciliation.
+    """
+
+    kind: str
+    normal_side: Side
+    scope: AccountScope
+    floor: int | None
+    in_transit: bool
+    name_en: str
+    name_zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A bucket in our books. ``subject`` tells accounts of one kind apart: an order id or a channel, else ''."""
+
+    institution_id: int
+    account_id: int
+    custody_account_id: int
+    kind: str
+    subject: str
+    normal_side: Side
+    currency: str
+    floor: int | None
+    opened_on: date
+    closed_on: date | None = None
+
+    @property
+    def code(self) -> str:
+        """How reports and exports name the account: ``<custody account id>:<kind>[:<subject>]``."""
+        base = f"{self.custody_account_id}:{self.kind}"
+        return f"{base}:{self.subject}" if self.subject else base
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One movement between two accounts of one institution, in whole minor units > 0.
+
+    ``booking_date`` is the business day (Asia/Shanghai) it counts for; when we wrote it is the batch's ``posted_at``.
+    ``reason`` names the event (order_paid, receipt_matched, class_hour_released, ...). ``reverses`` points at the
+    transfer this one undoes.
+    """
+
+    transfer_id: UUID
+    institution_id: int
+    debit_account_id: int
+    credit_account_id: int
+    amount: Money
+    booking_date: date
+    reason: str
+    source_kind: str
+    source_ref: str
+    reverses: UUID | None = None
+
+
+def transfer_id(institution_id: int, booking_date: date, source_kind: str, source_ref: str, leg: int = 1) -> UUID:
+    """The deterministic id of a transfer, which is its idempotency key: the same source event always gets the same id.
+
+    16 bytes: days since 2000-01-01 (3 bytes, so ids cluster by business day and the month can be read out of the id)
+    followed by 13 bytes of SHA-256 over institution, source kind, source ref and leg number.
+    """
+    days = (booking_date - date(2000, 1, 1)).days
+    seed = "\x1f".join((str(institution_id), source_kind, source_ref, str(leg))).encode()
+    return UUID(bytes=days.to_bytes(3, "big") + hashlib.sha256(seed).digest()[:13])
+
+
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """An in-transit posting no bank line has cleared yet: the book side of reconciliation.
+
+    ``item_id`` is the id of the transfer that put it in transit. ``direction`` is 'IN' when money should come into the
+    custody account, 'OUT' when it should leave. ``references`` are the strings a bank line may carry.
+    ``group_key`` names a settlement batch whose items arrive as one bank line; ``expected_fee`` is what the channel
+    keeps back from that batch, in minor units (0 for none).
+    """
+
+    item_id: UUID
+    institution_id: int
+    custody_account_id: int
+    account_id: int
+    kind: str
+    direction: str
+    amount: Money
+    booking_date: date
+    due_date: date
+    references: tuple[str, ...]
+    group_key: str | None = None
+    expected_fee: int = 0
+    counterparty_name: str | None = None
+    counterparty_account: str | None = None
+    original_item_id: UUID | None = None
+
+
+class RefusalCode(StrEnum):
+    """Why a transfer was not posted, in order of precedence."""
+
+    ZERO_AMOUNT = "zero_amount"  # amount is not above zero
+    SAME_ACCOUNT = "same_account"  # debit and credit are one account
+    UNKNOWN_ACCOUNT = "unknown_account"  # no such account at this institution
+    CLOSED_ACCOUNT = "closed_account"  # closed on or before the booking date, or not yet open
+    CURRENCY = "currency"  # amount, debit and credit account do not share one currency
+    EXISTS_WITH_OTHER_CONTENT = "exists_with_other_content"  # same id, posted before with another content
+    UNKNOWN_ORIGINAL = "unknown_original"  # reverses a transfer that does not exist
+    ALREADY_REVERSED = "already_reversed"  # the original has been reversed before
+    REVERSAL_MISMATCH = "reversal_mismatch"  # not the original's mirror (accounts swapped, same amount)
+    BELOW_FLOOR = "below_floor"  # an account would fall below its floor at some point of the batch
+    LINKED_REFUSED = "linked_refused"  # another transfer of the same journal entry was refused
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    transfer_id: UUID
+    code: RefusalCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostingOutcome:
+    """What became of each transfer of a call: newly posted, posted before with the same content, or refused."""
+
+    posted: tuple[UUID, ...]
+    already_posted: tuple[UUID, ...]
+    refused: tuple[Refusal, ...]
+    batch_id: int | None
+    posted_at: datetime | None
+
+
+class PostingRefused(ValueError):
+    """The books refused transfers; nothing of this call was posted."""
+
+    def __init__(self, refusals: tuple[Refusal, ...]):
+        self.refusals = refusals
+        first = refusals[0]
+        more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
+        super().__init__(f"{first.code}: {first.message}{more}")
