@@ -1,0 +1,9 @@
+"""The run_day commands."""
+
+from __future__ import annotations
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the program."""
