@@ -1,0 +1,35 @@
+"""Everything a job is told: policy, chart, calendar, folders and who acts. Built once in entrypoints/bootstrap.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bank_adapters.profile import Profile
+    from calendars import WorkingCalendar
+    from config.banks import Bank
+    from escrow.policy import PolicyBook
+    from ledger.chart import Chart
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """Configuration a job may read; nothing here changes during a run.
+
+    ``inbox`` and ``outbox`` are the drop folders of the banks: ``inbox/<BANK>/`` holds statement files to receive,
+    ``outbox/<BANK>/`` the instruction files to execute. ``actor`` is the user the journal names.
+    """
+
+    chart: Chart
+    policies: PolicyBook
+    calendar: WorkingCalendar
+    banks: Mapping[str, Bank]
+    profiles: tuple[Profile, ...]
+    channels: Mapping[str, object]
+    rules: object
+    inbox: Path
+    outbox: Path
+    actor: str

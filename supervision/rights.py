@@ -1,0 +1,88 @@
+"""Who may do what: roles, rights and the people who hold them (DESIGN.md 7; DOMAIN.md 5.1).
+
+Maker-checker itself is enforced by the database (CHECK approved_by <> prepared_by); rights decide who may try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Right(StrEnum):
+    """Acts a role may be allowed. The value is the word used in config/roles.yaml and in messages."""
+
+    IMPORT_ORDERS = "orders.import"  # institutions, orders, class-hours, refund requests, channel settlements
+    RECEIVE_STATEMENT = "statement.receive"
+    RUN_RECONCILIATION = "reconciliation.run"
+    RUN_JOB = "job.run"
+    ASSIGN_DISCREPANCY = "discrepancy.assign"
+    PREPARE_DISCREPANCY = "discrepancy.prepare"
+    APPROVE_DISCREPANCY = "discrepancy.approve"
+    PREPARE_SIGN_OFF = "signoff.prepare"
+    APPROVE_SIGN_OFF = "signoff.approve"
+    REOPEN_DAY = "signoff.reopen"
+    PLACE_HOLD = "hold.place"
+    PREPARE_HOLD_LIFT = "hold.prepare"
+    APPROVE_HOLD_LIFT = "hold.approve"
+    READ_LEDGER = "ledger.read"
+    EXPORT = "ledger.export"
+    CONFIGURE = "configuration.change"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The person or program acting. ``jurisdiction`` scopes supervisors, ``bank_code`` scopes bank operators."""
+
+    user: str
+    role: str
+    rights: frozenset[Right]
+    jurisdiction: str | None = None
+    bank_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """All roles with their rights, and all known users (config/roles.yaml)."""
+
+    rights_of_role: Mapping[str, frozenset[Right]]
+    principals: Mapping[str, Principal]
+
+    def principal(self, user: str) -> Principal:
+        """The principal of that name. Raises NotAllowed for an unknown user."""
+        try:
+            return self.principals[user]
+        except KeyError:
+            known = ", ".join(sorted(self.principals))
+            raise NotAllowed(f"no user {user!r}; known users: {known} (config/roles.yaml)") from None
+
+
+class NotAllowed(PermissionError):
+    """The acting user lacks the right, or the thing lies outside the user's scope."""
+
+
+def require(principal: Principal, right: Right | str, *, roster: Roster | None = None) -> None:
+    """Refuse unless the principal holds the right. Raises NotAllowed, naming the roles that do hold it."""
+    wanted = Right(right)
+    if wanted in principal.rights:
+        return
+    holders = sorted(role for role, rights in roster.rights_of_role.items() if wanted in rights) if roster else []
+    advice = f"; a user with role {' or '.join(holders)} can (--as USER)" if holders else "; act as another user (--as USER)"
+    raise NotAllowed(f"{principal.user} ({principal.role}) may not do {wanted.value}{advice}")
+
+
+def require_bank(principal: Principal, bank_code: str) -> None:
+    """Refuse a bank operator acting for another bank. Raises NotAllowed."""
+    if principal.bank_code is not None and principal.bank_code != bank_code:
+        raise NotAllowed(f"{principal.user} acts for bank {principal.bank_code} only, not for {bank_code}")
+
+
+def require_jurisdiction(principal: Principal, lineage: Iterable[str]) -> None:
+    """Refuse a supervisor outside its jurisdiction subtree.
+
+    ``lineage`` is the object's own jurisdiction followed by its parents up to the country. Raises NotAllowed.
+    """
+    codes = list(lineage)
+    if principal.jurisdiction is not None and principal.jurisdiction not in codes:
+        raise NotAllowed(f"{principal.user} supervises {principal.jurisdiction}, which does not contain {codes[0] if codes else '?'}")
