@@ -1,0 +1,39 @@
+"""Alembic's entry: migrates the connection it is given, or the server named in ESCROW_DATABASE_URL."""
+
+from __future__ import annotations
+
+import os
+
+from alembic import context
+from alembic.util import CommandError
+from sqlalchemy import Connection, create_engine, text
+
+from migrations.schema import load_all_tables
+
+
+def run_on(connection: Connection) -> None:
+    """Migrate in one transaction: a failed migration leaves the schema as it was."""
+    connection.execute(text("SET lock_timeout = '5s'"))
+    connection.execute(text("SET statement_timeout = '10min'"))
+    connection.commit()
+    context.configure(
+        connection=connection,
+        target_metadata=load_all_tables(),
+        compare_type=True,
+        compare_server_default=True,
+        transaction_per_migration=False,
+    )
+    with context.begin_transaction():
+        # Two upgrades at once: the second waits here, then finds nothing left to do.
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('alembic_version', 0))"))
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run_on(given)
+elif url := os.environ.get("ESCROW_DATABASE_URL"):
+    with create_engine(url).connect() as connection:
+        run_on(connection)
+else:
+    raise CommandError("run escrow db upgrade, or name a server in ESCROW_DATABASE_URL")

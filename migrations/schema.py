@@ -1,0 +1,23 @@
+"""All tables of the house, gathered for Alembic and for the tests that walk them."""
+
+from __future__ import annotations
+
+import importlib
+
+from sqlalchemy import MetaData
+
+from storage.metadata import metadata
+
+#: Every module that declares tables, lowest layer first.
+TABLE_MODULES = ("storage.tables", "ledger.tables", "escrow.tables", "reconciliation.tables", "jobs.tables")
+
+
+def load_all_tables() -> MetaData:
+    """Import every module that declares tables and return the metadata they declare them on."""
+    for name in TABLE_MODULES:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+    return metadata

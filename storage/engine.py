@@ -1,0 +1,130 @@
+"""Opening the database: an embedded server under the data folder, or a server by address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from storage.errors import DatabaseUnreachable
+from storage.postgres_binaries import OLDEST_MAJOR
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Engine
+
+_DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Which database to open. ``url`` (a server) wins over the embedded server under ``data_folder``."""
+
+    data_folder: Path
+    database: str = "escrow"
+    url: str | None = field(default=None, repr=False)
+    durable: bool = True
+    #: A statement running longer is cancelled by the server; None lets it run.
+    statement_timeout_seconds: int | None = None
+    application_name: str = "escrow"
+
+
+@contextmanager
+def open_engine(settings: DatabaseSettings) -> Iterator[Engine]:
+    """An engine whose sessions run in UTC; an embedded database that does not exist yet is created, empty.
+
+    Raises DatabaseUnreachable (no server, wrong password, no such database, older than PostgreSQL 15) and
+    EmbeddedServerRefused.
+    """
+    if settings.url is not None:
+        yield from _engine_on(_server_address(settings.url), settings)
+        return
+    if not _DATABASE_NAME.fullmatch(settings.database):
+        raise DatabaseUnreachable(
+            f"{settings.database!r} cannot name a database: use small letters, digits and _, a letter first (ESCROW_BOOKS)"
+        )
+    from sqlalchemy import make_url
+
+    from storage.embedded import embedded_server
+
+    with embedded_server(settings.data_folder, durable=settings.durable) as server:
+        _create_database(server.url("postgres"), settings.database)
+        yield from _engine_on(make_url(server.url(settings.database)), settings)
+
+
+def _server_address(text: str) -> URL:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    example = "postgresql+psycopg://user:password@host:5432/database"
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise DatabaseUnreachable(f"ESCROW_DATABASE_URL is not a database address; it looks like {example}") from None
+    if url.drivername in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername != "postgresql+psycopg":
+        raise DatabaseUnreachable(
+            f"ESCROW_DATABASE_URL names {url.drivername}; the books need PostgreSQL {OLDEST_MAJOR} or newer: {example}"
+        )
+    if not url.database:
+        raise DatabaseUnreachable(f"ESCROW_DATABASE_URL names no database; it looks like {example}")
+    return url
+
+
+def _engine_on(url: URL, settings: DatabaseSettings) -> Iterator[Engine]:
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import OperationalError
+
+    options = ["-c timezone=UTC", "-c datestyle=ISO,YMD"]
+    if settings.statement_timeout_seconds is not None:
+        options.append(f"-c statement_timeout={settings.statement_timeout_seconds * 1000}")
+    engine = create_engine(
+        url,
+        pool_pre_ping=settings.url is not None,
+        connect_args={"application_name": settings.application_name, "options": " ".join(options), "connect_timeout": 10},
+    )
+    try:
+        try:
+            with engine.connect() as connection:
+                version = connection.dialect.server_version_info or (0,)
+        except OperationalError as error:
+            raise DatabaseUnreachable(_unreachable(url, error)) from error
+        if version[0] < OLDEST_MAJOR:
+            raise DatabaseUnreachable(
+                f"{address_without_password(url)} runs PostgreSQL {version[0]}; the books need {OLDEST_MAJOR} or newer"
+            )
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def address_without_password(url: URL) -> str:
+    """The address as it may be shown."""
+    return url.render_as_string(hide_password=True)
+
+
+def _unreachable(url: URL, error: Exception) -> str:
+    where = address_without_password(url)
+    said = " ".join(str(getattr(error, "orig", error)).split())
+    if "password authentication failed" in said or "no password supplied" in said:
+        return f"{where} refuses the user or password; correct ESCROW_DATABASE_URL"
+    if "does not exist" in said and "database" in said:
+        return f"{where}: there is no such database; create it (createdb {url.database}) or correct ESCROW_DATABASE_URL"
+    return f"no PostgreSQL server answers at {where} ({said}); start it, correct ESCROW_DATABASE_URL, or unset it to use the embedded one"
+
+
+def _create_database(maintenance_url: str, name: str) -> None:
+    """Create a database unless it exists. Two commands may try at once: the loser finds it there."""
+    import psycopg
+    from psycopg import sql
+
+    with psycopg.connect(maintenance_url.replace("+psycopg", "", 1), autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+            return
+        try:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+            return
