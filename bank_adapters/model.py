@@ -101,6 +101,14 @@ class Statement:
     accepted: bool
     line: int | None = None
     account_name: str | None = None
+    newest_first: bool = False  # lines stand in file order; true when that order runs backwards in time
+    page: int | None = None  # of a statement sent in pages (:28C:5/2, StmtPgntn): see bank_adapters.pages
+    last_page: bool = True
+
+    @property
+    def lines_in_booking_order(self) -> tuple[StatementLine, ...]:
+        """The lines oldest first, whatever order the file has them in."""
+        return self.lines[::-1] if self.newest_first else self.lines
 
 
 @dataclass(frozen=True, slots=True)
