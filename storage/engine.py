@@ -89,12 +89,12 @@ def _engine_on(url: URL, settings: DatabaseSettings) -> Iterator[Engine]:
     try:
         try:
             with engine.connect() as connection:
-                version = connection.dialect.server_version_info or (0,)
+                version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10000
         except OperationalError as error:
             raise DatabaseUnreachable(_unreachable(url, error)) from error
-        if version[0] < OLDEST_MAJOR:
+        if version < OLDEST_MAJOR:
             raise DatabaseUnreachable(
-                f"{address_without_password(url)} runs PostgreSQL {version[0]}; the books need {OLDEST_MAJOR} or newer"
+                f"{address_without_password(url)} runs PostgreSQL {version}; the books need {OLDEST_MAJOR} or newer"
             )
         yield engine
     finally:
