@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -12,17 +15,17 @@ COMMAND_MODULES = (
     "demo",
     "simulate",
     "parse",
-    "database",
     "imports",
     "statement",
     "run_day",
-    "match",
     "reconciliation",
     "discrepancy",
+    "match",
     "ledger",
     "export",
-    "bench",
+    "database",
     "scheduler",
+    "bench",
 )
 
 app = typer.Typer(
@@ -32,12 +35,54 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: escrow demo",
 )
+
+
+@app.callback()
+def _global_options(
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="FOLDER", help="Data folder (else ESCROW_DATA, else ./var).")
+    ] = None,
+    books: Annotated[
+        str | None, typer.Option("--books", metavar="NAME", help="Which books to open (else ESCROW_BOOKS, else escrow).")
+    ] = None,
+    user: Annotated[str | None, typer.Option("--as", metavar="USER", help="Who acts (else ESCROW_USER, else system).")] = None,
+) -> None:
+    # Commands read their settings from the environment (entrypoints/settings.py); the options given here win over it.
+    for name, value in (("ESCROW_DATA", data and str(data)), ("ESCROW_BOOKS", books), ("ESCROW_USER", user)):
+        if value:
+            os.environ[name] = value
+
 
 for _name in COMMAND_MODULES:
     importlib.import_module(f"entrypoints.commands.{_name}").register(app)
 
 
 def main() -> None:
-    """Run the program; a refusal becomes one line on stderr and exit code 1."""
-    sys.exit(app(standalone_mode=True))
+    """Run the program; a refusal becomes a message on stderr and exit code 1, a full stop by the user 130."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing half-done was kept, the same command may be run again", err=True)
+        sys.exit(130)
+    except Exception as failure:  # the outermost fence: people get sentences, developers ESCROW_TRACEBACK=1
+        if os.environ.get("ESCROW_TRACEBACK"):
+            raise
+        typer.echo(_sentence(failure), err=True)
+        sys.exit(1)
+
+
+def _sentence(failure: Exception) -> str:
+    """What went wrong, for a person. Known refusals carry their own advice; anything else asks for a report."""
+    from config.loading import ConfigRefused
+    from ledger.model import PostingRefused
+    from storage.errors import StorageRefused
+    from supervision.rights import NotAllowed
+
+    if isinstance(failure, (ConfigRefused, PostingRefused, StorageRefused, NotAllowed, LookupError, ValueError, RuntimeError, OSError)):
+        return f"error: {failure}"
+    return (
+        f"error: {type(failure).__name__}: {str(failure).splitlines()[0] if str(failure) else ''}\n"
+        "This is a fault of the program. Run the command again with ESCROW_TRACEBACK=1 and report what it prints."
+    )
