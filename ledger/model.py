@@ -127,6 +127,27 @@ class OpenItem:
     original_item_id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account wanted in the books; its kind must be in the chart. ``opened_on`` is a business day."""
+
+    institution_id: int
+    custody_account_id: int
+    kind: str
+    subject: str
+    currency: str
+    opened_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Clearing:
+    """The transfer that takes an open item out of transit: same account, other side, same amount, once."""
+
+    institution_id: int
+    item_id: UUID
+    clearing_transfer_id: UUID
+
+
 class RefusalCode(StrEnum):
     """Why a transfer was not posted, in order of precedence."""
 
@@ -139,6 +160,10 @@ class RefusalCode(StrEnum):
     UNKNOWN_ORIGINAL = "unknown_original"  # reverses a transfer that does not exist
     ALREADY_REVERSED = "already_reversed"  # the original has been reversed before
     REVERSAL_MISMATCH = "reversal_mismatch"  # not the original's mirror (accounts swapped, same amount)
+    OPEN_ITEM_MISMATCH = "open_item_mismatch"  # its open item has another account, side, amount, date or an account not in transit
+    UNKNOWN_ITEM = "unknown_item"  # clears an open item that does not exist
+    ALREADY_CLEARED = "already_cleared"  # clears an open item that another transfer has cleared
+    CLEARING_MISMATCH = "clearing_mismatch"  # clears an open item with another amount, account or side
     BELOW_FLOOR = "below_floor"  # an account would fall below its floor at some point of the batch
     LINKED_REFUSED = "linked_refused"  # another transfer of the same journal entry was refused
 
@@ -152,13 +177,30 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class PostingOutcome:
-    """What became of each transfer of a call: newly posted, posted before with the same content, or refused."""
+    """What became of each transfer of a call: newly posted, posted before with the same content, or refused.
+
+    ``batches`` names the batch written at each institution as (institution_id, batch_id); ``batch_id`` is the first of
+    them. ``posted_at`` is None when nothing was written.
+    """
 
     posted: tuple[UUID, ...]
     already_posted: tuple[UUID, ...]
     refused: tuple[Refusal, ...]
     batch_id: int | None
     posted_at: datetime | None
+    batches: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row of the books that is not what the rest of the evidence says it must be.
+
+    ``row`` is the row's key in plain text (``institution 3, transfer 1a2b...``); ``what`` a sentence with both figures.
+    """
+
+    table: str
+    row: str
+    what: str
 
 
 class PostingRefused(ValueError):
