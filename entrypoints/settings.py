@@ -16,7 +16,7 @@ VARIABLES = (
     ("ESCROW_DATA", "./var", "data folder: the embedded database, stored statements, outgoing files"),
     ("ESCROW_BOOKS", "escrow", "name of the database inside the embedded server"),
     ("ESCROW_DATABASE_URL", "", "a PostgreSQL server to use instead: postgresql+psycopg://user:password@host/database"),
-    ("ESCROW_USER", "", "the person acting, as registered in config/users.yaml"),
+    ("ESCROW_USER", "", "the person acting, as registered in config/roles.yaml"),
 )
 
 

@@ -102,7 +102,7 @@ def _cluster_folder(data_folder: Path, private: Path, user: ServerUser) -> Path:
     folder = root_folder(key)
     if (folder / _OWNER).exists():
         # The data folder that pointed here was deleted. Books are never deleted or opened by a guess: they step aside.
-        kept = folder.with_name(f"{key}-kept-{os.stat(folder).st_mtime_ns}")
+        kept = folder.with_name(f"{key}-kept-{folder.stat().st_mtime_ns}")
         folder.rename(kept)
         folder = root_folder(key)
     write_private(folder / _OWNER, f"{data_folder}\n")

@@ -127,7 +127,7 @@ def _ensure_cluster(home: ClusterHome, user: ServerUser, *, durable: bool) -> st
     cluster_home.write_private(given, password + "\n")
     user.own(given)
     made = unfinished / "cluster"
-    locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if binaries.major >= 17 else []  # noqa: PLR2004
+    locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if binaries.major >= 17 else []
     result = user.run(
         [
             binaries.program("initdb"), "--pgdata", made, "--username", OWNER_ROLE, "--pwfile", given,
@@ -173,7 +173,7 @@ def _ensure_running(home: ClusterHome, user: ServerUser, password: str, *, durab
         elif running:
             # A server without its socket (a cleaner emptied the temporary folder) cannot be reached again: restart it.
             silent_since = silent_since or time.monotonic()
-            if time.monotonic() - silent_since > 5:  # noqa: PLR2004
+            if time.monotonic() - silent_since > 5:
                 _stop(home, user, "fast")
                 silent_since = None
         else:
@@ -197,7 +197,10 @@ def _start(home: ClusterHome, user: ServerUser, *, durable: bool) -> None:
         log_size = home.log.stat().st_size if home.log.exists() else 0
         # A pipe would be inherited by the server and never close, hence no captured output: the log says what happened.
         result = user.run(
-            [binaries.program("pg_ctl"), "start", "-w", "-s", "-t", str(int(PATIENCE_SECONDS)), "-D", home.cluster, "-l", home.log],
+            [
+                binaries.program("pg_ctl"), "start", "-w", "-s", "-t", str(int(PATIENCE_SECONDS)),
+                "-D", home.cluster, "-l", home.log,
+            ],
             home.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         if result.returncode == 0:
@@ -254,7 +257,7 @@ def _pid_file_lines(home: ClusterHome) -> list[str]:
 def _socket_folder_in_use(home: ClusterHome) -> Path | None:
     """Line 5 of postmaster.pid: the folder of the socket of the server that runs (or ran last)."""
     lines = _pid_file_lines(home)
-    return Path(lines[4]) if len(lines) > 4 and lines[4] else None  # noqa: PLR2004
+    return Path(lines[4]) if len(lines) > 4 and lines[4] else None
 
 
 def _postmaster(home: ClusterHome) -> int | None:
@@ -299,7 +302,7 @@ def _remove_stale_pid_file(home: ClusterHome) -> None:
             except OSError:
                 continue
     (home.cluster / "postmaster.pid").unlink(missing_ok=True)
-    socket_folder = Path(lines[4]) if len(lines) > 4 and lines[4] else None  # noqa: PLR2004
+    socket_folder = Path(lines[4]) if len(lines) > 4 and lines[4] else None
     if socket_folder is not None:
         for leftover in socket_folder.glob(".s.PGSQL.*"):
             leftover.unlink(missing_ok=True)

@@ -113,7 +113,10 @@ def _unreachable(url: URL, error: Exception) -> str:
         return f"{where} refuses the user or password; correct ESCROW_DATABASE_URL"
     if "does not exist" in said and "database" in said:
         return f"{where}: there is no such database; create it (createdb {url.database}) or correct ESCROW_DATABASE_URL"
-    return f"no PostgreSQL server answers at {where} ({said}); start it, correct ESCROW_DATABASE_URL, or unset it to use the embedded one"
+    return (
+        f"no PostgreSQL server answers at {where} ({said}); "
+        "start it, correct ESCROW_DATABASE_URL, or unset it to use the embedded one"
+    )
 
 
 def _create_database(maintenance_url: str, name: str) -> None:

@@ -18,7 +18,9 @@ from storage.embedded import EmbeddedServer, embedded_server
 
 #: The same examples every time, so a red run can be repeated; ``HYPOTHESIS_PROFILE=explore`` looks for new ones.
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-settings.register_profile("explore", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.register_profile(
+    "explore", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 TEMPLATE = "template_books"

@@ -1,0 +1,75 @@
+"""Does the migrated schema say what the code says? ``python -m migrations.check`` upgrades an empty database and compares."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from sqlalchemy import Connection, MetaData, text
+
+from migrations import runner
+from migrations.schema import load_all_tables
+from storage.append_only import append_only_tables
+from storage.verification import unprotected_tables
+
+
+def differences(connection: Connection) -> list[str]:
+    """Every way in which a database at head differs from the tables the code declares, one sentence each."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    metadata = load_all_tables()
+    context = MigrationContext.configure(
+        connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
+    )
+    found = [f"schema and code differ: {change}" for change in compare_metadata(context, metadata)]
+    found += _constraint_differences(connection, metadata)
+    found += unprotected_tables(connection, [table.name for table in append_only_tables(metadata)])
+    for table in metadata.sorted_tables:
+        if bool(table.info.get("append_only")) == bool(table.info.get("projection")):
+            found.append(f"{table.name} must be either APPEND_ONLY or a projection(...) with its reason")
+    return found
+
+
+def _constraint_differences(connection: Connection, metadata: MetaData) -> list[str]:
+    """CHECK constraints by name and rule, which Alembic does not compare: a scratch copy made by the code is the measure."""
+    question = text(
+        """
+        SELECT format('%s.%s %s', c.relname, k.conname, pg_get_constraintdef(k.oid))
+        FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+        WHERE c.relnamespace = to_regnamespace(:schema) AND k.contype IN ('c', 'u', 'p', 'f') AND NOT c.relispartition
+        """
+    )
+    migrated = set(connection.scalars(question, {"schema": "public"}))
+    with connection.begin_nested() as scratch:
+        connection.execute(text("CREATE SCHEMA as_declared"))
+        connection.execute(text("SET LOCAL search_path = as_declared, public"))
+        metadata.create_all(connection, checkfirst=False)
+        declared = set(connection.scalars(question, {"schema": "as_declared"}))
+        connection.execute(text("SET LOCAL search_path = public"))
+        scratch.rollback()
+    migrated = {line for line in migrated if not line.startswith("alembic_version.")}
+    return [f"only the migrations have {line}" for line in sorted(migrated - declared)] + [
+        f"only the code has {line}" for line in sorted(declared - migrated)
+    ]
+
+
+def main() -> int:
+    """Check a throw-away database; 0 when schema and code agree."""
+    from storage.engine import DatabaseSettings, open_engine
+
+    with tempfile.TemporaryDirectory(prefix="escrow-migrations-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        with open_engine(DatabaseSettings(Path(folder), durable=False)) as engine, engine.connect() as connection:
+            runner.upgrade(connection)
+            found = differences(connection)
+    for line in found:
+        print(line)
+    if not found:
+        print(f"migrations: an empty database upgrades to {runner.head_revision()}, and head equals the code's tables")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
