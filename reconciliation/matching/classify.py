@@ -1,0 +1,259 @@
+"""What is left is named: each open line exactly once, each open item at least once, by the strongest evidence there is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from reconciliation.discrepancy import DiscrepancyKind
+from reconciliation.matching.propose import propose_by_amount_and_date
+from reconciliation.matching.references import shape
+from reconciliation.matching.render import discrepancy_rows, plain_amounts
+from reconciliation.matching.state import Comparison
+from reconciliation.matching.unique import resolve
+
+_K = DiscrepancyKind
+
+#: A reference carried by more items than this names something else than the one movement.
+_TWINS_AT_MOST = 3
+
+
+def classify(state: Comparison) -> pd.DataFrame:
+    """Name every open line and item; returns the discrepancies (outcome.DISCREPANCY_COLUMNS), amounts in minor units."""
+    _late_twins(state)
+    _same_reference(state)
+    quiet = _by_text(state)
+    ours = _names_something_of_ours(state)
+    propose_by_amount_and_date(state, quiet, ours)
+    _unmatched_lines(state, ours)
+    _ledger_twins(state)
+    return discrepancy_rows(state, _unmatched_items(state))
+
+
+def _hits(state: Comparison) -> pd.DataFrame:
+    """All remembered pairs of still open lines, with the facts of their unit; columns of Comparison.pairs and more."""
+    parts = []
+    for number, hits in enumerate(state.hits):
+        pairs = hits.pairs[state.open_lines[hits.pairs["line"].to_numpy()]]
+        if pairs.empty:
+            continue
+        unit = pairs["unit"].to_numpy()
+        facts = hits.units.frame[["expected", "gross", "fee", "is_group"]].iloc[unit].reset_index(drop=True)
+        pairs = pd.concat([pairs.reset_index(drop=True), facts], axis=1)
+        pairs["step"] = number
+        pairs["used"] = state.unit_closed(hits.units, used_only=True)[unit]
+        pairs["closed"] = state.unit_closed(hits.units)[unit]
+        parts.append(pairs)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _late_twins(state: Comparison) -> None:
+    """Same reference, direction, amount and currency, but out of time: late when unique, undecided otherwise."""
+    for hits in list(state.hits):
+        pairs = hits.pairs
+        late = pairs["same_currency"] & pairs["same_direction"] & pairs["same_amount"] & ~pairs["in_time"]
+        late &= ~state.unit_closed(hits.units)[pairs["unit"].to_numpy()] & state.open_lines[pairs["line"].to_numpy()]
+        if not late.any():
+            continue
+        found = resolve(pairs[late], state)
+        members = state.members_of(hits.units, found.unique["unit"].to_numpy())
+        for line, unit, reference in found.unique[["line", "unit", "reference"]].itertuples(index=False):
+            until = hits.units.frame["until"].iat[unit]
+            days = int(state.lines["booked"].iat[line] - until)
+            when = f"{days} days after its window ended" if days > 0 else "long before it was due"
+            state.name(_K.LATE, line, members[unit], 0, f"reference {reference} and amount agree, but it was booked {when}")
+        state.name_undecided(found.undecided, hits.units)
+
+
+def _same_reference(state: Comparison) -> None:
+    """Lines whose reference names something in the books that they do not fit."""
+    hits = _hits(state)
+    if hits.empty:
+        return
+    marked = state.lines["reversal"].to_numpy()[hits["line"].to_numpy()]
+    same, alike = hits["same_currency"], hits["same_amount"]
+    onward, used = hits["same_direction"], hits["used"]
+    rank = np.select(
+        [
+            same & onward & alike & used,
+            same & ~onward & ((used & (alike | marked)) | marked),
+            same & onward & ~used,
+            same & ~onward & ~used,
+            ~same & ~used,
+            same & onward,
+            same & ~onward,
+        ],
+        [0, 1, 2, 3, 4, 5, 6],
+        default=7,
+    )
+    hits = hits.assign(rank=rank)
+    hits = hits[hits["rank"] == hits.groupby("line")["rank"].transform("min")]
+    for line, pairs in hits.sort_values(["line", "step", "unit"], kind="stable").groupby("line", sort=True):
+        _name_by_rank(state, int(str(line)), pairs)
+
+
+_KIND_BY_RANK = {
+    0: _K.DUPLICATE_BANK,
+    1: _K.RETURNED,
+    2: _K.AMOUNT_MISMATCH,
+    3: _K.DIRECTION_MISMATCH,
+    4: _K.CURRENCY_MISMATCH,
+    5: _K.AMOUNT_MISMATCH,
+    6: _K.DIRECTION_MISMATCH,
+    7: _K.CURRENCY_MISMATCH,
+}
+
+
+def _name_by_rank(state: Comparison, line: int, pairs: pd.DataFrame) -> None:
+    first = pairs.iloc[0]
+    rank = int(first["rank"])
+    kind = _KIND_BY_RANK[rank]
+    amount = int(state.lines["amount"].iat[line])
+    members: list[int] = []
+    for step, unit in zip(pairs["step"].tolist(), pairs["unit"].tolist(), strict=True):
+        members += state.members_of(state.hits[step].units, np.array([unit]))[unit]
+    expected = int(first["expected"])
+    difference = amount - expected
+    reference = first["reference"]
+    currency = state.lines["currency"].iat[line]
+    shown = plain_amounts(np.array([amount, expected, difference]), [currency] * 3)
+    why = f"reference {reference}: bank {shown[0]}, books {shown[1]}"
+    if kind is _K.DUPLICATE_BANK:
+        difference, why = amount, f"reference {reference} was booked before with the same amount; this is a further one"
+    elif kind is _K.RETURNED:
+        difference, why = amount, f"reference {reference} came back: {shown[0]} in the opposite direction"
+        if rank == 1 and not bool(first["used"]):
+            members = []
+    elif kind is _K.DIRECTION_MISMATCH:
+        why = f"reference {reference}: the books expect the opposite direction of {shown[0]}"
+    elif kind is _K.CURRENCY_MISMATCH:
+        difference, why = 0, f"reference {reference}: the bank's line is in {currency}, the books' item is not"
+    elif rank == 2 and len(pairs) == 1:
+        kind, why = _fee_or_amount(state, pairs, amount, members, shown)
+    elif rank == 5:
+        why += " (already matched with another line)"
+    if len(pairs) > 1:
+        why += f"; {len(pairs)} candidates share the reference"
+    state.name(kind, line, members, difference, why)
+
+
+def _fee_or_amount(
+    state: Comparison, pairs: pd.DataFrame, amount: int, members: list[int], shown: list[str]
+) -> tuple[DiscrepancyKind, str]:
+    """Whether a settlement's difference is another fee, or money that is missing or too much."""
+    first = pairs.iloc[0]
+    gross, fee, expected = int(first["gross"]), int(first["fee"]), int(first["expected"])
+    why = f"reference {first['reference']}: bank {shown[0]}, books {shown[1]}, difference {shown[2]}"
+    nets = state.items["amount"].to_numpy()[members] - state.items["fee"].to_numpy()[members]
+    alone = np.flatnonzero(np.abs(nets) == abs(amount - expected))
+    if bool(first["is_group"]) and len(members) > 1 and len(alone):
+        names = ", ".join(state.items["item_id"].iloc[np.array(members)[alone]].tolist()[:3])
+        return _K.AMOUNT_MISMATCH, f"{why}, which is the amount of {names}"
+    largest = max(fee, gross * state.rules.largest_fee_basis_points // 10_000)
+    inward = bool(state.lines["inward"].iat[int(first["line"])])
+    if inward and (bool(first["is_group"]) or fee > 0) and 0 <= gross - amount <= largest:
+        kept = plain_amounts(np.array([gross - amount, fee]), [state.lines["currency"].iat[int(first["line"])]] * 2)
+        return _K.FEE_VARIANCE, f"{why}: a fee of {kept[0]} was kept back, {kept[1]} was expected"
+    return _K.AMOUNT_MISMATCH, why
+
+
+def _by_text(state: Comparison) -> np.ndarray:
+    """Interest, charges and returns named by their text; returns the positions of lines no text names."""
+    open_at = np.flatnonzero(state.open_lines)
+    if not len(open_at):
+        return open_at
+    rows = state.lines.iloc[open_at]
+    texts = rows["description"].str.cat(rows["transaction_code"], sep=" ")
+    inward = rows["inward"].to_numpy()
+    interest = texts.str.contains(state.rules.interest.pattern, case=False, regex=True).to_numpy(dtype=bool)
+    charge = texts.str.contains(state.rules.charge.pattern, case=False, regex=True).to_numpy(dtype=bool)
+    marked = rows["reversal"].to_numpy()
+    choices = [(marked, _K.RETURNED), (interest & inward, _K.BANK_INTEREST), (charge & ~inward, _K.BANK_CHARGE)]
+    named = np.zeros(len(open_at), dtype=bool)
+    for chosen, kind in choices:
+        for line in open_at[chosen & ~named].tolist():
+            sign = 1 if state.lines["inward"].iat[line] else -1
+            state.name(kind, line, (), sign * int(state.lines["amount"].iat[line]), _TEXT_REASONS[kind])
+        named |= chosen
+    return open_at[~named]
+
+
+_TEXT_REASONS = {
+    _K.RETURNED: "the bank marks this line as a reversal or return, and nothing in the books names its original",
+    _K.BANK_INTEREST: "the bank's text says interest",
+    _K.BANK_CHARGE: "the bank's text says charge",
+}
+
+
+def _names_something_of_ours(state: Comparison) -> np.ndarray:
+    """Per line: it carries a reference of the shape our own references have (in its account, or by the rules)."""
+    answer = np.zeros(len(state.lines), dtype=bool)
+    table = state.line_references
+    if table.empty:
+        return answer
+    table = table[state.open_lines[table["at"].to_numpy()]]
+    lines = state.lines.iloc[table["at"].to_numpy()]
+    own = (lines["bank_reference"] != "").to_numpy() & (
+        table["reference"].to_numpy() == _plain(lines["bank_reference"]).to_numpy()
+    )
+    table = table[~own].assign(account=lines["account"].to_numpy()[~own])
+    if table.empty:
+        return answer
+    table["shape"] = shape(table["reference"])
+    known = table.merge(state.book_shapes.assign(known=True), on=["account", "shape"], how="left")["known"].notna().to_numpy()
+    by_rule = table["reference"].str.contains(state.rules.our_references.pattern, regex=True).to_numpy(dtype=bool)
+    blank_books = ~table["account"].isin(set(state.book_shapes["account"])).to_numpy()
+    answer[table["at"].to_numpy()[known | by_rule | blank_books]] = True
+    return answer
+
+
+def _plain(values: pd.Series) -> pd.Series:
+    return values.str.upper().str.replace(r"[^0-9A-Z]+", "", regex=True)
+
+
+def _unmatched_lines(state: Comparison, ours: np.ndarray) -> None:
+    for line in np.flatnonzero(state.open_lines).tolist():
+        amount = int(state.lines["amount"].iat[line])
+        if ours[line]:
+            kind, why = _K.MISSING_IN_LEDGER, "its reference looks like ours, but the books hold no such item"
+        elif state.lines["inward"].iat[line]:
+            kind, why = _K.UNIDENTIFIED_RECEIPT, "money came in without a reference the books know"
+        else:
+            kind, why = _K.UNEXPLAINED_PAYMENT, "money left without an instruction the books know"
+        state.name(kind, line, (), amount if state.lines["inward"].iat[line] else -amount, why)
+
+
+def _ledger_twins(state: Comparison) -> None:
+    """Open items that share a reference, direction and amount with another item: the books hold the movement twice."""
+    table = state.item_references
+    if table.empty:
+        return
+    facts = state.items[["account_code", "currency", "inward", "amount", "kind"]].iloc[table["at"].to_numpy()]
+    table = pd.concat([table.reset_index(drop=True), facts.reset_index(drop=True)], axis=1)
+    shared = table.groupby(["account_code", "reference"])["at"].transform("size")
+    table = table[(shared > 1) & (shared <= _TWINS_AT_MOST)]
+    if table.empty:
+        return
+    key = ["account_code", "reference", "currency", "inward", "amount", "kind"]
+    table = table[table.groupby(key)["at"].transform("size") > 1]
+    for (_, reference, *_rest), rows in table.groupby(key, sort=True):
+        twins = rows["at"].tolist()
+        still = [item for item in twins if state.open_items[item]]
+        if not still or (len(still) == len(twins) and any(state.item_named[item] for item in twins)):
+            continue
+        again = still if len(still) < len(twins) else still[1:]
+        for item in again:
+            others = ", ".join(state.items["item_id"].iat[other] for other in twins if other != item)
+            why = f"the books hold the same movement under reference {reference} already: {others}"
+            state.name(_K.DUPLICATE_LEDGER, -1, [item], -int(state.items["amount"].iat[item]), why)
+
+
+def _unmatched_items(state: Comparison) -> pd.DataFrame:
+    """Open items without a bank line: carried while in time (TIMING), missing in the bank afterwards.
+
+    Columns: item, kind, explanation.
+    """
+    at = np.flatnonzero(state.open_items)
+    rows = state.items.iloc[at]
+    carried = rows["until"].to_numpy() >= state.as_of_days[rows["account_code"].to_numpy()]
+    return pd.DataFrame({"item": at, "kind": np.where(carried, str(_K.TIMING), str(_K.MISSING_IN_BANK))})
