@@ -160,7 +160,9 @@ class RefusalCode(StrEnum):
     UNKNOWN_ORIGINAL = "unknown_original"  # reverses a transfer that does not exist
     ALREADY_REVERSED = "already_reversed"  # the original has been reversed before
     REVERSAL_MISMATCH = "reversal_mismatch"  # not the original's mirror (accounts swapped, same amount)
-    OPEN_ITEM_MISMATCH = "open_item_mismatch"  # its open item has another account, side, amount, date or an account not in transit
+    OPEN_ITEM_MISMATCH = (
+        "open_item_mismatch"  # its open item has another account, side, amount, date or an account not in transit
+    )
     UNKNOWN_ITEM = "unknown_item"  # clears an open item that does not exist
     ALREADY_CLEARED = "already_cleared"  # clears an open item that another transfer has cleared
     CLEARING_MISMATCH = "clearing_mismatch"  # clears an open item with another amount, account or side

@@ -30,7 +30,9 @@ account = Table(
     "account",
     metadata,
     Column("institution_id", Integer, nullable=False, comment="whose books"),
-    Column("account_id", BigInteger, Identity(always=True), nullable=False, comment="number of the account, unique in the database"),
+    Column(
+        "account_id", BigInteger, Identity(always=True), nullable=False, comment="number of the account, unique in the database"
+    ),
     Column("custody_account_id", BigInteger, nullable=False, comment="the real bank account these books are about"),
     Column("kind", Text, nullable=False, comment="kind in the chart of accounts"),
     Column("subject", Text, nullable=False, comment="order id or channel that tells accounts of a kind apart, else empty"),
@@ -71,7 +73,9 @@ account_balance = Table(
     Column("institution_id", Integer, nullable=False, comment="whose books"),
     Column("account_id", BigInteger, nullable=False, comment="the account"),
     Column("last_seq", BigInteger, nullable=False, comment="number of its last posting; 0 before the first"),
-    Column("balance_minor_units", BigInteger, nullable=False, comment="debits minus credits, minor units (so all accounts sum to 0)"),
+    Column(
+        "balance_minor_units", BigInteger, nullable=False, comment="debits minus credits, minor units (so all accounts sum to 0)"
+    ),
     PrimaryKeyConstraint("institution_id", "account_id"),
     ForeignKeyConstraint(["institution_id", "account_id"], ["account.institution_id", "account.account_id"]),
     CheckConstraint("last_seq >= 0", name="last_seq"),
@@ -102,7 +106,9 @@ journal_head = Table(
     Column("institution_id", Integer, nullable=False, comment="whose books"),
     Column("last_batch_id", BigInteger, nullable=False, comment="the newest batch with a header; 0 before the first"),
     Column("last_digest", LargeBinary, nullable=False, comment="row digest of that batch; 32 zero bytes before the first"),
-    Column("written_batch_id", BigInteger, nullable=False, comment="the newest batch with transfers; equals last_batch_id at commit"),
+    Column(
+        "written_batch_id", BigInteger, nullable=False, comment="the newest batch with transfers; equals last_batch_id at commit"
+    ),
     PrimaryKeyConstraint("institution_id"),
     info=projection("the newest posting_batch of each institution; posting locks this row, so an institution's batches queue up"),
     comment="where an institution's chain of batches ends",
@@ -115,7 +121,12 @@ posting_batch = Table(
     Column("batch_id", BigInteger, nullable=False, comment="1, 2, 3 ... without a gap in each institution"),
     Column("encoding", Text, nullable=False, comment="canonical encoding of the leaves"),
     Column("transfer_count", BigInteger, nullable=False, comment="number of its transfers"),
-    Column("total_minor_units", BigInteger, nullable=False, comment="sum of its amounts over all currencies, minor units (a check total)"),
+    Column(
+        "total_minor_units",
+        BigInteger,
+        nullable=False,
+        comment="sum of its amounts over all currencies, minor units (a check total)",
+    ),
     Column("root", LargeBinary, nullable=False, comment="Merkle root (RFC 6962) over the leaves of its transfers in line order"),
     Column("previous_digest", LargeBinary, nullable=False, comment="row digest of the batch before; 32 zero bytes for batch 1"),
     Column("actor", Text, nullable=False, comment="who or which job posted it"),
@@ -150,10 +161,19 @@ transfer = Table(
     Column("source_kind", Text, nullable=False, comment="kind of the source event; with source_ref it names the journal entry"),
     Column("source_ref", Text, nullable=False, comment="key of the source event"),
     Column("reverses", Uuid, comment="the transfer this one undoes"),
-    Column("debit_seq", BigInteger, nullable=False, comment="number of this posting in the debited account: 1, 2, 3 ... over both sides"),
-    Column("debit_balance_minor_units", BigInteger, nullable=False, comment="debits minus credits of the debited account after it"),
+    Column(
+        "debit_seq",
+        BigInteger,
+        nullable=False,
+        comment="number of this posting in the debited account: 1, 2, 3 ... over both sides",
+    ),
+    Column(
+        "debit_balance_minor_units", BigInteger, nullable=False, comment="debits minus credits of the debited account after it"
+    ),
     Column("credit_seq", BigInteger, nullable=False, comment="number of this posting in the credited account"),
-    Column("credit_balance_minor_units", BigInteger, nullable=False, comment="debits minus credits of the credited account after it"),
+    Column(
+        "credit_balance_minor_units", BigInteger, nullable=False, comment="debits minus credits of the credited account after it"
+    ),
     Column("leaf", LargeBinary, nullable=False, comment="SHA-256 over every other column in the batch's encoding"),
     PrimaryKeyConstraint("institution_id", "transfer_id"),
     UniqueConstraint("institution_id", "batch_id", "line"),

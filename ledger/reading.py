@@ -1,0 +1,358 @@
+"""Reading the books: now, as of a business day, and as they were known at an instant.
+
+*Now* reads the running balances. *As of* a day sums the day buckets through that day, so its cost does not grow with
+history's postings. *As known at* an instant counts only batches posted by then (``posted_at``), whatever day they are booked on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from ledger.accounts import find_account
+from ledger.model import OpenItem, Side
+from ledger.writing import ITEM_COLUMNS, open_item_of
+from money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class TrialBalanceRow:
+    """One account (or, by kind, all accounts of a kind and currency). ``debit`` or ``credit`` holds the balance, the other is 0.
+
+    By kind, ``account_id`` is None and ``subject`` empty; ``custody_account_id`` and ``institution_id`` are None unless one
+    custody account was asked for. ``accounts`` is how many accounts the row sums.
+    """
+
+    institution_id: int | None
+    custody_account_id: int | None
+    account_id: int | None
+    kind: str
+    subject: str
+    normal_side: Side
+    accounts: int
+    debit: Money
+    credit: Money
+
+    @property
+    def balance(self) -> Money:
+        """The balance on the normal side."""
+        return self.debit - self.credit if self.normal_side is Side.DEBIT else self.credit - self.debit
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatementLine:
+    """One posting of an account. ``seq`` counts them from 1; ``balance`` is on the normal side, after this posting."""
+
+    seq: int
+    booking_date: date
+    posted_at: datetime
+    side: Side
+    amount: Money
+    balance: Money
+    counter_account_id: int
+    reason: str
+    source_kind: str
+    source_ref: str
+    transfer_id: UUID
+    batch_id: int
+    line: int
+    actor: str
+    rule_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLine:
+    """One transfer as it stands in the journal, with the batch that says who wrote it, when and by which rules."""
+
+    institution_id: int
+    batch_id: int
+    line: int
+    transfer_id: UUID
+    booking_date: date
+    posted_at: datetime
+    debit_account_id: int
+    debit_account: str
+    credit_account_id: int
+    credit_account: str
+    amount: Money
+    reason: str
+    source_kind: str
+    source_ref: str
+    reverses: UUID | None
+    actor: str
+    rule_version: str
+
+
+def balance(conn: Connection, account_id: int, as_of: date | None = None, known_at: datetime | None = None) -> Money:
+    """The balance of an account on its normal side: now, through a business day, as known at an instant, or both.
+
+    Raises LookupError for an unknown account.
+    """
+    account = find_account(conn, account_id)
+    if known_at is not None:
+        query = _BALANCE_KNOWN_AT
+    elif as_of is not None:
+        query = _BALANCE_AS_OF
+    else:
+        query = _BALANCE_NOW
+    units = conn.execute(
+        text(query),
+        {"institution": account.institution_id, "account": account_id, "as_of": as_of, "known_at": known_at},
+    ).scalar_one()
+    return Money(int(units) if account.normal_side is Side.DEBIT else -int(units), account.currency)
+
+
+_BALANCE_NOW = """
+    SELECT balance_minor_units FROM account_balance WHERE institution_id = :institution AND account_id = :account
+"""
+_BALANCE_AS_OF = """
+    SELECT coalesce(sum(debits_minor_units - credits_minor_units), 0) FROM account_day
+    WHERE institution_id = :institution AND account_id = :account AND booking_date <= :as_of
+"""
+_BALANCE_KNOWN_AT = """
+    SELECT coalesce(sum(CASE p.side WHEN 'DEBIT' THEN p.amount_minor_units ELSE -p.amount_minor_units END), 0)
+    FROM posting p JOIN posting_batch b ON b.institution_id = p.institution_id AND b.batch_id = p.batch_id
+    WHERE p.institution_id = :institution AND p.account_id = :account AND b.posted_at <= :known_at
+        AND (CAST(:as_of AS date) IS NULL OR p.booking_date <= :as_of)
+"""
+
+
+def trial_balance(
+    conn: Connection,
+    *,
+    as_of: date | None = None,
+    known_at: datetime | None = None,
+    custody_account_id: int | None = None,
+    by: Literal["account", "kind"] = "account",
+) -> list[TrialBalanceRow]:
+    """Every account's balance (or every kind's), by custody account, kind, subject and currency.
+
+    Debits equal credits in each currency. Accounts that were never posted to are left out; those whose balance came back
+    to zero are not.
+    """
+    if known_at is not None:
+        balances = _BALANCES_KNOWN_AT
+    elif as_of is not None:
+        balances = _BALANCES_AS_OF
+    else:
+        balances = _BALANCES_NOW
+    query = _BY_ACCOUNT if by == "account" else _BY_KIND
+    rows = conn.execute(
+        text(query.replace("{balances}", balances)),
+        {"as_of": as_of, "known_at": known_at, "custody_account": custody_account_id},
+    )
+    return [_trial_balance_row(row) for row in rows]
+
+
+def _trial_balance_row(row: Any) -> TrialBalanceRow:
+    units = int(row.units)
+    return TrialBalanceRow(
+        institution_id=row.institution_id,
+        custody_account_id=row.custody_account_id,
+        account_id=row.account_id,
+        kind=row.kind,
+        subject=row.subject,
+        normal_side=Side(row.normal_side),
+        accounts=row.accounts,
+        debit=Money(max(units, 0), row.currency),
+        credit=Money(max(-units, 0), row.currency),
+    )
+
+
+_BALANCES_NOW = """
+    SELECT institution_id, account_id, balance_minor_units AS units FROM account_balance WHERE last_seq > 0
+"""
+_BALANCES_AS_OF = """
+    SELECT institution_id, account_id, sum(debits_minor_units - credits_minor_units) AS units FROM account_day
+    WHERE booking_date <= :as_of GROUP BY institution_id, account_id
+"""
+_BALANCES_KNOWN_AT = """
+    SELECT p.institution_id, p.account_id,
+        sum(CASE p.side WHEN 'DEBIT' THEN p.amount_minor_units ELSE -p.amount_minor_units END) AS units
+    FROM posting p JOIN posting_batch b ON b.institution_id = p.institution_id AND b.batch_id = p.batch_id
+    WHERE b.posted_at <= :known_at AND (CAST(:as_of AS date) IS NULL OR p.booking_date <= :as_of)
+    GROUP BY p.institution_id, p.account_id
+"""
+_BY_ACCOUNT = """
+    SELECT a.institution_id, a.custody_account_id, a.account_id, a.kind, a.subject, a.normal_side, a.currency, 1 AS accounts, s.units
+    FROM ({balances}) AS s JOIN account a ON a.institution_id = s.institution_id AND a.account_id = s.account_id
+    WHERE CAST(:custody_account AS bigint) IS NULL OR a.custody_account_id = :custody_account
+    ORDER BY a.custody_account_id, a.kind, a.subject, a.account_id
+"""
+_BY_KIND = """
+    SELECT CASE WHEN CAST(:custody_account AS bigint) IS NULL THEN NULL ELSE min(a.institution_id) END AS institution_id,
+        CAST(:custody_account AS bigint) AS custody_account_id, NULL AS account_id, a.kind, '' AS subject, a.normal_side, a.currency,
+        count(*) AS accounts, sum(s.units) AS units
+    FROM ({balances}) AS s JOIN account a ON a.institution_id = s.institution_id AND a.account_id = s.account_id
+    WHERE CAST(:custody_account AS bigint) IS NULL OR a.custody_account_id = :custody_account
+    GROUP BY a.kind, a.normal_side, a.currency ORDER BY a.kind, a.currency
+"""
+
+
+def account_statement(
+    conn: Connection,
+    account_id: int,
+    from_: date | None = None,
+    to: date | None = None,
+    after: int | None = None,
+    limit: int = 50,
+) -> list[AccountStatementLine]:
+    """A page of an account's postings in posting order, booked ``from_`` .. ``to`` (both included), after number ``after``.
+
+    The next page starts after the last line's ``seq``. Raises LookupError for an unknown account.
+    """
+    account = find_account(conn, account_id)
+    rows = conn.execute(
+        _STATEMENT,
+        {
+            "institution": account.institution_id,
+            "account": account_id,
+            "from_": from_ or date.min,
+            "to": to or date.max,
+            "after": after or 0,
+            "limit": limit,
+        },
+    )
+    return [
+        AccountStatementLine(
+            seq=row.seq,
+            booking_date=row.booking_date,
+            posted_at=row.posted_at,
+            side=Side(row.side),
+            amount=Money(row.amount_minor_units, row.currency),
+            balance=Money(row.balance_minor_units, row.currency),
+            counter_account_id=row.counter_account_id,
+            reason=row.reason,
+            source_kind=row.source_kind,
+            source_ref=row.source_ref,
+            transfer_id=row.transfer_id,
+            batch_id=row.batch_id,
+            line=row.line,
+            actor=row.actor,
+            rule_version=row.rule_version,
+        )
+        for row in rows
+    ]
+
+
+_STATEMENT = text("""
+    SELECT * FROM account_statement
+    WHERE institution_id = :institution AND account_id = :account AND seq > :after AND booking_date BETWEEN :from_ AND :to
+    ORDER BY seq LIMIT :limit
+""")
+
+
+def journal(
+    conn: Connection,
+    *,
+    institution_id: int | None = None,
+    custody_account_id: int | None = None,
+    source_kind: str | None = None,
+    source_ref: str | None = None,
+    from_: date | None = None,
+    to: date | None = None,
+    known_at: datetime | None = None,
+    after: tuple[int, int, int] | None = None,
+    limit: int | None = 50,
+) -> list[JournalLine]:
+    """A page of the journal in posting order per institution; all filters are optional, ``limit`` None gives everything.
+
+    ``after`` is (institution_id, batch_id, line) of the last line seen.
+    """
+    start = after or (0, 0, 0)
+    rows = conn.execute(
+        _JOURNAL,
+        {
+            "institution": institution_id,
+            "custody_account": custody_account_id,
+            "source_kind": source_kind,
+            "source_ref": source_ref,
+            "from_": from_ or date.min,
+            "to": to or date.max,
+            "known_at": known_at,
+            "after_institution": start[0],
+            "after_batch": start[1],
+            "after_line": start[2],
+            "limit": limit,
+        },
+    )
+    return [
+        JournalLine(
+            **{name: getattr(row, name) for name in _PLAIN_JOURNAL_FIELDS},
+            debit_account=_code(row.debit_custody_account_id, row.debit_kind, row.debit_subject),
+            credit_account=_code(row.credit_custody_account_id, row.credit_kind, row.credit_subject),
+            amount=Money(row.amount_minor_units, row.currency),
+        )
+        for row in rows
+    ]
+
+
+_PLAIN_JOURNAL_FIELDS = (
+    "institution_id",
+    "batch_id",
+    "line",
+    "transfer_id",
+    "booking_date",
+    "posted_at",
+    "debit_account_id",
+    "credit_account_id",
+    "reason",
+    "source_kind",
+    "source_ref",
+    "reverses",
+    "actor",
+    "rule_version",
+)
+
+
+def _code(custody_account_id: int, kind: str, subject: str) -> str:
+    return f"{custody_account_id}:{kind}:{subject}" if subject else f"{custody_account_id}:{kind}"
+
+
+_JOURNAL = text("""
+    SELECT t.institution_id, t.batch_id, t.line, t.transfer_id, t.booking_date, b.posted_at, t.debit_account_id, t.credit_account_id,
+        t.amount_minor_units, t.currency, t.reason, t.source_kind, t.source_ref, t.reverses, b.actor, b.rule_version,
+        d.custody_account_id AS debit_custody_account_id, d.kind AS debit_kind, d.subject AS debit_subject,
+        c.custody_account_id AS credit_custody_account_id, c.kind AS credit_kind, c.subject AS credit_subject
+    FROM transfer t
+    JOIN posting_batch b ON b.institution_id = t.institution_id AND b.batch_id = t.batch_id
+    JOIN account d ON d.institution_id = t.institution_id AND d.account_id = t.debit_account_id
+    JOIN account c ON c.institution_id = t.institution_id AND c.account_id = t.credit_account_id
+    WHERE (t.institution_id, t.batch_id, t.line) > (:after_institution, :after_batch, :after_line)
+        AND (CAST(:institution AS integer) IS NULL OR t.institution_id = :institution)
+        AND (CAST(:custody_account AS bigint) IS NULL OR :custody_account IN (d.custody_account_id, c.custody_account_id))
+        AND (CAST(:source_kind AS text) IS NULL OR t.source_kind = :source_kind)
+        AND (CAST(:source_ref AS text) IS NULL OR t.source_ref = :source_ref)
+        AND t.booking_date BETWEEN :from_ AND :to
+        AND (CAST(:known_at AS timestamptz) IS NULL OR b.posted_at <= :known_at)
+    ORDER BY t.institution_id, t.batch_id, t.line
+    LIMIT :limit
+""")
+
+
+def open_items(
+    conn: Connection,
+    *,
+    custody_account_id: int | None = None,
+    institution_id: int | None = None,
+    as_of: date | None = None,
+) -> list[OpenItem]:
+    """Items in transit by booking date and id: now, or as of a business day (booked by then and not cleared by then)."""
+    rows = conn.execute(
+        _OPEN_ITEMS, {"custody_account": custody_account_id, "institution": institution_id, "as_of": as_of or date.max}
+    )
+    return [open_item_of(row) for row in rows]
+
+
+_OPEN_ITEMS = text(f"""
+    SELECT {ITEM_COLUMNS} FROM open_item i
+    LEFT JOIN open_item_clearing c ON c.institution_id = i.institution_id AND c.item_id = i.item_id AND c.cleared_on <= :as_of
+    WHERE c.item_id IS NULL AND i.booking_date <= :as_of
+        AND (CAST(:custody_account AS bigint) IS NULL OR i.custody_account_id = :custody_account)
+        AND (CAST(:institution AS integer) IS NULL OR i.institution_id = :institution)
+    ORDER BY i.institution_id, i.custody_account_id, i.booking_date, i.item_id
+""")

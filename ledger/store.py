@@ -1,0 +1,31 @@
+"""The books' questions and commands under one name; each is documented where it is defined.
+
+Writing: ``open_accounts``, ``open_chart``, ``close_account``, ``post``, ``reverse``. Reading: ``account_ids``, ``find_account``,
+``accounts``, ``balance``, ``trial_balance``, ``account_statement``, ``journal``, ``open_items``. Proof: ``verify``.
+"""
+
+from __future__ import annotations
+
+from ledger.accounts import AccountRefused, account_ids, accounts, close_account, find_account, open_accounts, open_chart
+from ledger.reading import account_statement, balance, journal, open_items, trial_balance
+from ledger.verification import examine, verify
+from ledger.writing import post, reverse
+
+__all__ = [
+    "AccountRefused",
+    "account_ids",
+    "account_statement",
+    "accounts",
+    "balance",
+    "close_account",
+    "examine",
+    "find_account",
+    "journal",
+    "open_accounts",
+    "open_chart",
+    "open_items",
+    "post",
+    "reverse",
+    "trial_balance",
+    "verify",
+]
