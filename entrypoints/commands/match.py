@@ -1,9 +1,78 @@
-"""The match commands."""
+"""``escrow match``: the matcher on two files, without a database."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+_SHOWN_FINDINGS = 20
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this module to the program."""
+    """Add the command to the program."""
+
+    @app.command(
+        epilog="Example: escrow match --bank-lines bank.csv --book-lines book.parquet --out result/",
+    )
+    def match(
+        bank_lines: Annotated[Path, typer.Option(help="CSV or Parquet: line_id, account, currency, direction, amount, ...")],
+        book_lines: Annotated[Path, typer.Option(help="CSV or Parquet: item_id, account, currency, direction, amount, ...")],
+        out: Annotated[Path, typer.Option(help="Folder for matches.csv, discrepancies.csv, findings.csv, summary.json")],
+        rules: Annotated[Path | None, typer.Option(help="Rules file; the program's own when left out")] = None,
+        as_of: Annotated[
+            datetime | None,
+            typer.Option(formats=["%Y-%m-%d"], help="Day up to which lines were received; each account's latest otherwise"),
+        ] = None,
+        workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes; the result is the same")] = 1,
+        as_json: Annotated[bool, typer.Option("--json", help="Print summary.json on standard output")] = False,
+    ) -> None:
+        """Compare bank lines with book lines and name every difference. Exit 1 when something is outstanding."""
+        from config.loading import ConfigRefused  # noqa: PLC0415
+        from config.matching import load_matching_rules  # noqa: PLC0415
+        from reconciliation.matching import FrameRefused  # noqa: PLC0415
+        from reconciliation.matching.files import (  # noqa: PLC0415
+            MatchFileRefused,
+            read_bank_lines,
+            read_book_lines,
+            write_outcome,
+        )
+        from reconciliation.matching.workers import match_in_workers  # noqa: PLC0415
+
+        try:
+            loaded = load_matching_rules(rules)
+            bank, book = read_bank_lines(bank_lines), read_book_lines(book_lines)
+            day = as_of.date() if as_of else None
+            outcome = match_in_workers(bank.frame, book.frame, loaded, workers, day)
+            summary = write_outcome(out, outcome, bank, book, {"as_of": day.isoformat() if day else None})
+        except (ConfigRefused, MatchFileRefused, FrameRefused) as refused:
+            typer.echo(f"refused: {refused}", err=True)
+            raise typer.Exit(1) from None
+        except OSError as error:
+            typer.echo(f"cannot write to {out}: {error.strerror}; choose another --out", err=True)
+            raise typer.Exit(1) from None
+        findings = (*bank.findings, *book.findings)
+        for one in findings[:_SHOWN_FINDINGS]:
+            typer.echo(f"{one.file}:{one.line}: {one.field or 'row'} {one.reason}; row left out", err=True)
+        if len(findings) > _SHOWN_FINDINGS:
+            typer.echo(f"... and {len(findings) - _SHOWN_FINDINGS} more, all in {out / 'findings.csv'}", err=True)
+        if as_json:
+            typer.echo((out / "summary.json").read_text(encoding="utf-8"), nl=False)
+        else:
+            _print(summary, out)
+        counts = summary["counts"]
+        raise typer.Exit(1 if findings or counts["discrepancies"] or counts["matches_suggested"] else 0)
+
+
+def _print(summary: dict[str, dict[str, int]], out: Path) -> None:
+    counts = summary["counts"]
+    typer.echo(
+        f"{counts['bank_lines']:,} bank lines, {counts['book_lines']:,} book lines: "
+        f"{counts['matches_confirmed']:,} matches confirmed, {counts['matches_suggested']:,} suggested, "
+        f"{counts['carried_in_time']:,} items still in time"
+    )
+    for kind, count in summary["discrepancies_by_kind"].items():
+        typer.echo(f"  {kind:<22}{count:>9,}")
+    typer.echo(f"output hash {summary['output_hash']}\nwritten to {out}")

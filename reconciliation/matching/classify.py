@@ -56,7 +56,7 @@ def _late_twins(state: Comparison) -> None:
         if not late.any():
             continue
         found = resolve(pairs[late], state)
-        members = state.members_of(hits.units, found.unique["unit"].to_numpy())
+        members = hits.units.items_of(found.unique["unit"].tolist())
         for line, unit, reference in found.unique[["line", "unit", "reference"]].itertuples(index=False):
             until = hits.units.frame["until"].iat[unit]
             days = int(state.lines["booked"].iat[line] - until)
@@ -88,8 +88,11 @@ def _same_reference(state: Comparison) -> None:
     )
     hits = hits.assign(rank=rank)
     hits = hits[hits["rank"] == hits.groupby("line")["rank"].transform("min")]
+    members = [
+        state.hits[step].units.items_of(hits.loc[hits["step"] == step, "unit"].tolist()) for step in range(len(state.hits))
+    ]
     for line, pairs in hits.sort_values(["line", "step", "unit"], kind="stable").groupby("line", sort=True):
-        _name_by_rank(state, int(str(line)), pairs)
+        _name_by_rank(state, int(str(line)), pairs, members)
 
 
 _KIND_BY_RANK = {
@@ -104,14 +107,14 @@ _KIND_BY_RANK = {
 }
 
 
-def _name_by_rank(state: Comparison, line: int, pairs: pd.DataFrame) -> None:
+def _name_by_rank(state: Comparison, line: int, pairs: pd.DataFrame, items_of: list[dict[int, list[int]]]) -> None:
     first = pairs.iloc[0]
     rank = int(first["rank"])
     kind = _KIND_BY_RANK[rank]
     amount = int(state.lines["amount"].iat[line])
     members: list[int] = []
     for step, unit in zip(pairs["step"].tolist(), pairs["unit"].tolist(), strict=True):
-        members += state.members_of(state.hits[step].units, np.array([unit]))[unit]
+        members += items_of[step][unit]
     expected = int(first["expected"])
     difference = amount - expected
     reference = first["reference"]

@@ -34,6 +34,16 @@ class Units:
     references: pd.DataFrame
     members: pd.DataFrame
 
+    def items_of(self, wanted: Iterable[int]) -> dict[int, list[int]]:
+        """The items of each wanted unit, in the order of their ids."""
+        unit, item = self.members["unit"].to_numpy(), self.members["item"].to_numpy()
+        if not (unit[1:] >= unit[:-1]).all():
+            order = np.lexsort((item, unit))
+            unit, item = unit[order], item[order]
+        return {
+            one: item[np.searchsorted(unit, one, "left") : np.searchsorted(unit, one, "right")].tolist() for one in set(wanted)
+        }
+
     @classmethod
     def none(cls) -> Units:
         """No units at all."""
@@ -244,7 +254,7 @@ class Comparison:
         frame["expected_too"] = np.where(once, frame["gross"] - frame["largest_fee"], frame["expected"])
         frame["is_group"] = True
         references = pd.DataFrame({"at": np.arange(len(frame), dtype=np.int64), "reference": frame["reference"]})
-        return Units(frame, references, rows[["unit", "item"]])
+        return Units(frame, references, rows[["unit", "item"]].sort_values(["unit", "item"], ignore_index=True))
 
     def confirm(self, rule: Rule, pairs: pd.DataFrame, units: Units) -> None:
         """Take unique pairs (line, unit, reference) as matches: their lines and items are used."""
@@ -280,21 +290,11 @@ class Comparison:
             if not self.item_used[item]:
                 self.item_named[item] = True
 
-    def members_of(self, units: Units, wanted: np.ndarray) -> dict[int, list[int]]:
-        """The items of each wanted unit."""
-        chosen = np.zeros(len(units.frame), dtype=bool)
-        chosen[wanted] = True
-        rows = units.members[chosen[units.members["unit"].to_numpy()]]
-        found: dict[int, list[int]] = {}
-        for unit, item in zip(rows["unit"].tolist(), rows["item"].tolist(), strict=True):
-            found.setdefault(unit, []).append(item)
-        return found
-
     def name_undecided(self, pairs: pd.DataFrame, units: Units) -> None:
         """Lines that fit several units, or units that several such lines fit: nobody may choose for the payer."""
         if pairs.empty:
             return
-        members = self.members_of(units, pairs["unit"].to_numpy())
+        members = units.items_of(pairs["unit"].tolist())
         claims = pairs.groupby("unit")["line"].size().to_dict()
         by_line: dict[int, list[int]] = {}
         for line, unit in zip(pairs["line"].tolist(), pairs["unit"].tolist(), strict=True):
