@@ -253,7 +253,7 @@ SEAL_BATCH = r"""
 CREATE FUNCTION ledger_seal_batch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     head record;
-    found record;
+    written record;
     root bytea;
 BEGIN
     SELECT * INTO head FROM journal_head WHERE institution_id = NEW.institution_id FOR UPDATE;
@@ -263,18 +263,18 @@ BEGIN
     END IF;
     SELECT count(*) AS size, coalesce(sum(amount_minor_units), 0) AS total, max(line) AS last_line,
             array_agg(leaf ORDER BY line) AS leaves
-        INTO found FROM transfer WHERE institution_id = NEW.institution_id AND batch_id = NEW.batch_id;
-    IF found.size <> NEW.transfer_count OR found.size = 0 THEN
+        INTO written FROM transfer WHERE institution_id = NEW.institution_id AND batch_id = NEW.batch_id;
+    IF written.size <> NEW.transfer_count OR written.size = 0 THEN
         PERFORM refuse_posting('batch_count', format('batch %s of institution %s has %s transfers, its header says %s',
-            NEW.batch_id, NEW.institution_id, found.size, NEW.transfer_count));
-    ELSIF found.last_line <> found.size THEN
+            NEW.batch_id, NEW.institution_id, written.size, NEW.transfer_count));
+    ELSIF written.last_line <> written.size THEN
         PERFORM refuse_posting('batch_lines', format('the lines of batch %s of institution %s are not 1 to %s',
-            NEW.batch_id, NEW.institution_id, found.size));
-    ELSIF found.total <> NEW.total_minor_units THEN
+            NEW.batch_id, NEW.institution_id, written.size));
+    ELSIF written.total <> NEW.total_minor_units THEN
         PERFORM refuse_posting('batch_total', format('batch %s of institution %s sums to %s, its header says %s',
-            NEW.batch_id, NEW.institution_id, found.total, NEW.total_minor_units));
+            NEW.batch_id, NEW.institution_id, written.total, NEW.total_minor_units));
     END IF;
-    root := merkle_root(found.leaves);
+    root := merkle_root(written.leaves);
     IF NEW.root IS NULL THEN
         NEW.root := root;
     ELSIF NEW.root <> root THEN
