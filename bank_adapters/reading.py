@@ -1,15 +1,255 @@
-"""The one way in: bytes of a bank's file become statements and findings. Never raises, whatever the bytes."""
+"""The one way in: bytes of a bank's file become statements and findings. Never raises, whatever the bytes.
+
+Exactly one reader or profile must claim a file. What claims is decided by the bytes, never by the name or its suffix.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from bank_adapters.model import StatementFileReading
-from bank_adapters.profile import Profile
+from bank_adapters.camt.reader import has_doctype, is_camt, read_camt
+from bank_adapters.decoding import Decoded, Undecodable, decode
+from bank_adapters.delimited.claims import Header, NearMiss, find_header
+from bank_adapters.delimited.rows import Row, SheetRefused, head_of, sheet_kind, sheet_rows, text_rows
+from bank_adapters.delimited.table import read_table
+from bank_adapters.findings import Findings
+from bank_adapters.limits import MAX_FILE_BYTES, MAX_HEADER_ROW, MAX_LINE_CHARACTERS, MAX_LINES, SNIFFED_BYTES
+from bank_adapters.model import Statement, StatementFileReading
+from bank_adapters.mt940.reader import read_mt940
+from bank_adapters.mt940.scanner import is_mt940
+from bank_adapters.profile import Profile, ProfileFormat, ReversalSign, TableLayout
+
+_LONG_LINE = re.compile(rf"[^\n]{{{MAX_LINE_CHARACTERS + 1},}}")
+
+#: Formats told by their first bytes that are not read (yet), so that the finding can name them.
+_KNOWN_UNREAD = (
+    (b"OFXHEADER", "OFX"), (b"<?OFX", "OFX"), (b"<OFX", "OFX"), (b"%PDF", "PDF"), (b"!Type:", "QIF"), (b"01,", "BAI2"),
+    (b"\x1f\x8b", "a gzip archive"), (b"PK\x03\x04", "a zip archive"), (b"Rar!", "a RAR archive"),
+)  # fmt: skip
 
 
 def read_statement_file(
     data: bytes, name: str, profiles: Sequence[Profile], profile_id: str | None = None
 ) -> StatementFileReading:
-    """Read ``data`` by the one adapter or profile that claims it, or by ``profile_id``."""
-    raise NotImplementedError(f"reading {name}: {len(data)} bytes by {len(profiles)} profiles ({profile_id})")
+    """Read ``data`` by the one reader or profile that claims it, or by the profile ``profile_id``.
+
+    ``name`` is a label only. All findings come together; ``accepted`` is true when every statement and the file passed.
+    """
+    findings = Findings()
+    run = _Run(data, name, profiles, profile_id, findings)
+    try:
+        statements = run.read()
+    except Exception as problem:  # the promise is "never raises": a defect of ours must not take the intake down
+        findings.statement = None
+        findings.add("internal_error", reason=type(problem).__name__)
+        statements = ()
+    accepted = not findings.refused and bool(statements) and all(statement.accepted for statement in statements)
+    return StatementFileReading(
+        format=run.format,
+        profile=run.profile,
+        encoding=run.encoding,
+        accepted=accepted,
+        statements=statements,
+        findings=findings.finished(),
+        facts={"size": str(len(data))},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A reader (and profile) that takes the file, with the header it found for a table."""
+
+    name: str
+    format: str
+    profile: Profile | None
+    header: Header | None = None
+    rows: Sequence[Row] = ()
+
+
+class _Run:
+    """One reading: what the file turned out to be."""
+
+    def __init__(
+        self, data: bytes, name: str, profiles: Sequence[Profile], profile_id: str | None, findings: Findings
+    ) -> None:
+        self.data = data
+        self.name = name
+        self.profiles = profiles
+        self.profile_id = profile_id
+        self.findings = findings
+        self.format = "unknown"
+        self.profile: str | None = None
+        self.encoding: str | None = None
+        self.near_misses: dict[str, NearMiss] = {}
+
+    def read(self) -> tuple[Statement, ...]:
+        if not self.data.strip():
+            self.findings.add("file_empty", line=1)
+            return ()
+        if len(self.data) > MAX_FILE_BYTES:
+            self.findings.add("file_too_large", size=len(self.data), limit=MAX_FILE_BYTES, offset=MAX_FILE_BYTES)
+            return ()
+        chosen = self._chosen_profiles()
+        if chosen is None:
+            return ()
+        if kind := sheet_kind(self.data):
+            return self._sheet(kind, chosen)
+        return self._text(chosen)
+
+    def _chosen_profiles(self) -> list[Profile] | None:
+        if self.profile_id is None:
+            return list(self.profiles)
+        chosen = [profile for profile in self.profiles if profile.id == self.profile_id]
+        if not chosen:
+            names = ", ".join(profile.id for profile in self.profiles) or "none"
+            self.findings.add("unknown_profile", field="profile", name=self.profile_id, names=names)
+            return None
+        return chosen
+
+    # -- spreadsheets ------------------------------------------------------------------------------------------------
+
+    def _sheet(self, kind: str, profiles: list[Profile]) -> tuple[Statement, ...]:
+        self.format = kind
+        try:
+            rows = sheet_rows(self.data, kind, self.findings)
+        except SheetRefused as problem:
+            self.findings.add("sheet_unreadable", line=1, reason=str(problem))
+            return ()
+        claims = [
+            _Claim(profile.id, kind, profile, header, rows)
+            for profile in profiles
+            if profile.table is not None and (header := self._header(rows, profile.id, profile.table)) is not None
+        ]
+        claim = self._only(claims)
+        if claim is None or claim.profile is None or claim.header is None:
+            return ()
+        return self._table(claim, rows, ends_with_line_break=True)
+
+    # -- text --------------------------------------------------------------------------------------------------------
+
+    def _text(self, profiles: list[Profile]) -> tuple[Statement, ...]:
+        if b"\x00" in self.data[:SNIFFED_BYTES] and self.data.count(0) == len(self.data):
+            self.findings.add("nul_bytes", line=1, offset=0)
+            return ()
+        encodings = profiles[0].encodings if self.profile_id is not None else ()
+        try:
+            decoded = decode(self.data, encodings)
+        except Undecodable as problem:
+            self.findings.add("undecodable", line=1, encodings=str(problem))
+            return ()
+        self.encoding = decoded.encoding
+        text = decoded.text.removeprefix("\ufeff")
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        if not self._bounded(text):
+            return ()
+        claim = self._only(self._text_claims(text, profiles))
+        if claim is None:
+            return ()
+        self._note_encoding(decoded, text)
+        if claim.format == "mt940":
+            self.format, statements = read_mt940(text, self.findings)
+            return statements
+        if claim.format == "camt":
+            return read_camt(text, self.findings, claim.profile.reversal_sign if claim.profile else ReversalSign.ISO)
+        if "\x00" in text:
+            self.findings.add("nul_bytes", line=1 + text[: text.index("\x00")].count("\n"))
+            return ()
+        assert claim.profile is not None
+        assert claim.profile.table is not None
+        rows = list(text_rows(text, claim.profile.table.delimiter, self.findings))
+        return self._table(claim, rows, ends_with_line_break=text.endswith("\n"))
+
+    def _bounded(self, text: str) -> bool:
+        if (lines := text.count("\n")) > MAX_LINES:
+            self.findings.add("too_many_lines", line=MAX_LINES, limit=MAX_LINES)
+            return False
+        if len(text) > MAX_LINE_CHARACTERS and (found := _LONG_LINE.search(text)) and not text.lstrip().startswith("<"):
+            line = 1 + text[: found.start()].count("\n") if lines else 1
+            self.findings.add("line_too_long", line=line, limit=MAX_LINE_CHARACTERS)
+            return False
+        return True
+
+    def _note_encoding(self, decoded: Decoded, text: str) -> None:
+        if decoded.guessed:
+            line = next((n for n, each in enumerate(text.split("\n"), 1) if not each.isascii()), 1)
+            self.findings.add("encoding_guessed", line=line, encoding=decoded.encoding)
+
+    def _text_claims(self, text: str, profiles: list[Profile]) -> list[_Claim]:
+        head = text[:SNIFFED_BYTES]
+        claims: list[_Claim] = []
+        by_format = {kind: [profile for profile in profiles if profile.format is kind] for kind in ProfileFormat}
+        free = self.profile_id is None
+        if (by_format[ProfileFormat.MT940] or free) and is_mt940(head):
+            claims += _claims_of("mt940", by_format[ProfileFormat.MT940])
+        if (by_format[ProfileFormat.CAMT] or free) and (is_camt(head) or (has_doctype(head) and "<!DOCTYPE html" not in head)):
+            claims += _claims_of("camt", by_format[ProfileFormat.CAMT])
+        heads: dict[str, Sequence[Row]] = {}
+        for profile in by_format[ProfileFormat.TABLE]:
+            assert profile.table is not None
+            delimiter = profile.table.delimiter
+            if delimiter not in heads:
+                heads[delimiter] = head_of(text_rows(head, delimiter, None), MAX_HEADER_ROW)
+            header = self._header(heads[delimiter], profile.id, profile.table)
+            if header is not None:
+                claims.append(_Claim(profile.id, "delimited", profile, header, heads[delimiter]))
+        return claims
+
+    # -- tables ------------------------------------------------------------------------------------------------------
+
+    def _header(self, rows: Sequence[Row], profile_id: str, layout: TableLayout) -> Header | None:
+        found = find_header(rows, layout)
+        if isinstance(found, Header):
+            return found
+        self.near_misses[profile_id] = found
+        return None
+
+    def _table(self, claim: _Claim, rows: list[Row], *, ends_with_line_break: bool) -> tuple[Statement, ...]:
+        assert claim.profile is not None
+        assert claim.header is not None
+        header_row = claim.rows[claim.header.index]
+        at = next(index for index, row in enumerate(rows) if row.line == header_row.line)
+        statement = read_table(
+            rows[at + 1 :], rows[:at], header_row, claim.header, claim.profile, self.findings,
+            ends_with_line_break=ends_with_line_break,
+        )  # fmt: skip
+        return (statement,)
+
+    # -- exactly one -------------------------------------------------------------------------------------------------
+
+    def _only(self, claims: list[_Claim]) -> _Claim | None:
+        if len(claims) == 1:
+            claim = claims[0]
+            self.format = claim.format
+            self.profile = claim.profile.id if claim.profile else None
+            return claim
+        if claims:
+            self.findings.add("two_adapters", line=1, field="profile", names=", ".join(claim.name for claim in claims))
+        else:
+            self._nobody()
+        return None
+
+    def _nobody(self) -> None:
+        nearest = max(self.near_misses.items(), key=lambda item: item[1].known, default=None)
+        if self.profile_id is not None:
+            reason = nearest[1].reason if nearest else "its format was not found"
+            self.findings.add("wrong_profile", line=1, field="profile", name=self.profile_id, reason=reason)
+            return
+        start = self.data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
+        unread = next((name for magic, name in _KNOWN_UNREAD if start.startswith(magic)), None)
+        if unread:
+            self.format = unread.lower() if unread.isalnum() else self.format
+            self.findings.add("not_supported", line=1, format=unread)
+            return
+        tables = sorted(profile.id for profile in self.profiles if profile.table is not None)
+        looked_for = "MT940/MT942 (:20: .. :62F:), camt.052/053/054 (BkToCstmr..), tables " + (", ".join(tables) or "(none)")
+        if nearest and nearest[1].known > 2:
+            looked_for += f"; nearest is {nearest[0]} ({nearest[1].reason})"
+        self.findings.add("no_adapter", line=1, field="format", looked_for=looked_for)
+
+
+def _claims_of(name: str, profiles: list[Profile]) -> list[_Claim]:
+    """One claim a profile of this format; the reader itself when no profile is loaded for it."""
+    return [_Claim(profile.id, name, profile) for profile in profiles] or [_Claim(name, name, None)]

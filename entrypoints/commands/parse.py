@@ -1,4 +1,4 @@
-"""The parse commands."""
+"""``escrow parse``: read statement files without a database."""
 
 from __future__ import annotations
 

@@ -1,0 +1,288 @@
+"""One Ntry element: amounts at entry level, references and parties from its details. Elements are told by local name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from lxml.etree import _Element as Element
+
+from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_point_amount
+from bank_adapters.dates import DateUnreadable, read_iso
+from bank_adapters.findings import Findings
+from bank_adapters.model import Direction, LineStatus, StatementLine
+from bank_adapters.mt940.fields import NO_CURRENCY
+from bank_adapters.profile import ReversalSign
+from bank_adapters.references import meaningful, reference_set
+from money import Money
+from money.amount import AmountRefused
+
+_DIRECTIONS = {"CRDT": Direction.IN, "DBIT": Direction.OUT}
+_PENDING = frozenset({"PDNG", "INFO", "FUTR"})
+
+
+def local(element: Element) -> str:
+    """The name of an element without its namespace."""
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def child(element: Element | None, *path: str) -> Element | None:
+    """The first descendant along ``path`` of local names."""
+    for name in path:
+        if element is None:
+            return None
+        for each in element:
+            tag = each.tag
+            if isinstance(tag, str) and (tag == name or tag.endswith("}" + name)):
+                element = each
+                break
+        else:
+            return None
+    return element
+
+
+def text_of(element: Element | None, *path: str) -> str | None:
+    """Stripped text of the first descendant along ``path``, None when absent or empty."""
+    found = child(element, *path)
+    if found is None or found.text is None:
+        return None
+    return found.text.strip() or None
+
+
+def children(element: Element, name: str) -> Iterator[Element]:
+    """Children with this local name."""
+    return (each for each in element if local(each) == name)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAmount:
+    """An Amt element read: minor units (never negative) and its currency."""
+
+    minor_units: int
+    currency: str
+
+    def money(self, direction: Direction = Direction.IN) -> Money:
+        return Money(self.minor_units if direction is Direction.IN else -self.minor_units, self.currency)
+
+
+def read_amount(element: Element | None, fallback_currency: str | None, findings: Findings, owner: Element) -> ReadAmount | None:
+    """An Amt with its Ccy, or None with a finding. Negative amounts do not exist in ISO 20022."""
+    if element is None:
+        findings.add("amount_missing", line=owner.sourceline, field="Amt")
+        return None
+    text = (element.text or "").strip()
+    currency = element.get("Ccy") or fallback_currency or NO_CURRENCY
+    try:
+        exponent = exponent_or_two(currency)
+    except AmountRefused:
+        findings.add("currency_unknown", line=element.sourceline, field="Amt/@Ccy", excerpt=currency)
+        return None
+    try:
+        if text.startswith(("-", "+")):
+            raise AmountUnreadable("signed")
+        return ReadAmount(parse_point_amount(text, exponent), currency)
+    except AmountTooFine:
+        findings.add("amount_decimals", line=element.sourceline, field="Amt", excerpt=text, currency=currency)
+    except AmountUnreadable:
+        findings.add("amount_unreadable", line=element.sourceline, field="Amt", excerpt=text)
+    return None
+
+
+def read_direction(element: Element, findings: Findings) -> Direction | None:
+    """CdtDbtInd of an entry or balance, or None with a finding."""
+    text = text_of(element, "CdtDbtInd")
+    direction = _DIRECTIONS.get(text or "")
+    if direction is None:
+        findings.add("direction_unreadable", line=element.sourceline, field="CdtDbtInd", excerpt=text or "")
+    return direction
+
+
+def read_day(
+    holder: Element | None, findings: Findings, zone: ZoneInfo, field: str
+) -> tuple[date | None, datetime | None]:
+    """Dt or DtTm inside ``holder``: the date as written, and the instant (naive times are the bank's zone)."""
+    if holder is None:
+        return None, None
+    text = text_of(holder, "Dt") or text_of(holder, "DtTm") or (holder.text or "").strip()
+    if not text:
+        findings.add("date_unreadable", line=holder.sourceline, field=field, excerpt="")
+        return None, None
+    try:
+        read, instant = read_iso(text)
+    except DateUnreadable:
+        findings.add("date_unreadable", line=holder.sourceline, field=field, excerpt=text)
+        return None, None
+    if read.clamped:
+        findings.add("date_clamped", line=holder.sourceline, field=field, excerpt=text, date=read.day)
+    if instant is not None and instant.tzinfo is None:
+        instant = instant.replace(tzinfo=zone)
+    return read.day, instant
+
+
+def read_entry(
+    entry: Element, currency: str | None, findings: Findings, zone: ZoneInfo, reversal_sign: ReversalSign
+) -> StatementLine | None:
+    """The statement line of one Ntry, or None with findings when amount or direction cannot be read."""
+    parts: dict[str, Element] = {}
+    details: list[Element] = []
+    for each in entry:
+        name = local(each)
+        if name == "NtryDtls":
+            details.extend(children(each, "TxDtls"))
+        else:
+            parts.setdefault(name, each)
+    amount = read_amount(parts.get("Amt"), currency, findings, entry)
+    if amount is not None and currency is not None and amount.currency != currency:
+        counter = child(parts.get("AmtDtls"), "CntrValAmt", "Amt")
+        if counter is not None and counter.get("Ccy") == currency:  # the bank's own conversion into the account's currency
+            amount = read_amount(counter, currency, findings, entry)
+    direction = read_direction(entry, findings)
+    reversal = _is_reversal(parts.get("RvslInd"), findings)
+    booking_date, booked_at = read_day(parts.get("BookgDt"), findings, zone, "BookgDt")
+    value_date, _ = read_day(parts.get("ValDt"), findings, zone, "ValDt")
+    status = _status(parts.get("Sts"), findings)
+    if amount is None or direction is None:
+        return None
+    if reversal and reversal_sign is ReversalSign.INVERTED:
+        direction = Direction.OUT if direction is Direction.IN else Direction.IN
+    if not amount.minor_units:
+        findings.add("amount_zero", line=entry.sourceline, field="Amt")
+    bank_reference = meaningful(_plain(parts.get("AcctSvcrRef")))
+    facts = _details(details, direction is Direction.IN) if details else _NO_DETAILS
+    if len(details) == 1 and facts.other_direction(direction) and not reversal:
+        findings.add("detail_direction", line=entry.sourceline, field="TxDtls/CdtDbtInd")
+    description = facts.description or _plain(parts.get("AddtlNtryInf"))
+    return StatementLine(
+        booking_date=booking_date or (value_date if status is LineStatus.BOOKED else None),
+        value_date=value_date,
+        direction=direction,
+        amount=Money(amount.minor_units, amount.currency),
+        status=status,
+        line=entry.sourceline or 0,
+        bank_reference=bank_reference,
+        end_to_end_reference=facts.end_to_end_reference,
+        references=reference_set((bank_reference, *facts.references, _plain(parts.get("NtryRef"))), description),
+        counterparty_name=facts.name_in if (direction is Direction.IN) != reversal else facts.name_out,
+        counterparty_account=facts.account_in if (direction is Direction.IN) != reversal else facts.account_out,
+        description=description,
+        reversal=reversal,
+        transaction_code=_transaction_code(parts.get("BkTxCd")),
+        booked_at=booked_at,
+    )
+
+
+def _plain(element: Element | None) -> str | None:
+    return (element.text or "").strip() or None if element is not None else None
+
+
+def _is_reversal(element: Element | None, findings: Findings) -> bool:
+    text = _plain(element)
+    if text in (None, "false", "0"):
+        return False
+    if text not in ("true", "1"):
+        findings.add("field_unreadable", line=element.sourceline if element is not None else None, field="RvslInd",
+                     name="RvslInd", excerpt=text or "")  # fmt: skip
+    return True
+
+
+def _status(element: Element | None, findings: Findings) -> LineStatus:
+    """BOOK is booked, PDNG, INFO and FUTR are not; without a status an entry is booked, as banks that leave it out mean."""
+    text = _plain(element) or text_of(element, "Cd") or text_of(element, "Prtry")
+    if text is None or text == "BOOK":
+        return LineStatus.BOOKED
+    if text not in _PENDING:
+        findings.add("status_unknown", line=element.sourceline if element is not None else None, field="Sts", excerpt=text)
+    return LineStatus.PENDING
+
+
+def _transaction_code(element: Element | None) -> str | None:
+    if element is None:
+        return None
+    if proprietary := text_of(element, "Prtry", "Cd"):
+        return proprietary
+    family = (text_of(element, "Domn", "Cd"), text_of(element, "Domn", "Fmly", "Cd"), text_of(element, "Domn", "Fmly", "SubFmlyCd"))
+    return "-".join(part for part in family if part) or None
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    end_to_end_reference: str | None = None
+    references: tuple[str | None, ...] = ()
+    name_in: str | None = None  # who paid, when money came in
+    account_in: str | None = None
+    name_out: str | None = None  # who was paid, when money went out
+    account_out: str | None = None
+    description: str | None = None
+    indicator: str | None = None
+
+    def other_direction(self, direction: Direction) -> bool:
+        return self.indicator is not None and _DIRECTIONS.get(self.indicator) not in (None, direction)
+
+
+_NO_DETAILS = _Details()
+
+
+def _details(details: list[Element], incoming: bool) -> _Details:
+    """References of every TxDtls; parties and end-to-end reference only when there is one (a batch has many)."""
+    references: list[str | None] = []
+    texts: list[str] = []
+    end_to_end = indicator = None
+    parties: dict[str, str | None] = {}
+    for detail in details:
+        for part in detail:
+            name = local(part)
+            if name == "Refs":
+                for each in part:
+                    kind, value = local(each), _plain(each)
+                    if kind == "Prtry":
+                        value = text_of(each, "Ref")
+                    if kind == "EndToEndId":
+                        end_to_end = meaningful(value)
+                    references.append(value)
+            elif name == "RltdPties" and len(details) == 1:
+                parties = _parties(part)
+            elif name == "RmtInf":
+                _remittance(part, texts, references)
+            elif name == "CdtDbtInd":
+                indicator = _plain(part)
+            elif name == "AddtlTxInf" and not texts and (information := _plain(part)):
+                texts.append(information)
+    one = len(details) == 1
+    return _Details(
+        end_to_end_reference=end_to_end if one else None,
+        references=(end_to_end if one else None, *references),
+        name_in=parties.get("Dbtr") or parties.get("UltmtDbtr"),
+        account_in=parties.get("DbtrAcct"),
+        name_out=parties.get("Cdtr") or parties.get("UltmtCdtr"),
+        account_out=parties.get("CdtrAcct"),
+        description=("".join(texts) if one else " | ".join(text.strip() for text in texts)).strip() or None,
+        indicator=indicator if one else None,
+    )
+
+
+def _parties(element: Element) -> dict[str, str | None]:
+    """Names by role (v8 puts them into Pty or Agt) and accounts by role (IBAN or Othr)."""
+    found: dict[str, str | None] = {}
+    for each in element:
+        role = local(each)
+        if role.endswith("Acct"):
+            found[role] = text_of(each, "Id", "IBAN") or text_of(each, "Id", "Othr", "Id")
+        else:
+            found[role] = text_of(each, "Nm") or text_of(each, "Pty", "Nm") or text_of(each, "Agt", "FinInstnId", "Nm")
+    return found
+
+
+def _remittance(element: Element, texts: list[str], references: list[str | None]) -> None:
+    """Unstructured lines are pieces of one text, joined as they are; structured references are tokens."""
+    for each in element:
+        name = local(each)
+        if name == "Ustrd":
+            texts.append(each.text or "")
+        elif name == "Strd":
+            references.append(text_of(each, "CdtrRefInf", "Ref") or text_of(each, "CdtrRefInf", "CdtrRef"))
+            references.append(text_of(each, "RfrdDocInf", "Nb"))
+            if not texts and (information := text_of(each, "AddtlRmtInf")):
+                texts.append(information)

@@ -1,0 +1,82 @@
+"""A statement while it is being read, and the control figures its file declares about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from bank_adapters.model import Direction, Statement, StatementKind, StatementLine
+from money import Money
+
+
+@dataclass(slots=True)
+class Declared:
+    """A control figure as declared: minor units or a count, and the line that says so."""
+
+    value: int
+    line: int | None = None
+
+
+@dataclass(slots=True)
+class ControlTotals:
+    """Counts and sums a file declares. ``floor_minor_units``: smaller lines are not sent (MT942 :34F:)."""
+
+    line_count: Declared | None = None
+    in_count: Declared | None = None
+    out_count: Declared | None = None
+    in_total: Declared | None = None
+    out_total: Declared | None = None
+    net_total: Declared | None = None
+    floor_minor_units: int | None = None
+    #: tables add up columns, where a reversal stands negative on the side of what it undoes
+    by_booked_side: bool = False
+
+
+@dataclass(slots=True)
+class StatementDraft:
+    """Fields of ``Statement``, filled while reading."""
+
+    kind: StatementKind = StatementKind.STATEMENT
+    account: str | None = None
+    currency: str | None = None
+    statement_id: str | None = None
+    sequence: str | None = None
+    opening_balance: Money | None = None
+    opening_date: date | None = None
+    opening_line: int | None = None
+    closing_balance: Money | None = None
+    closing_date: date | None = None
+    closing_line: int | None = None
+    lines: list[StatementLine] = field(default_factory=list)
+    line: int | None = None
+    account_name: str | None = None
+    newest_first: bool = False
+    page: int | None = None
+    last_page: bool = True
+    totals: ControlTotals = field(default_factory=ControlTotals)
+
+    def finished(self, *, accepted: bool) -> Statement:
+        """The statement as read."""
+        return Statement(
+            kind=self.kind,
+            account=self.account,
+            currency=self.currency,
+            statement_id=self.statement_id,
+            sequence=self.sequence,
+            opening_balance=self.opening_balance,
+            opening_date=self.opening_date,
+            closing_balance=self.closing_balance,
+            closing_date=self.closing_date,
+            lines=tuple(self.lines),
+            accepted=accepted,
+            line=self.line,
+            account_name=self.account_name,
+            newest_first=self.newest_first,
+            page=self.page,
+            last_page=self.last_page,
+        )
+
+
+def signed(line: StatementLine) -> int:
+    """Minor units by effect on the account: positive in, negative out."""
+    return line.amount.minor_units if line.direction is Direction.IN else -line.amount.minor_units

@@ -1,0 +1,157 @@
+"""From text to fields: envelope lines, tags, continuation lines. Every non-blank line ends up in exactly one event.
+
+A line beginning with a known ``:tag:`` opens a field; what follows belongs to it. In the free text of ``:86:`` a line may
+look like a tag (a time of day cut at its colon) or like the end mark; the rules for that are ``_is_wrapped_time`` and
+``_ends_message``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+#: MT940, MT942 and MT950 fields, the German :NS:, and the :940: some banks put before :20:.
+TAGS = frozenset(
+    "20 21 25 25P 28 28C NS 60F 60M 61 62F 62M 64 64F 65 65F 86 34F 13 13D 90D 90C 940 942 950".split()
+)  # fmt: skip
+_TEXT_TAGS = frozenset({"86", "NS"})
+_TAG = re.compile(r":(NS|[0-9]{2,3}[A-Z]?):", re.ASCII)
+_END = re.compile(r"-(?:\}.*|XXX|)[\s\x00-\x1f]*", re.DOTALL)
+_ENVELOPE = re.compile(
+    r"\{.*"  # FIN blocks {1:..}{2:..}{4:
+    r"|-?\}?\{[0-9S]:.*"
+    r"|[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3,4})?"  # a BIC alone: ABNANL2A
+    r"|9[45][0-9](?: [0-9]{2})?"  # 940, 940 00
+    r"|0000 01[A-Z0-9]{8,20}"
+    r"|XXX",
+    re.ASCII,
+)
+_CONTROL = "\x00\x01\x02\x03\x04\x1a"
+_BLOCK_FOUR = "{4:"
+
+
+class Kind(Enum):
+    """What an event of the scanner is."""
+
+    FIELD = auto()
+    END = auto()  # the end mark of a message
+    ENVELOPE = auto()
+    UNKNOWN = auto()  # text outside of any message
+
+
+@dataclass(slots=True)
+class Event:
+    """A field (``tag``, ``content``, ``more`` lines), the end of a message, an envelope line, or unknown text."""
+
+    kind: Kind
+    line: int
+    tag: str = ""
+    content: str = ""
+    more: list[str] = field(default_factory=list)
+
+
+def is_mt940(text: str) -> bool:
+    """Whether the first line that is neither blank nor envelope opens a field of MT940/942/950."""
+    for raw in text[:20_000].replace("\r", "\n").split("\n"):
+        line = raw.strip(_CONTROL + " \t\ufeff")
+        if not line:
+            continue
+        if found := _TAG.match(line):
+            return found[1] in TAGS
+        if _BLOCK_FOUR in line and line.startswith("{"):
+            return True
+        if not _ENVELOPE.fullmatch(line):
+            return False
+    return False
+
+
+def scan(lines: Sequence[str]) -> Iterator[Event]:
+    """Events of a file's physical lines (1-based), in order."""
+    current: Event | None = None
+    closed = False  # the closing balance of the current message was seen
+    for number, raw in enumerate(lines, 1):
+        if raw[:1] == ":" and (found := _TAG.match(raw)):
+            tag = found[1]
+            in_text = current is not None and current.tag in _TEXT_TAGS
+            if tag in TAGS and not (in_text and _is_wrapped_time(lines, number, raw)):
+                if current is not None:
+                    yield current
+                current = Event(Kind.FIELD, number, tag, raw[found.end() :])
+                closed = tag[:2] == "62" or (closed and tag in ("64", "65", "86", "64F", "65F"))
+                continue
+            if not in_text:
+                if current is not None:
+                    yield current
+                current = None
+                yield Event(Kind.UNKNOWN, number, tag, raw)
+                continue
+        line = raw.strip(_CONTROL) if raw[-1:] in _CONTROL or raw[:1] in _CONTROL else raw
+        if not line or line.isspace():
+            if current is not None and current.tag in _TEXT_TAGS:
+                current.more.append("")
+            continue
+        if line[0] in "-{X" and _is_mark(lines, number, line, current, closed=closed):
+            if current is not None:
+                yield current
+            current, closed = None, False
+            yield from _marks(number, line)
+        elif current is not None:
+            current.more.append(line)
+        elif _ENVELOPE.fullmatch(line.strip()):
+            yield Event(Kind.ENVELOPE, number, content=line)
+        else:
+            inner = line.strip(" \t\ufeff")
+            found = _TAG.match(inner)
+            if found and found[1] in TAGS:  # blanks or a byte order mark before the first tag
+                current = Event(Kind.FIELD, number, found[1], inner[found.end() :])
+            else:
+                yield Event(Kind.UNKNOWN, number, content=line)
+    if current is not None:
+        yield current
+
+
+def _marks(number: int, line: str) -> Iterator[Event]:
+    """An end mark, an envelope, or both on one line (``-}{5:}{1:..}{4:``), perhaps with a first field behind ``{4:``."""
+    if line.startswith("-"):
+        yield Event(Kind.END, number, content=line)
+        line = line[2:] if line.startswith("-}") else ""
+    head, opened, rest = line.rpartition(_BLOCK_FOUR)
+    envelope = head + opened if opened else line
+    if envelope.strip():
+        yield Event(Kind.ENVELOPE, number, content=envelope)
+    if opened and (found := _TAG.match(rest.strip())) and found[1] in TAGS:
+        yield Event(Kind.FIELD, number, found[1], rest.strip()[found.end() :])
+
+
+def _is_mark(lines: Sequence[str], number: int, line: str, current: Event | None, *, closed: bool) -> bool:
+    """Whether this line ends a message or belongs to the envelope, and is not text of :86:."""
+    if line.startswith("{"):
+        return bool(re.match(r"\{[1-5S]:", line))
+    if line.rstrip() == "XXX":
+        return closed
+    return bool(_END.fullmatch(line)) and _ends_message(lines, number, current, closed=closed)
+
+
+def _ends_message(lines: Sequence[str], number: int, current: Event | None, *, closed: bool) -> bool:
+    """A lone ``-`` inside :86: before the closing balance is text, unless a new message or the file's end follows."""
+    if closed or current is None or current.tag not in _TEXT_TAGS or lines[number - 1].startswith("-}"):
+        return True
+    for raw in lines[number : number + 20]:
+        line = raw.strip(_CONTROL + " \t")
+        if not line:
+            continue
+        return line.startswith((":20:", "{", ":940:", ":942:")) or bool(_ENVELOPE.fullmatch(line))
+    return True
+
+
+_TIME_TAIL = re.compile(r":([0-5][0-9]):(?:[0-5][0-9])?(?![0-9])", re.ASCII)
+_HOUR_END = re.compile(r"(?<![0-9])[0-2]?[0-9]\s*\Z", re.ASCII)
+
+
+def _is_wrapped_time(lines: Sequence[str], number: int, raw: str) -> bool:
+    """Whether ``:26:37 ..`` is the rest of a time of day whose hour ends the line before."""
+    if not _TIME_TAIL.match(raw) or number < 2 or not _HOUR_END.search(lines[number - 2]):
+        return False
+    return not any(line.startswith((":25:", ":28", ":60")) for line in lines[number : number + 4])
