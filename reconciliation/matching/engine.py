@@ -108,9 +108,9 @@ class _Steps:
             right_on="item_id",
         )
         originals = originals[items["account"].to_numpy()[originals["at"]] == originals["account"].to_numpy()]
-        inherited = originals[["at", "original"]].merge(
-            self.item_references.rename(columns={"at": "original"}), on="original"
-        )[["at", "reference"]]
+        inherited = originals[["at", "original"]].merge(self.item_references.rename(columns={"at": "original"}), on="original")[
+            ["at", "reference"]
+        ]
         known = self.item_references.assign(known=True)
         fresh = inherited.merge(known, on=["at", "reference"], how="left")
         return item_units(items, inherited[fresh["known"].isna().to_numpy()].reset_index(drop=True))
@@ -141,9 +141,7 @@ class _Steps:
         right["inward"] = ~right["inward"]
         pairs = left.merge(right, on=["account", "reference", "currency", "amount", "inward"])
         pairs = pairs.drop_duplicates(["back", "forth"])
-        alone = (pairs.groupby("back")["forth"].transform("size") == 1) & (
-            pairs.groupby("forth")["back"].transform("size") == 1
-        )
+        alone = (pairs.groupby("back")["forth"].transform("size") == 1) & (pairs.groupby("forth")["back"].transform("size") == 1)
         state.confirm_reversals(pairs[alone])
 
 

@@ -117,9 +117,7 @@ class _Reader:
             table = pa_csv.read_csv(
                 self.path,
                 read_options=pa_csv.ReadOptions(use_threads=False, block_size=1 << 24),
-                parse_options=pa_csv.ParseOptions(
-                    newlines_in_values=True, invalid_row_handler=skip, ignore_empty_lines=False
-                ),
+                parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip, ignore_empty_lines=False),
                 convert_options=pa_csv.ConvertOptions(
                     column_types={str(name): pa.string() for name in names}, strings_can_be_null=False
                 ),

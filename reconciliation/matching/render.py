@@ -116,9 +116,7 @@ def _reversals(state: Comparison) -> pd.DataFrame:
     pairs = state.reversal_pairs
     if pairs.empty:
         return pd.DataFrame()
-    back, forth = (
-        state.lines["line_id"].iloc[pairs[side].to_numpy()].reset_index(drop=True) for side in ("back", "forth")
-    )
+    back, forth = (state.lines["line_id"].iloc[pairs[side].to_numpy()].reset_index(drop=True) for side in ("back", "forth"))
     both = ["|".join(f"bank:{one}" for one in sorted(pair)) for pair in zip(back, forth, strict=True)]
     heads = pd.DataFrame(
         {
@@ -146,8 +144,7 @@ def _suggested(state: Comparison) -> pd.DataFrame:
             "match_id": match_ids([str(Rule.AMOUNT_AND_DATE)] * len(found), ("bank:" + line_ids + "|book:" + item_ids).tolist()),
             "rule": str(Rule.AMOUNT_AND_DATE),
             "status": "suggested",
-            "explanation": "only amount and date agree; a person must decide: "
-            + _line_words(state, found["line"].to_numpy()),
+            "explanation": "only amount and date agree; a person must decide: " + _line_words(state, found["line"].to_numpy()),
         }
     )
     number = np.arange(len(found))

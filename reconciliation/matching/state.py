@@ -197,7 +197,13 @@ class Comparison:
             return left, right
         hidden = left["key"].isin(wide)
         for line in np.unique(left.loc[hidden, "line"].to_numpy()):
-            self.name(DiscrepancyKind.AMBIGUOUS, int(line), (), 0, "its reference is shared by too many lines and items to prove anything")
+            self.name(
+                DiscrepancyKind.AMBIGUOUS,
+                int(line),
+                (),
+                0,
+                "its reference is shared by too many lines and items to prove anything",
+            )
         self.has_hit[left.loc[hidden, "line"].to_numpy()] = True
         return left[~left["line"].isin(left.loc[hidden, "line"])], right[~right["key"].isin(wide)]
 
@@ -320,7 +326,5 @@ class Comparison:
         columns = self.items[["references", "kind", "group_key", "counterparty_account"]].iloc[items]
         return {
             item: ("|".join(sorted(set(references.upper().split("|")))), kind, group, account)
-            for item, references, kind, group, account in zip(
-                items, *(columns[name].tolist() for name in columns), strict=True
-            )
+            for item, references, kind, group, account in zip(items, *(columns[name].tolist() for name in columns), strict=True)
         }

@@ -24,8 +24,7 @@ def match_in_workers(
     left, right = _bucket(bank["account"], workers), _bucket(book["account"], workers)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting = [
-            pool.submit(match_frames, bank[left == number], book[right == number], rules, as_of)
-            for number in range(workers)
+            pool.submit(match_frames, bank[left == number], book[right == number], rules, as_of) for number in range(workers)
         ]
         return merged(done.result() for done in waiting)
 
