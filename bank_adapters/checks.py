@@ -68,21 +68,32 @@ def check_control_totals(draft: StatementDraft, findings: Findings) -> None:
     for name, declared in _declared(totals):
         if declared is None or declared.value in (figures[name], booked[name]):
             continue
-        english = name.replace("_", " ")
+        english, chinese = _WORDS[name]
         if totals.floor_minor_units and declared.value > figures[name]:
             findings.add(
-                "control_below_floor", line=declared.line, field=name, what=english, declared=declared.value,
+                "control_below_floor", line=declared.line, field=name, what=english, what_zh=chinese, declared=declared.value,
                 found=figures[name], floor=amount_text(totals.floor_minor_units, draft.currency),
             )  # fmt: skip
         elif name.endswith("_count"):
             findings.add(
-                "control_count", line=declared.line, field=name, declared=declared.value, found=figures[name], what=english
-            )
+                "control_count", line=declared.line, field=name, what=english, what_zh=chinese,
+                declared=declared.value, found=figures[name],
+            )  # fmt: skip
         else:
             findings.add(
-                "control_total", line=declared.line, field=name, what=english,
+                "control_total", line=declared.line, field=name, what=english, what_zh=chinese,
                 declared=amount_text(declared.value, draft.currency), found=amount_text(figures[name], draft.currency),
             )  # fmt: skip
+
+
+_WORDS = {
+    "line_count": ("number of lines", "总笔数"),
+    "in_count": ("number of lines in", "收入笔数"),
+    "out_count": ("number of lines out", "支出笔数"),
+    "in_total": ("sum of lines in", "收入合计"),
+    "out_total": ("sum of lines out", "支出合计"),
+    "net_total": ("net sum of lines", "净额"),
+}
 
 
 def _declared(totals: ControlTotals) -> tuple[tuple[str, Declared | None], ...]:

@@ -66,8 +66,8 @@ CATALOGUE: dict[str, tuple[Severity, str, str]] = {
     "running_balance_unreadable": (E, "running balance cannot be read: {excerpt}", "余额无法识别：{excerpt}"),
     "running_balance_end": (E, "the last running balance is {found}, the closing balance {expected}", "末笔余额 {found} 与期末余额 {expected} 不符"),
     "order_undecided": (W, "the running balances fit neither order of the rows", "按任何顺序余额都不衔接"),
-    "control_count": (E, "the file declares {declared} {what}, {found} were read", "文件声明{what} {declared} 笔，实际读到 {found} 笔"),
-    "control_total": (E, "the file declares a sum of {declared} for {what}, {found} was read", "文件声明{what}合计 {declared}，实际为 {found}"),
+    "control_count": (E, "{what}: the file declares {declared}, {found} were read", "{what}：文件声明 {declared}，实际读到 {found}"),
+    "control_total": (E, "{what}: the file declares {declared}, {found} was read", "{what}：文件声明 {declared}，实际为 {found}"),
     "control_below_floor": (
         W,
         "{what}: declared {declared}, read {found}; lines below the floor limit {floor} are not sent",
@@ -118,15 +118,15 @@ CATALOGUE: dict[str, tuple[Severity, str, str]] = {
     "trailing_text": (W, "text after the amount is not used: {excerpt}", "金额之后的文字未采用：{excerpt}"),
 }  # fmt: skip
 
-_LONG_NUMBER = re.compile(r"[0-9A-Za-z]*[0-9]{4,}[0-9A-Za-z]{0,30}")
+#: Account and card numbers, phone numbers, IBANs. Dates, amounts and line numbers stay readable.
+_LONG_NUMBER = re.compile(r"[0-9]{11,}|\b[A-Z]{2}[0-9]{2}[A-Z0-9]{8,30}\b", re.ASCII)
 
 
 def masked(text: str, length: int = EXCERPT_LENGTH) -> str:
-    """``text`` on one line, cut to ``length``, runs of nine and more letters and digits masked but for their last four."""
+    """``text`` on one line, cut to ``length``, long numbers masked but for their last four digits."""
 
     def hide(found: re.Match[str]) -> str:
-        run = found[0]
-        return run if len(run) < 9 else "*" * (len(run) - 4) + run[-4:]
+        return "*" * (len(found[0]) - 4) + found[0][-4:]
 
     text = "".join(char if char.isprintable() else "\u00b7" for char in text[: length * 2])
     text = _LONG_NUMBER.sub(hide, text)
@@ -164,9 +164,10 @@ class Findings:
             return
         shown = None if excerpt is None else masked(excerpt)
         named = {"excerpt": shown, **facts}
+        chinese_named = {name: named.get(f"{name}_zh", value) for name, value in named.items()}
         self.items.append(
             Finding(
-                severity, code, english.format(**named), self.statement, line, offset, field, shown, chinese.format(**named)
+                severity, code, english.format(**named), self.statement, line, offset, field, shown, chinese.format(**chinese_named)
             )
         )
 

@@ -36,6 +36,12 @@ _DATES_IN_TEXT = re.compile(r"[0-9]{4}[-/年]?[0-9]{2}[-/月]?[0-9]{2}日?", re.
 _CURRENCY_CODE = re.compile(r"[A-Z]{3}", re.ASCII)
 _COUNTS = {Fact.LINE_COUNT: "line_count", Fact.IN_COUNT: "in_count", Fact.OUT_COUNT: "out_count"}
 _TOTALS = {Fact.IN_TOTAL: "in_total", Fact.OUT_TOTAL: "out_total"}
+_FACT_WORDS = {
+    Fact.ACCOUNT: "账号", Fact.ACCOUNT_NAME: "户名", Fact.CURRENCY: "币种", Fact.STATEMENT_ID: "对账单编号",
+    Fact.SEQUENCE: "对账单序号", Fact.OPENING_DATE: "起始日期", Fact.CLOSING_DATE: "截止日期", Fact.PERIOD: "日期范围",
+    Fact.OPENING_BALANCE: "期初余额", Fact.CLOSING_BALANCE: "期末余额", Fact.LINE_COUNT: "总笔数", Fact.IN_COUNT: "收入笔数",
+    Fact.OUT_COUNT: "支出笔数", Fact.IN_TOTAL: "收入合计", Fact.OUT_TOTAL: "支出合计", Fact.IGNORED: "备注",
+}  # fmt: skip
 _TEXT_FIELDS = {
     ColumnField.BANK_REFERENCE, ColumnField.END_TO_END_REFERENCE, ColumnField.COUNTERPARTY_ACCOUNT, ColumnField.REFERENCE,
 }  # fmt: skip
@@ -117,7 +123,7 @@ class _Reader:
             elif fact is Fact.IGNORED or not value.strip():
                 continue
             elif fact in self.facts and self.facts[fact][0] != value.strip():
-                self.findings.add("fact_repeated", line=row.line, field=fact.value, name=fact.value, excerpt=value)
+                self.findings.add("fact_repeated", line=row.line, field=fact.value, name=fact.value, name_zh=_FACT_WORDS[fact], excerpt=value)
             else:
                 self.facts[fact] = (value.strip(), row.line)
 
@@ -343,7 +349,7 @@ class _Reader:
         self._interpret_facts()
         for fact in layout.required_facts:
             if fact not in self.facts:
-                findings.add("fact_missing", line=draft.line, field=fact.value, name=fact.value)
+                findings.add("fact_missing", line=draft.line, field=fact.value, name=fact.value, name_zh=_FACT_WORDS[fact])
         if layout.footer_required:
             for footer in layout.footers:
                 if footer.totals is not FooterTotals.NONE and footer.starts_with not in self.footer_seen:
@@ -381,18 +387,18 @@ class _Reader:
     def _period(self, text: str, line: int) -> None:
         days = _DATES_IN_TEXT.findall(text)
         if len(days) != 2:
-            self.findings.add("fact_unreadable", line=line, field="period", name="period", excerpt=text)
+            self.findings.add("fact_unreadable", line=line, field="period", name="period", name_zh="日期范围", excerpt=text)
             return
         formats = ("YYYY-MM-DD", "YYYY/MM/DD", "YYYYMMDD", "YYYY年MM月DD日")
         try:
             self.draft.opening_date, self.draft.closing_date = (read_date(day, formats).day for day in days)
         except DateUnreadable:
-            self.findings.add("fact_unreadable", line=line, field="period", name="period", excerpt=text)
+            self.findings.add("fact_unreadable", line=line, field="period", name="period", name_zh="日期范围", excerpt=text)
 
     def _count(self, fact: Fact, text: str, line: int) -> None:
         digits = text.removesuffix("笔").strip()
         if not (digits.isascii() and digits.isdigit() and len(digits) < 12):
-            self.findings.add("fact_unreadable", line=line, field=fact.value, name=fact.value, excerpt=text)
+            self.findings.add("fact_unreadable", line=line, field=fact.value, name=fact.value, name_zh=_FACT_WORDS[fact], excerpt=text)
             return
         setattr(self.draft.totals, _COUNTS[fact], Declared(int(digits), line))
 

@@ -59,7 +59,7 @@ def check_pages(statements: Sequence[Statement], marks: Sequence[PageMark], find
 
 
 def _missing(statement: Statement, page: int, line: int | None, findings: Findings) -> None:
-    findings.add("page_missing", line=line, field="28C", page=page, sequence=statement.sequence or "?")
+    findings.add("page_missing", line=line, field="28C", page=page or "?", sequence=statement.sequence or "?")
 
 
 def _check_chain(before: Statement, statement: Statement, mark: PageMark, findings: Findings) -> None:

@@ -211,7 +211,7 @@ class _Reader:
     def _opening(self, event: Event) -> None:
         draft = self._draft
         if "opening" in self.tags:
-            self.findings.add("balance_repeated", line=event.line, field=event.tag, name="opening balance")
+            self.findings.add("balance_repeated", line=event.line, field=event.tag, name="opening balance", name_zh="期初余额")
             self._unknown_lines(event)
             return
         balance = self._balance(event, draft.currency)
@@ -234,11 +234,11 @@ class _Reader:
                 return
             if balance[0].currency != draft.closing_balance.currency:  # a second closing in another currency
                 self.findings.add(
-                    "balance_other_currency", line=event.line, field=event.tag, name="closing balance",
+                    "balance_other_currency", line=event.line, field=event.tag, name="closing balance", name_zh="期末余额",
                     currency=balance[0].currency,
                 )  # fmt: skip
             else:
-                self.findings.add("balance_repeated", line=event.line, field=event.tag, name="closing balance")
+                self.findings.add("balance_repeated", line=event.line, field=event.tag, name="closing balance", name_zh="期末余额")
             return
         balance = self._balance(event, draft.currency)
         self.closing_interim = event.tag == "62M"
@@ -363,7 +363,7 @@ class _Reader:
                 self._day(read.entry_date, event, event.content[6:10])
         if not read.has_comma:
             self.findings.add(
-                "field_unreadable", line=event.line, field="61", name="decimal comma", excerpt=event.content,
+                "field_unreadable", line=event.line, field="61", name="the decimal comma", name_zh="小数逗号", excerpt=event.content,
                 severity=Severity.WARNING,
             )  # fmt: skip
         if not read.minor_units:

@@ -2,8 +2,209 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+if TYPE_CHECKING:
+    from bank_adapters.model import StatementFileReading
+
+#: Files at least this large are worth a progress bar.
+LARGE_FILE_BYTES = 4 * 1024 * 1024
+#: Lines of a statement shown to people; ``--json`` shows all.
+LINES_SHOWN = 20
+
+
+class Language(StrEnum):
+    """Language of messages."""
+
+    EN = "en"
+    ZH = "zh"
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
+    app.command(
+        "parse",
+        help=(
+            "Read bank statement files and say what is in them and what is wrong; no database is needed.\n\n"
+            "Exit code 0: every file accepted; 1: something refused; 2: wrong arguments.\n\n"
+            "Examples:\n\n"
+            "  escrow parse statement.sta\n\n"
+            "  escrow parse --json --profile north-river 2026-03-02.csv | jq .accepted\n\n"
+            "  escrow parse --lang zh *.xml"
+        ),
+    )(parse)
+
+
+def parse(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Statement files: MT940/942, camt, CSV, XLS, XLSX.")],
+    profile: Annotated[str | None, typer.Option(help="Read every file by this bank profile instead of asking which claims it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file and line.")] = False,
+    lang: Annotated[Language, typer.Option(help="Language of messages.")] = Language.EN,
+) -> None:
+    """Read ``files`` and print readings; exits 1 when one is refused, 2 for an unknown profile."""
+    from bank_adapters.reading import read_statement_file  # noqa: PLC0415 - heavy imports only when the command runs
+    from config.errors import ConfigRefused  # noqa: PLC0415
+    from config.profiles import load_profiles  # noqa: PLC0415
+
+    try:
+        profiles = load_profiles()
+    except ConfigRefused as problem:
+        typer.echo(f"The bank profiles cannot be used: {problem}", err=True)
+        raise typer.Exit(2) from problem
+    if profile is not None and profile not in {each.id for each in profiles}:
+        names = ", ".join(each.id for each in profiles)
+        typer.echo(f"There is no profile {profile!r}. Profiles are: {names}", err=True)
+        raise typer.Exit(2)
+    refused = False
+    for file, data, problem in _with_progress(files):
+        reading = read_statement_file(data, file, profiles, profile) if data is not None else _unreadable(problem)
+        refused = refused or not reading.accepted
+        if as_json:
+            _print_json(reading, file, lang)
+        else:
+            _print_table(reading, file, lang)
+    raise typer.Exit(1 if refused else 0)
+
+
+def _read_bytes(file: str) -> tuple[bytes | None, str]:
+    """The bytes of a file, or None and the reason why not."""
+    from bank_adapters.limits import MAX_FILE_BYTES  # noqa: PLC0415
+
+    path = Path(file)
+    try:
+        if path.is_dir():
+            return None, "is a directory; name the files in it"
+        if path.exists() and not path.is_file():
+            return None, "is not a regular file"
+        with path.open("rb") as stream:
+            return stream.read(MAX_FILE_BYTES + 1), ""
+    except FileNotFoundError:
+        return None, "does not exist; check the name"
+    except PermissionError:
+        return None, "may not be read by this user; check its permissions"
+    except (OSError, ValueError) as problem:
+        return None, str(getattr(problem, "strerror", None) or problem)
+
+
+def _with_progress(files: list[str]) -> Iterator[tuple[str, bytes | None, str]]:
+    """Each file with its bytes; a progress bar on a terminal when much is to be read."""
+    sizes = [Path(file).stat().st_size if _is_file(file) else 0 for file in files]
+    if not sys.stderr.isatty() or sum(sizes) < LARGE_FILE_BYTES:
+        for file in files:
+            yield (file, *_read_bytes(file))
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("reading", total=sum(sizes))
+        for file, size in zip(files, sizes, strict=True):
+            progress.update(task, description=Path(file).name)
+            yield (file, *_read_bytes(file))
+            progress.advance(task, size)
+
+
+def _is_file(file: str) -> bool:
+    try:
+        return Path(file).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _unreadable(reason: str) -> StatementFileReading:
+    """A reading that says why there is none."""
+    from bank_adapters.findings import Findings  # noqa: PLC0415
+    from bank_adapters.model import StatementFileReading  # noqa: PLC0415
+
+    findings = Findings()
+    findings.add("file_unreadable", field="file", reason=reason)
+    return StatementFileReading("unknown", None, None, False, (), findings.finished())
+
+
+def _print_json(reading: StatementFileReading, file: str, lang: Language) -> None:
+    import json  # noqa: PLC0415
+
+    from bank_adapters.presenting import presented  # noqa: PLC0415
+
+    content = presented(reading, file)
+    if lang is Language.ZH:
+        for finding in content["findings"]:
+            finding["message"] = finding["message_zh"] or finding["message"]
+    # surrogates of an undecodable file name must not stop the line from being written
+    text = json.dumps(content, ensure_ascii=False)
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+_WORDS = {
+    Language.EN: {
+        "accepted": "accepted", "refused": "REFUSED", "statement": "Statement", "account": "account", "opening": "opening",
+        "closing": "closing", "line": "line", "booked": "booked", "in": "in", "out": "out", "balance": "balance",
+        "counterparty": "counterparty", "reference": "reference", "more": "and {count} more lines; --json shows all",
+        "severity": "severity", "where": "where", "what": "what is wrong", "file": "file", "lines": "lines",
+    },
+    Language.ZH: {
+        "accepted": "通过", "refused": "拒收", "statement": "对账单", "account": "账号", "opening": "期初", "closing": "期末",
+        "line": "行", "booked": "记账日", "in": "收入", "out": "支出", "balance": "余额", "counterparty": "对方", "reference": "参考号",
+        "more": "另有 {count} 笔，--json 显示全部", "severity": "级别", "where": "位置", "what": "问题", "file": "文件", "lines": "笔",
+    },
+}  # fmt: skip
+
+
+def _print_table(reading: StatementFileReading, file: str, lang: Language) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from bank_adapters.model import Direction, Severity  # noqa: PLC0415
+
+    words = _WORDS[lang]
+    console = Console()
+    verdict = Text(words["accepted"], "bold green") if reading.accepted else Text(words["refused"], "bold red")
+    form = " / ".join(filter(None, (reading.format, reading.profile, reading.encoding)))
+    console.print(Text.assemble((file, "bold"), "  ", verdict, f"  {form}"))
+    for number, statement in enumerate(reading.statements, 1):
+        opening = f"{statement.opening_balance or '-'} ({statement.opening_date or '-'})"
+        closing = f"{statement.closing_balance or '-'} ({statement.closing_date or '-'})"
+        title = (
+            f"{words['statement']} {number}: {statement.statement_id or '-'} #{statement.sequence or '-'}, {words['account']} "
+            f"{statement.account or '-'}, {words['opening']} {opening}, {words['closing']} {closing}, "
+            f"{len(statement.lines)} {words['lines']}, {words['accepted'] if statement.accepted else words['refused']}"
+        )
+        table = Table(title=Text(title), title_justify="left", title_style="")
+        table.add_column(words["line"], justify="right")
+        table.add_column(words["booked"])
+        table.add_column(words["in"], justify="right")
+        table.add_column(words["out"], justify="right")
+        table.add_column(words["balance"], justify="right")
+        table.add_column(words["counterparty"])
+        table.add_column(words["reference"])
+        for line in statement.lines[:LINES_SHOWN]:
+            amount = line.amount.plain + (" R" if line.reversal else "")
+            table.add_row(
+                str(line.line), str(line.booking_date or "-"),
+                amount if line.direction is Direction.IN else "", amount if line.direction is Direction.OUT else "",
+                line.running_balance.plain if line.running_balance else "", Text(line.counterparty_name or ""),
+                Text(line.end_to_end_reference or line.bank_reference or ""),
+            )  # fmt: skip
+        console.print(table)
+        if len(statement.lines) > LINES_SHOWN:
+            console.print("  " + words["more"].format(count=len(statement.lines) - LINES_SHOWN))
+    if reading.findings:
+        table = Table()
+        for heading in ("severity", "where", "what"):
+            table.add_column(words[heading])
+        styles = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
+        for finding in reading.findings:
+            place = f"{words['line']} {finding.line}" if finding.line else words["file"]
+            message = (finding.message_zh if lang is Language.ZH else None) or finding.message
+            where = f"{place} {finding.field or ''}".strip()
+            table.add_row(Text(finding.severity.value, styles[finding.severity]), Text(where), Text(message))
+        console.print(table)

@@ -1,0 +1,87 @@
+"""A reading as the plain data ``escrow parse --json`` prints: names and shapes other programs rely on."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from bank_adapters.model import Finding, Statement, StatementFileReading, StatementLine
+from money import Money
+
+
+def presented(reading: StatementFileReading, file: str) -> dict[str, Any]:
+    """One file's reading. Amounts are decimal strings, positive on lines and signed on balances; dates are ISO."""
+    return {
+        "file": file,
+        "format": reading.format,
+        "profile": reading.profile,
+        "encoding": reading.encoding,
+        "accepted": reading.accepted,
+        "statements": [_statement(statement) for statement in reading.statements],
+        "findings": [_finding(finding) for finding in reading.findings],
+    }
+
+
+def _amount(amount: Money | None) -> str | None:
+    return None if amount is None else amount.plain
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _statement(statement: Statement) -> dict[str, Any]:
+    return {
+        "account": statement.account,
+        "account_name": statement.account_name,
+        "currency": statement.currency,
+        "statement_id": statement.statement_id,
+        "sequence": statement.sequence,
+        "page": statement.page,
+        "last_page": statement.last_page,
+        "kind": statement.kind.value,
+        "opening_balance": _amount(statement.opening_balance),
+        "opening_date": _day(statement.opening_date),
+        "closing_balance": _amount(statement.closing_balance),
+        "closing_date": _day(statement.closing_date),
+        "accepted": statement.accepted,
+        "newest_first": statement.newest_first,
+        "line": statement.line,
+        "lines": [_line(line) for line in statement.lines],
+    }
+
+
+def _line(line: StatementLine) -> dict[str, Any]:
+    return {
+        "booking_date": _day(line.booking_date),
+        "value_date": _day(line.value_date),
+        "booked_at": line.booked_at.isoformat() if line.booked_at else None,
+        "direction": line.direction.value,
+        "amount": line.amount.plain,
+        "currency": line.amount.currency,
+        "status": line.status.value,
+        "bank_reference": line.bank_reference,
+        "end_to_end_reference": line.end_to_end_reference,
+        "references": list(line.references),
+        "counterparty_name": line.counterparty_name,
+        "counterparty_account": line.counterparty_account,
+        "description": line.description,
+        "reversal": line.reversal,
+        "transaction_code": line.transaction_code,
+        "running_balance": _amount(line.running_balance),
+        "line": line.line,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "severity": finding.severity.value,
+        "code": finding.code,
+        "statement": finding.statement,
+        "line": finding.line,
+        "offset": finding.offset,
+        "field": finding.field,
+        "message": finding.message,
+        "message_zh": finding.message_zh,
+        "excerpt": finding.excerpt,
+    }
