@@ -14,42 +14,38 @@ from datetime import date
 from typing import TypeVar
 from uuid import UUID
 
-from ledger.model import Clearing, OpenItem, Refusal, RefusalCode, Side, Transfer
+from ledger.model import Clearing, OpenItem, Refusal, RefusalCode, Transfer
 from money import Money
 
 #: (institution_id, account_id), (institution_id, transfer id or item id)
 AccountKey = tuple[int, int]
 TransferKey = tuple[int, UUID]
 
-_UNBOUNDED = 2**63
-
 _Attached = TypeVar("_Attached", OpenItem, Clearing)
+
+
+#: Larger than any balance the books can hold.
+UNBOUNDED = 2**63
 
 
 @dataclass(slots=True)
 class AccountState:
-    """An account as the books hold it. ``balance`` is debits minus credits in minor units, ``seq`` its last posting's number."""
+    """An account as the books hold it. ``balance`` is debits minus credits in minor units, ``seq`` its last posting's number.
+
+    The floor is given in terms of ``balance``, which may not go below ``lowest`` (a debit account's floor) nor above
+    ``highest`` (a credit account's, negated); UNBOUNDED either way when there is none.
+    """
 
     code: str
     custody_account_id: int
-    normal_side: Side
     currency: str
-    floor: int | None
     in_transit: bool
     opened_on: date
     closed_on: date | None
+    lowest: int
+    highest: int
     seq: int
     balance: int
-    #: The floor in terms of ``balance``: it may not go below ``lowest`` nor above ``highest``.
-    lowest: int = field(init=False)
-    highest: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lowest, self.highest = -_UNBOUNDED, _UNBOUNDED
-        if self.floor is not None and self.normal_side is Side.DEBIT:
-            self.lowest = self.floor
-        elif self.floor is not None:
-            self.highest = -self.floor
 
 
 @dataclass(slots=True)
@@ -68,15 +64,9 @@ class KnownBooks:
     cleared: dict[TransferKey, UUID] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class NumberedTransfer:
-    """A transfer that will be posted, with its numbers and running balances (debits minus credits) on both accounts."""
-
-    transfer: Transfer
-    debit_seq: int
-    debit_balance: int
-    credit_seq: int
-    credit_balance: int
+#: A transfer that will be posted: itself, then number and running balance (debits minus credits) on its debit account, then
+#: on its credit account. A plain tuple, because a batch makes a hundred thousand of them.
+NumberedTransfer = tuple[Transfer, int, int, int, int]
 
 
 @dataclass(slots=True)
@@ -92,7 +82,7 @@ class Decision:
     @property
     def posted(self) -> tuple[UUID, ...]:
         """Ids of what will be posted, institution by institution, in posting order."""
-        return tuple(line.transfer.transfer_id for lines in self.accepted.values() for line in lines)
+        return tuple(line[0].transfer_id for lines in self.accepted.values() for line in lines)
 
 
 class _Refused(Exception):
@@ -111,12 +101,13 @@ def decide(
     entries, decision = _journal_entries(transfers)
     opened = _by_transfer(((i.institution_id, i.item_id), i) for i in open_items)
     clearing = _by_transfer(((c.institution_id, c.clearing_transfer_id), c) for c in clearings)
-    given = {key for key in (*opened, *clearing)}
+    given = {*opened, *clearing}
     if given:
         given -= {(t.institution_id, t.transfer_id) for t in transfers}
     if given:
         raise ValueError(f"an open item or clearing belongs to transfer {next(iter(given))[1]}, which is not in the call")
     judge = _Judge(books, opened, clearing, decision)
+    judge.wanted_originals = {(t.institution_id, t.reverses) for t in transfers if t.reverses is not None}
     for members in entries:
         judge.judge_entry(members)
     return decision
@@ -166,15 +157,18 @@ class _Judge:
         self.opened = opened
         self.clearing = clearing
         self.decision = decision
+        #: Originals that reversals of this call name: the only transfers of the call that later ones look up.
+        self.wanted_originals: set[TransferKey] = set()
 
     def judge_entry(self, members: list[Transfer]) -> None:
         """Accept the whole entry or refuse it whole."""
         before: list[tuple[AccountState, int, int]] = []
         accepted: list[NumberedTransfer] = []
         already: list[UUID] = []
+        anything_posted = bool(self.books.posted)
         try:
-            for transfer in members:  # noqa: B007  the name is needed when one is refused
-                if self._is_posted(transfer):
+            for transfer in members:
+                if anything_posted and self._is_posted(transfer):
                     already.append(transfer.transfer_id)
                 else:
                     accepted.append(self._number(transfer, before))
@@ -202,8 +196,7 @@ class _Judge:
 
     def _forget(self, accepted: list[NumberedTransfer]) -> None:
         """Take back what accepted members of a refused entry opened, cleared and reversed."""
-        for numbered in accepted:
-            transfer = numbered.transfer
+        for transfer, *_ in accepted:
             key = (transfer.institution_id, transfer.transfer_id)
             self.books.posted.pop(key, None)
             if transfer.reverses is not None:
@@ -214,12 +207,12 @@ class _Judge:
                 self.books.cleared.pop((transfer.institution_id, self.clearing[key].item_id), None)
 
     def _keep_items(self, accepted: list[NumberedTransfer]) -> None:
-        for numbered in accepted:
-            key = (numbered.transfer.institution_id, numbered.transfer.transfer_id)
+        for transfer, *_ in accepted:
+            key = (transfer.institution_id, transfer.transfer_id)
             if key in self.opened:
                 self.decision.open_items.append(self.opened[key])
             if key in self.clearing:
-                self.decision.clearings.append((self.clearing[key], numbered.transfer.booking_date))
+                self.decision.clearings.append((self.clearing[key], transfer.booking_date))
 
     def _is_posted(self, transfer: Transfer) -> bool:
         """Whether it stands in the books with this very content, its open item and clearing included."""
@@ -245,9 +238,9 @@ class _Judge:
 
     def _number(self, transfer: Transfer, before: list[tuple[AccountState, int, int]]) -> NumberedTransfer:
         """Check one transfer and move its two accounts. Checks stand in the order of RefusalCode."""
-        institution, amount = transfer.institution_id, transfer.amount.minor_units
-        debit = self.books.accounts.get((institution, transfer.debit_account_id))
-        credit = self.books.accounts.get((institution, transfer.credit_account_id))
+        institution, amount, books = transfer.institution_id, transfer.amount.minor_units, self.books
+        debit = books.accounts.get((institution, transfer.debit_account_id))
+        credit = books.accounts.get((institution, transfer.credit_account_id))
         if amount <= 0:
             raise _Refused(RefusalCode.ZERO_AMOUNT, f"the amount is {transfer.amount}; it must be above zero")
         if transfer.debit_account_id == transfer.credit_account_id:
@@ -264,18 +257,8 @@ class _Judge:
                 RefusalCode.CURRENCY,
                 f"the amount is in {currency}, {debit.code} holds {debit.currency} and {credit.code} holds {credit.currency}",
             )
-        key = (institution, transfer.transfer_id)
-        if key in self.books.posted:
-            raise _Refused(
-                RefusalCode.EXISTS_WITH_OTHER_CONTENT,
-                f"{transfer.source_kind} {transfer.source_ref} was posted before with other content (transfer {key[1]})",
-            )
-        if transfer.reverses is not None:
-            self._check_reversal(transfer, transfer.reverses)
-        if key in self.opened:
-            _check_item(self.opened[key], transfer, debit, credit)
-        if key in self.clearing:
-            self._check_clearing(self.clearing[key], transfer)
+        if books.posted or self.wanted_originals or self.opened or self.clearing:
+            self._check_links(transfer, debit, credit)
         debit_balance, credit_balance = debit.balance + amount, credit.balance - amount
         if debit_balance > debit.highest:
             raise _Refused(RefusalCode.BELOW_FLOOR, _below(debit, debit_balance))
@@ -287,14 +270,36 @@ class _Judge:
         debit.balance = debit_balance
         credit.seq += 1
         credit.balance = credit_balance
-        self.books.posted[key] = transfer
+        if self.wanted_originals or self.opened or self.clearing:
+            self._remember(transfer)
+        return transfer, debit.seq, debit_balance, credit.seq, credit_balance
+
+    def _check_links(self, transfer: Transfer, debit: AccountState, credit: AccountState) -> None:
+        """What a transfer must have to do with other transfers and with open items."""
+        key = (transfer.institution_id, transfer.transfer_id)
+        if key in self.books.posted:
+            raise _Refused(
+                RefusalCode.EXISTS_WITH_OTHER_CONTENT,
+                f"{transfer.source_kind} {transfer.source_ref} was posted before with other content (transfer {key[1]})",
+            )
         if transfer.reverses is not None:
-            self.books.reversed_by[(institution, transfer.reverses)] = transfer.transfer_id
+            self._check_reversal(transfer, transfer.reverses)
+        if key in self.opened:
+            _check_item(self.opened[key], transfer, debit, credit)
+        if key in self.clearing:
+            self._check_clearing(self.clearing[key], transfer)
+
+    def _remember(self, transfer: Transfer) -> None:
+        """Keep what later transfers of the call may refer to."""
+        key = (transfer.institution_id, transfer.transfer_id)
+        if key in self.wanted_originals:
+            self.books.posted[key] = transfer
+        if transfer.reverses is not None:
+            self.books.reversed_by[(transfer.institution_id, transfer.reverses)] = transfer.transfer_id
         if key in self.opened:
             self.books.items[key] = self.opened[key]
         if key in self.clearing:
-            self.books.cleared[(institution, self.clearing[key].item_id)] = transfer.transfer_id
-        return NumberedTransfer(transfer, debit.seq, debit_balance, credit.seq, credit_balance)
+            self.books.cleared[(transfer.institution_id, self.clearing[key].item_id)] = transfer.transfer_id
 
     def _check_reversal(self, transfer: Transfer, reverses: UUID) -> None:
         original_key = (transfer.institution_id, reverses)
@@ -320,7 +325,8 @@ class _Judge:
         if account != item.account_id or transfer.amount != item.amount:
             raise _Refused(
                 RefusalCode.CLEARING_MISMATCH,
-                f"it moves {transfer.amount}, open item {clearing.item_id} is {item.amount} {item.direction} on account {item.account_id}",
+                f"it moves {transfer.amount}; open item {clearing.item_id} is {item.amount} {item.direction} "
+                f"on account {item.account_id}",
             )
 
 
@@ -349,6 +355,9 @@ def _closed(account: AccountState, day: date) -> str:
 
 
 def _below(account: AccountState, balance: int) -> str:
-    shown = balance if account.normal_side is Side.DEBIT else -balance
-    floor = Money(account.floor or 0, account.currency)
-    return f"account {account.code} would fall to {Money(shown, account.currency)}, below its floor of {floor}"
+    credit_normal = account.highest != UNBOUNDED
+    shown, floor = (-balance, -account.highest) if credit_normal else (balance, account.lowest)
+    return (
+        f"account {account.code} would fall to {Money(shown, account.currency)}, "
+        f"below its floor of {Money(floor, account.currency)}"
+    )

@@ -7,6 +7,7 @@ database's own triggers then prove the whole set, move balances and day sums, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal
@@ -15,9 +16,9 @@ from uuid import UUID
 from psycopg import Cursor
 from sqlalchemy import Connection, text
 
-from ledger.encoding import transfer_leaf
-from ledger.model import Clearing, OpenItem, PostingOutcome, PostingRefused, Refusal, RefusalCode, Side, Transfer, transfer_id
-from ledger.posting import AccountState, Decision, KnownBooks, NumberedTransfer, TransferKey, decide
+from ledger.encoding import LeafWriter, uuid_text
+from ledger.model import Clearing, OpenItem, PostingOutcome, PostingRefused, Refusal, RefusalCode, Transfer, transfer_id
+from ledger.posting import UNBOUNDED, AccountState, Decision, KnownBooks, NumberedTransfer, TransferKey, decide
 from money import Money
 
 #: Rows of COPY text sent at once: large enough to be cheap, small enough that the server starts while we render the rest.
@@ -63,7 +64,7 @@ def post(
             _write_transfers(cursor, decision, batches)
             for institution, batch_id in batches:
                 lines = decision.accepted[institution]
-                total = sum(line.transfer.amount.minor_units for line in lines)
+                total = sum(line[0].amount.minor_units for line in lines)
                 cursor.execute(_INSERT_HEADER, (institution, batch_id, len(lines), total, actor, reason, rule_version, now))
             _write_items(cursor, decision)
     return PostingOutcome(
@@ -169,9 +170,12 @@ _LOCK_HEADS = text("""
     ORDER BY institution_id FOR UPDATE
 """)
 
-_ACCOUNTS = """
-    SELECT a.institution_id, a.account_id, a.custody_account_id, a.kind, a.subject, a.normal_side, a.currency,
-        a.floor_minor_units, a.in_transit, a.opened_on, c.closed_on, b.last_seq, b.balance_minor_units
+_ACCOUNTS = f"""
+    SELECT a.institution_id, a.account_id, concat_ws(':', a.custody_account_id, a.kind, nullif(a.subject, '')),
+        a.custody_account_id, a.currency, a.in_transit, a.opened_on, c.closed_on,
+        CASE a.normal_side WHEN 'DEBIT' THEN coalesce(a.floor_minor_units, -{UNBOUNDED}) ELSE -{UNBOUNDED} END,
+        CASE a.normal_side WHEN 'CREDIT' THEN coalesce(-a.floor_minor_units, {UNBOUNDED}) ELSE {UNBOUNDED} END,
+        b.last_seq, b.balance_minor_units
     FROM unnest(%s::integer[], %s::bigint[]) AS w(institution_id, account_id)
     JOIN account a ON a.institution_id = w.institution_id AND a.account_id = w.account_id
     JOIN account_balance b ON b.institution_id = w.institution_id AND b.account_id = w.account_id
@@ -232,24 +236,21 @@ def _known_books(cursor: Cursor[Any], transfers: Sequence[Transfer], clearings: 
 
 
 def _account_states(cursor: Cursor[Any], keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], AccountState]:
-    return {
-        (row[0], row[1]): AccountState(
-            f"{row[2]}:{row[3]}:{row[4]}" if row[4] else f"{row[2]}:{row[3]}",
-            row[2],
-            Side.DEBIT if row[5] == "DEBIT" else Side.CREDIT,
-            *row[6:13],
-        )
-        for row in _rows(cursor, _ACCOUNTS, sorted(keys))
-    }
+    return {(row[0], row[1]): AccountState(*row[2:]) for row in _rows(cursor, _ACCOUNTS, sorted(keys))}
 
 
 def _rows(cursor: Cursor[Any], query: str, keys: Sequence[tuple[Any, Any]]) -> Iterator[tuple[Any, ...]]:
     """Rows of a query over key pairs given as two arrays. Never prepared: the plan must fit this number of keys."""
     if not keys:
         return iter(())
-    first, second = zip(*keys, strict=True)
-    cursor.execute(query, (list(first), list(second)), prepare=False)
+    first, second = _array(key[0] for key in keys), _array(key[1] for key in keys)
+    cursor.execute(query, (first, second), prepare=False, binary=True)
     return iter(cursor.fetchall())
+
+
+def _array(values: Iterable[int | UUID]) -> str:
+    """Numbers or ids as the text of a PostgreSQL array: a tenth of the time the driver takes for a list of a hundred thousand."""
+    return "{" + ",".join([str(value) if type(value) is int else f"{value.int:032x}" for value in values]) + "}"  # type: ignore[union-attr]
 
 
 def _transfers(cursor: Cursor[Any], keys: Sequence[TransferKey]) -> dict[TransferKey, Transfer]:
@@ -317,41 +318,43 @@ _COPY_CLEARINGS = "COPY open_item_clearing (institution_id, item_id, clearing_tr
 
 
 def _write_transfers(cursor: Cursor[Any], decision: Decision, batches: Iterable[tuple[int, int]]) -> None:
+    writer = LeafWriter()
     with cursor.copy(_COPY_TRANSFERS) as copy:
         for institution, batch_id in batches:
             lines = decision.accepted[institution]
             for start in range(0, len(lines), _ROWS_PER_WRITE):
                 chunk = lines[start : start + _ROWS_PER_WRITE]
-                copy.write("".join(_copy_row(line, batch_id, number) for number, line in enumerate(chunk, start + 1)))
+                copy.write("".join([_copy_row(line, batch_id, number, writer) for number, line in enumerate(chunk, start + 1)]))
 
 
-def _copy_row(numbered: NumberedTransfer, batch_id: int, line: int) -> str:
+def _copy_row(numbered: NumberedTransfer, batch_id: int, line: int, writer: LeafWriter) -> str:
     """One transfer in COPY's text format."""
-    t = numbered.transfer
-    leaf = transfer_leaf(
+    t, debit_seq, debit_balance, credit_seq, credit_balance = numbered
+    identity, amount, reverses = uuid_text(t.transfer_id), t.amount.minor_units, t.reverses and uuid_text(t.reverses)
+    leaf = writer.leaf(
         t.institution_id,
-        t.transfer_id,
+        identity,
         batch_id,
         line,
         t.debit_account_id,
         t.credit_account_id,
-        t.amount.minor_units,
+        amount,
         t.amount.currency,
         t.booking_date,
         t.reason,
         t.source_kind,
         t.source_ref,
-        t.reverses,
-        numbered.debit_seq,
-        numbered.debit_balance,
-        numbered.credit_seq,
-        numbered.credit_balance,
+        reverses,
+        debit_seq,
+        debit_balance,
+        credit_seq,
+        credit_balance,
     )
     return (
-        f"{t.institution_id}\t{t.transfer_id}\t{batch_id}\t{line}\t{t.debit_account_id}\t{t.credit_account_id}"
-        f"\t{t.amount.minor_units}\t{t.amount.currency}\t{t.booking_date}\t{_escaped(t.reason)}\t{_escaped(t.source_kind)}"
-        f"\t{_escaped(t.source_ref)}\t{t.reverses or _NULL}\t{numbered.debit_seq}\t{numbered.debit_balance}"
-        f"\t{numbered.credit_seq}\t{numbered.credit_balance}\t\\\\x{leaf.hex()}\n"
+        f"{t.institution_id}\t{identity}\t{batch_id}\t{line}\t{t.debit_account_id}\t{t.credit_account_id}"
+        f"\t{amount}\t{t.amount.currency}\t{t.booking_date}\t{_escaped(t.reason)}\t{_escaped(t.source_kind)}"
+        f"\t{_escaped(t.source_ref)}\t{reverses or _NULL}\t{debit_seq}\t{debit_balance}"
+        f"\t{credit_seq}\t{credit_balance}\t\\\\x{leaf.hex()}\n"
     )
 
 
@@ -359,9 +362,12 @@ _NULL = "\\N"
 _ESCAPES: Mapping[int, str] = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
+_NEEDS_ESCAPE = re.compile(r"[\\\t\n\r]")
+
+
 def _escaped(value: str) -> str:
     """Text as COPY's text format carries it."""
-    return value if value.isalnum() else value.translate(_ESCAPES)
+    return value.translate(_ESCAPES) if _NEEDS_ESCAPE.search(value) else value
 
 
 def _write_items(cursor: Cursor[Any], decision: Decision) -> None:

@@ -42,9 +42,11 @@ $$
 """
 
 #: Merkle tree hash of RFC 6962 section 2.1, from the bottom up: pairs are hashed with a leading 0x01, an odd last node
-#: goes up as it is (never doubled). Null for no leaves.
+#: goes up as it is (never doubled). Null for no leaves. A custom plan would freeze the array into the query as one flat
+#: constant, where finding an element walks all before it: 17 s instead of 0.1 s for 100,000 leaves.
 MERKLE_ROOT = """
-CREATE FUNCTION merkle_root(leaves bytea[]) RETURNS bytea LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+CREATE FUNCTION merkle_root(leaves bytea[]) RETURNS bytea LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     nodes bytea[] := leaves;
     size integer := cardinality(leaves);
