@@ -89,7 +89,8 @@ class StatementFate(StrEnum):
 @dataclass(frozen=True, slots=True)
 class DefectRates:
     """How much goes wrong. Order fates and strays count per 1,000 orders (at least one when the rate is above zero and a
-    fitting order exists); batch, payment and statement fates count per district; ``interest`` books one line an account."""
+    fitting order exists); batch, payment and statement fates count per district; ``interest`` books one line an account.
+    """
 
     order_fates: tuple[tuple[OrderFate, float], ...] = ()
     strays: tuple[tuple[StrayKind, float], ...] = ()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
-from simulation.banking import BankBooks
+from simulation.bank_books import BankBooks
 from simulation.defects import PROFILES, Defect, OrderFate, StatementFate, Trap
 from simulation.events import (
     BankMovement,
@@ -26,7 +26,9 @@ from simulation.events import (
     SettlementBatch,
 )
 from simulation.outflows import deemed_day, disbursements_of, refund_of, releases_of
+from simulation.payments import book_interest, book_strays, pay_disbursements, pay_refunds
 from simulation.plan import Plan, make_plan, window_end
+from simulation.receipts import receive_transfers, settle_batches
 from simulation.sales import make_institutions, make_orders
 from simulation.span import SimulationRefused, Span, span_of
 from simulation.teaching import teach
@@ -72,7 +74,14 @@ class District:
 
 
 def simulate(
-    *, seed: int, institutions: int, orders: int, days: int, terms: DistrictTerms, defects: str = "none", start: date = DEFAULT_START
+    *,
+    seed: int,
+    institutions: int,
+    orders: int,
+    days: int,
+    terms: DistrictTerms,
+    defects: str = "none",
+    start: date = DEFAULT_START,
 ) -> District:
     """Make a district of ``institutions`` that sell ``orders`` orders within ``days`` working days from ``start``.
 
@@ -87,17 +96,19 @@ def simulate(
     span = span_of(start, days, terms.calendar)
     schools = make_institutions(_stream(seed, "institutions"), institutions, terms, span.start)
     sold = make_orders(_stream(seed, "orders"), orders, schools, span)
-    plan = make_plan(_stream(seed, "plan"), sold, schools, span, terms, rates)
+    plan = make_plan(_stream(seed, "plan"), orders=sold, institutions=schools, span=span, terms=terms, rates=rates)
     taught = _Teaching(plan, schools, span, terms)
     taught.play(_stream(seed, "teaching"))
     books = BankBooks(schools, span, terms, _stream(seed, "banks"))
-    books.receive_transfers(plan)
-    books.settle_batches(plan)
-    disbursements = [each for school in schools for each in disbursements_of(school, taught.releases[school.institution_no], span)]
-    requests = {each.refund_request_id: each for each in taught.requests}
-    books.pay_out(disbursements, taught.refunds, requests, rates, plan)
-    books.book_strays(plan)
-    books.book_interest(plan)
+    receive_transfers(books, plan)
+    settle_batches(books, plan)
+    disbursements = [
+        each for school in schools for each in disbursements_of(school, taught.releases[school.institution_no], span)
+    ]
+    pay_refunds(books, taught.refunds, {each.refund_request_id: each for each in taught.requests})
+    pay_disbursements(books, disbursements, rates, plan)
+    book_strays(books, plan)
+    book_interest(books, plan)
     reported = _reported(plan)
     return District(
         seed=seed,
@@ -109,7 +120,9 @@ def simulate(
         class_hour_events=tuple(sorted(taught.events, key=lambda each: (each.event_at, each.order_id, each.class_hour_no))),
         refund_requests=tuple(sorted(taught.requests, key=lambda each: (each.reported_on, each.refund_request_id))),
         settlements=tuple(books.settlements),
-        movements=tuple(sorted(books.movements, key=lambda each: (each.institution_no, each.booked_at, each.bank_reference or ""))),
+        movements=tuple(
+            sorted(books.movements, key=lambda each: (each.institution_no, each.booked_at, each.bank_reference or ""))
+        ),
         releases=tuple(each for school in schools for each in taught.releases[school.institution_no]),
         refunds=tuple(taught.refunds),
         disbursements=tuple(disbursements),
@@ -163,12 +176,20 @@ class _Teaching:
             school = self.institutions[order.institution_no]
             funded_on = self.funded_on(order)
             told = teach(own, order, school, self.span, number)
-            releases = releases_of(order, told.hours, funded_on, school, self.span, deemed)
+            releases = releases_of(order, told.hours, funded_on, deemed_after=school.deemed_after, span=self.span, deemed=deemed)
             self.events.extend(told.events)
             self.releases[order.institution_no].extend(releases)
             if told.refund is not None:
                 self.requests.append(told.refund)
-                refund = refund_of(order, told.refund, told.hours, releases, funded_on, self.span, deemed, self.terms.refund_silence)
+                refund = refund_of(
+                    order,
+                    told,
+                    releases,
+                    funded_on,
+                    silence=self.terms.refund_silence,
+                    span=self.span,
+                    deemed=deemed,
+                )
                 if refund is not None:
                     self.refunds.append(refund)
 

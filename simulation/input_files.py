@@ -68,8 +68,8 @@ def input_files(district: District) -> tuple[dict[str, bytes], tuple[BadRow, ...
 def _institutions(district: District) -> Iterable[Row]:
     for each in district.institutions:
         yield (
-            each.institution_code, each.name, each.jurisdiction_code, each.bank_code, each.account_number, each.account_name, "CNY",
-            each.opened_on, each.beneficiary_name, each.beneficiary_account, each.beneficiary_bank,
+            each.institution_code, each.name, each.jurisdiction_code, each.bank_code, each.account_number, each.account_name,
+            "CNY", each.opened_on, each.beneficiary_name, each.beneficiary_account, each.beneficiary_bank,
         )  # fmt: skip
 
 
@@ -169,7 +169,14 @@ def _class_hours(district: District) -> dict[str, bytes]:
         f"class-hours/{day.isoformat()}.csv": table(
             CLASS_HOUR_COLUMNS,
             (
-                (code_of[each.institution_no], each.order_id, each.class_hour_no, each.event, each.event_at.isoformat(), each.reported_by)
+                (
+                    code_of[each.institution_no],
+                    each.order_id,
+                    each.class_hour_no,
+                    each.event,
+                    each.event_at.isoformat(),
+                    each.reported_by,
+                )
                 for each in events
             ),
         )
@@ -182,10 +189,11 @@ def _refund_requests(district: District) -> dict[str, bytes]:
         for each in district.refund_requests:
             if each.reported_on == day:
                 answer = "silent" if each.responded_at is None else "agreed"
+                responded_at = each.responded_at.isoformat() if each.responded_at else ""
+                code = district.institutions[each.institution_no].institution_code
                 yield (
-                    district.institutions[each.institution_no].institution_code, each.refund_request_id, each.order_id,
-                    each.requested_at.isoformat(), answer, each.responded_at.isoformat() if each.responded_at else "", each.reason,
-                    each.payee_name, each.payee_account,
+                    code, each.refund_request_id, each.order_id, each.requested_at.isoformat(), answer, responded_at,
+                    each.reason, each.payee_name, each.payee_account,
                 )  # fmt: skip
 
     days = sorted({each.reported_on for each in district.refund_requests})
@@ -200,12 +208,11 @@ def _settlements(district: District) -> dict[str, bytes]:
         for order_id in batch.order_ids:
             order = orders[order_id]
             amount = decimal(order.amount)
-            rows.setdefault((batch.channel, batch.settled_on), []).append(
-                (
-                    batch.channel, batch.settlement_batch, batch.settled_on, school.institution_code, school.account_number,
-                    order_id, order.channel_reference, amount, "0.00", amount,
-                )  # fmt: skip
-            )
+            row = (
+                batch.channel, batch.settlement_batch, batch.settled_on, school.institution_code, school.account_number,
+                order_id, order.channel_reference, amount, "0.00", amount,
+            )  # fmt: skip
+            rows.setdefault((batch.channel, batch.settled_on), []).append(row)
     return {
         f"channel-settlements/{channel}-{day.isoformat()}.csv": table(SETTLEMENT_COLUMNS, listed)
         for (channel, day), listed in sorted(rows.items())

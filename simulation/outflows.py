@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterable
 from datetime import date
 
 from calendars import CalendarNotCovered, WorkingCalendar
-from simulation.events import Disbursement, Institution, Order, Refund, RefundRequest, Release
+from simulation.events import Disbursement, Institution, Order, Refund, Release
 from simulation.span import Span
-from simulation.teaching import HourTruth
+from simulation.teaching import HourTruth, OrderTeaching
+
+#: (day, working days) -> the day on which so much silence is over; None past the calendar's end.
+DeemedDay = Callable[[date, int], date | None]
 
 
-def deemed_day(calendar: WorkingCalendar) -> Callable[[date, int], date | None]:
+def deemed_day(calendar: WorkingCalendar) -> DeemedDay:
     """A remembered ``(day, working days) -> day``; None where the calendar ends before it."""
     known: dict[tuple[date, int], date | None] = {}
 
@@ -36,7 +39,13 @@ def deemed_day(calendar: WorkingCalendar) -> Callable[[date, int], date | None]:
 
 
 def releases_of(
-    order: Order, hours: Iterable[HourTruth], funded_on: date | None, institution: Institution, span: Span, deemed: Callable[[date, int], date | None]
+    order: Order,
+    hours: Iterable[HourTruth],
+    funded_on: date | None,
+    *,
+    deemed_after: int,
+    span: Span,
+    deemed: DeemedDay,
 ) -> tuple[Release, ...]:
     """The releases of one order within the span, in order of instalment (day, then number of the class-hour)."""
     if funded_on is None:
@@ -46,7 +55,7 @@ def releases_of(
         if hour.confirmed_on is not None:
             due.append((max(hour.confirmed_on, funded_on), hour.class_hour_no, "payer"))
         elif hour.disputed_on is None:
-            silent_until = deemed(hour.taught_on, institution.deemed_after)
+            silent_until = deemed(hour.taught_on, deemed_after)
             if silent_until is not None:
                 due.append((max(silent_until, funded_on), hour.class_hour_no, "deemed"))
     due = sorted(each for each in due if each[0] <= span.end)
@@ -67,15 +76,18 @@ def releases_of(
 
 def refund_of(
     order: Order,
-    request: RefundRequest,
-    hours: Iterable[HourTruth],
+    told: OrderTeaching,
     releases: Iterable[Release],
     funded_on: date | None,
-    span: Span,
-    deemed: Callable[[date, int], date | None],
+    *,
     silence: int,
+    span: Span,
+    deemed: DeemedDay,
 ) -> Refund | None:
     """The refund a request leads to within the span, or None: not yet approved, not funded, or nothing left."""
+    request = told.refund
+    if request is None:
+        return None
     basis = "agreed"
     approved_on: date | None
     if request.responded_at is not None:
@@ -89,8 +101,10 @@ def refund_of(
         return None
     released = {each.class_hour_no for each in releases if each.released_on <= approved_on}
     pending = sum(
-        hour.taught_on <= approved_on and hour.class_hour_no not in released and not (hour.upheld_on is not None and hour.upheld_on <= approved_on)
-        for hour in hours
+        hour.taught_on <= approved_on
+        and hour.class_hour_no not in released
+        and not (hour.upheld_on is not None and hour.upheld_on <= approved_on)
+        for hour in told.hours
     )
     kept = order.amount * (len(released) + pending) // order.class_hours
     amount = order.amount - kept

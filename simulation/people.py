@@ -37,11 +37,28 @@ COURSES = (
 
 _FAMILY = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
 _GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰梅红波辉宇晨欣怡浩然子涵梓轩雨桐诗琪"
-_BRANDS = ("知行", "启明", "青禾", "博雅", "新苗", "星河", "墨香", "乐学", "远航", "百川", "扬帆", "春晓", "慧谷", "朝阳", "致远", "蓝天")
+_BRANDS = (
+    "知行",
+    "启明",
+    "青禾",
+    "博雅",
+    "新苗",
+    "星河",
+    "墨香",
+    "乐学",
+    "远航",
+    "百川",
+    "扬帆",
+    "春晓",
+    "慧谷",
+    "朝阳",
+    "致远",
+    "蓝天",
+)
 _FIELDS = ("美术", "科创", "音乐", "体育", "语言", "艺术", "素质", "文化")
 _FORMS = (("培训学校有限公司", "91"), ("教育科技有限公司", "91"), ("培训中心", "52"), ("艺术学校", "52"))
 
-CHANNEL_COMPANIES = {"wechat": "财付通支付科技有限公司", "alipay": "支付宝（中国）网络技术有限公司"}  # noqa: RUF001 - as registered
+CHANNEL_COMPANIES = {"wechat": "财付通支付科技有限公司", "alipay": "支付宝（中国）网络技术有限公司"}
 CHANNEL_ACCOUNTS = {"wechat": "243300133000000001", "alipay": "215500690000000002"}
 STRANGERS = ("上海某商贸有限公司", "临街五金经营部", "个体工商户赵记", "某物业服务有限公司")
 
@@ -67,13 +84,13 @@ def shuffled(rng: random.Random, items: Sequence[Item]) -> list[Item]:
 
 def digits(rng: random.Random, count: int) -> str:
     """``count`` decimal digits."""
-    return f"{int(rng.random() * 10**count):0{count}d}" if count <= 15 else digits(rng, 15) + digits(rng, count - 15)  # noqa: PLR2004
+    return f"{int(rng.random() * 10**count):0{count}d}" if count <= 15 else digits(rng, 15) + digits(rng, count - 15)
 
 
 def person(rng: random.Random) -> str:
     """A Chinese name of two or three characters."""
     given = pick(rng, _GIVEN)
-    return pick(rng, _FAMILY) + given + (pick(rng, _GIVEN) if rng.random() < 0.6 else "")  # noqa: PLR2004
+    return pick(rng, _FAMILY) + given + (pick(rng, _GIVEN) if rng.random() < 0.6 else "")
 
 
 def institution_name(rng: random.Random, city: str, number: int) -> tuple[str, str]:

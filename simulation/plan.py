@@ -31,7 +31,8 @@ class Plan:
     """The fates of a district. ``orders`` are those that were truly paid, ``arrivals`` the day their money should come
     (by order id); ``extra_reports`` are orders the platform reports although no payment of their own exists, by the id of
     the order they repeat; ``quiet`` are account-days kept free of money defects; ``visible_on`` is when the statement of an
-    account-day with a late right file can be read (None: never)."""
+    account-day with a late right file can be read (None: never).
+    """
 
     orders: list[Order]
     arrivals: dict[str, date]
@@ -60,12 +61,18 @@ def batch_key(order: Order, arrivals: dict[str, date]) -> BatchKey:
 
 
 def make_plan(
-    rng: random.Random, orders: tuple[Order, ...], institutions: tuple[Institution, ...], span: Span, terms: DistrictTerms, rates: DefectRates
+    rng: random.Random,
+    *,
+    orders: tuple[Order, ...],
+    institutions: tuple[Institution, ...],
+    span: Span,
+    terms: DistrictTerms,
+    rates: DefectRates,
 ) -> Plan:
     """Draw the fates. The orders come back with the payment times and identities their fates gave them."""
     rng_arrivals, rng_fates = random.Random(rng.random()), random.Random(rng.random())
     plan = Plan(list(orders), {})
-    _Planner(plan, rng_fates, institutions, span, terms, rates, len(orders)).draw(rng_arrivals)
+    _Planner(plan, rng_fates, institutions=institutions, span=span, terms=terms, rates=rates).draw(rng_arrivals)
     return plan
 
 
@@ -76,12 +83,13 @@ class _Planner:
         self,
         plan: Plan,
         rng: random.Random,
+        *,
         institutions: tuple[Institution, ...],
         span: Span,
         terms: DistrictTerms,
         rates: DefectRates,
-        count: int,
     ) -> None:
+        count = len(plan.orders)
         self.plan, self.rng, self.institutions, self.span, self.terms, self.rates = plan, rng, institutions, span, terms, rates
         self.thousands = count / 1000
         self.shuffled_numbers = shuffled(rng, range(count))
@@ -112,7 +120,8 @@ class _Planner:
         """Defective statements stand at least two days apart on one account, never on the first or the interest day."""
         days = self.span.days
         end = self.span.end
-        for fate, count in self.rates.statement_fates:
+        for fate, wanted in self.rates.statement_fates:
+            count = wanted
             choices = [end] if fate is StatementFate.NEVER else list(days[1:-1])
             spots = shuffled(self.rng, [(each.institution_no, day) for each in self.institutions for day in choices])
             for spot in spots:
@@ -143,7 +152,8 @@ class _Planner:
 
     def _batches(self) -> None:
         keys = shuffled(self.rng, list(self.plan.batches))
-        for fate, count in self.rates.batch_fates:
+        for fate, wanted in self.rates.batch_fates:
+            count = wanted
             for key in keys:
                 if count == 0:
                     break
@@ -203,11 +213,15 @@ class _Planner:
 
         half = self.span.days[len(self.span.days) // 2]
         return {
-            OrderFate.LOST: lambda order, arrival: order.channel == "bank_transfer" and in_time(order),
-            OrderFate.LOST_IN_CHANNEL: lambda order, arrival: order.channel != "bank_transfer" and in_time(order) and self._in_company(order),
+            OrderFate.LOST: lambda order, _: order.channel == "bank_transfer" and in_time(order),
+            OrderFate.LOST_IN_CHANNEL: lambda order, _: (
+                order.channel != "bank_transfer" and in_time(order) and self._in_company(order)
+            ),
             OrderFate.UNREPORTED: by_bank,
             OrderFate.WRONG_AMOUNT: by_bank,
-            OrderFate.WRONG_DIRECTION: lambda order, arrival: by_bank(order, arrival) and arrival > half and order.amount <= _LARGEST_TAKEN_OUT,
+            OrderFate.WRONG_DIRECTION: lambda order, arrival: (
+                by_bank(order, arrival) and arrival > half and order.amount <= _LARGEST_TAKEN_OUT
+            ),
             OrderFate.BOOKED_TWICE: lambda order, arrival: by_bank(order, arrival) and seen(order, arrival + timedelta(days=1)),
             OrderFate.REPORTED_TWICE: lambda order, arrival: seen(order, arrival) and _twice_within_limits(order),
             OrderFate.LATE: lambda order, arrival: by_bank(order, arrival) and self._late_day(order) <= end,
@@ -248,7 +262,7 @@ def window_end(order: Order, terms: DistrictTerms) -> date:
 def interest_day(span: Span) -> date:
     """The 21st of the quarter's last month, when banks book interest to the 20th; else two thirds into the span."""
     for day in span.days:
-        if day.month % 3 == 0 and day.day == 21:  # noqa: PLR2004 - the customary day
+        if day.month % 3 == 0 and day.day == 21:
             return day
     return span.days[len(span.days) * 2 // 3]
 
@@ -263,7 +277,7 @@ def _arrival(order: Order, rng: random.Random) -> date:
     draw = rng.random()
     second = order.paid_at.hour * 3600 + order.paid_at.minute * 60
     if order.channel == "bank_transfer":
-        return order.paid_on if second < SAME_DAY_SECOND and draw < 0.7 else order.paid_on + timedelta(days=1)  # noqa: PLR2004
+        return order.paid_on if second < SAME_DAY_SECOND and draw < 0.7 else order.paid_on + timedelta(days=1)
     return order.paid_on + timedelta(days=2 if second >= CHANNEL_CUT_SECOND else 1)
 
 
@@ -274,7 +288,7 @@ def another_amount(rng: random.Random, amount: int) -> int:
         return amount + 1
     if draw == 1:
         return amount - 1
-    if draw == 2 and amount > 10000:  # noqa: PLR2004
+    if draw == 2 and amount > 10000:
         return amount - 10000
     text = str(amount)
     swapped = int(text[1] + text[0] + text[2:]) if text[1] != "0" else amount

@@ -71,7 +71,7 @@ def make_orders(rng: random.Random, count: int, institutions: tuple[Institution,
         today = day_no
         institution_no = _pick_weighted(rng, wanted)
         course = pick(rng, menus[institution_no])
-        orders.append(_order(rng, institution_no, course, span.days[day_no], second, serial))
+        orders.append(_order(rng, institution_no, course, day=span.days[day_no], second=second, serial=serial))
     return tuple(orders)
 
 
@@ -85,10 +85,10 @@ def instant(day: date, second: int) -> datetime:
     return datetime.combine(day, time.min, SHANGHAI) + timedelta(seconds=second)
 
 
-def _order(rng: random.Random, institution_no: int, course: Course, day: date, second: int, serial: int) -> Order:
+def _order(rng: random.Random, institution_no: int, course: Course, *, day: date, second: int, serial: int) -> Order:
     draw = rng.random()
-    channel = "wechat" if draw < 0.45 else "alipay" if draw < 0.78 else "bank_transfer"  # noqa: PLR2004
-    starts_on = day + timedelta(days=between(rng, 3, 6) if rng.random() < 0.6 else between(rng, 7, 25))  # noqa: PLR2004
+    channel = "wechat" if draw < 0.45 else "alipay" if draw < 0.78 else "bank_transfer"
+    starts_on = day + timedelta(days=between(rng, 3, 6) if rng.random() < 0.6 else between(rng, 7, 25))
     lasts = min(_LONGEST_COURSE_DAYS, max(14, course.class_hours * 7 // _HOURS_A_WEEK + 14))
     return Order(
         institution_no=institution_no,
@@ -119,7 +119,7 @@ def _channel_reference(rng: random.Random, channel: str, day: date) -> str:
 
 def _paid_second(rng: random.Random) -> int:
     """Mostly evening: half the payments between 18:00 and 23:29, the rest from 08:00 on."""
-    low, high = (18 * 3600, CHANNEL_CUT_SECOND - 60) if rng.random() < 0.5 else (8 * 3600, 18 * 3600 - 1)  # noqa: PLR2004
+    low, high = (18 * 3600, CHANNEL_CUT_SECOND - 60) if rng.random() < 0.5 else (8 * 3600, 18 * 3600 - 1)
     return between(rng, low, high)
 
 

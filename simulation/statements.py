@@ -73,7 +73,9 @@ def deliver(district: District, profiles: Mapping[str, Profile]) -> Delivery:
     for school in district.institutions:
         profile = profiles.get(school.profile)
         if profile is None:
-            raise SimulationRefused(f"bank {school.bank_code} needs the profile {school.profile!r}; known are {', '.join(sorted(profiles))}")
+            raise SimulationRefused(
+                f"bank {school.bank_code} needs the profile {school.profile!r}; known are {', '.join(sorted(profiles))}"
+            )
         balance, sequence = 0, 0
         for day in district.span.days:
             key = (school.institution_no, day)
@@ -90,7 +92,9 @@ def deliver(district: District, profiles: Mapping[str, Profile]) -> Delivery:
             moved_out = sum(line.amount for line in lines if line.direction is Direction.OUT)
             closing = balance + moved_in - moved_out
             delivered_on = district.visible_on.get(key, day)
-            account_days.append(AccountDay(school.institution_no, day, balance, moved_in, moved_out, closing, len(lines), delivered_on))
+            account_days.append(
+                AccountDay(school.institution_no, day, balance, moved_in, moved_out, closing, len(lines), delivered_on)
+            )
             balance = closing
     return Delivery(tuple(files), tuple(account_days), tuple(defects), path_of)
 
@@ -144,7 +148,8 @@ def _moved(statement: Statement, by: int, *, closing_only: bool) -> Statement:
     if closing_only:
         return replace(statement, closing_balance=closing)
     lines = tuple(
-        replace(line, running_balance=line.running_balance + shift) if line.running_balance is not None else line for line in statement.lines
+        replace(line, running_balance=line.running_balance + shift) if line.running_balance is not None else line
+        for line in statement.lines
     )
     return replace(statement, opening_balance=statement.opening_balance + shift, closing_balance=closing, lines=lines)
 
@@ -199,7 +204,12 @@ class _Made:
             self.name(_K.STATEMENT_MISSING, day, 0, f"The statement of ACCOUNT for {day} was delivered on {tomorrow} only.")
         elif fate is StatementFate.SEQUENCE_SKIP:
             self.add(sound, day)
-            self.name(_K.STATEMENT_GAP, day, 0, f"The statement of ACCOUNT for {day} is number {sequence}; number {sequence - 1} does not exist.")
+            self.name(
+                _K.STATEMENT_GAP,
+                day,
+                0,
+                f"The statement of ACCOUNT for {day} is number {sequence}; number {sequence - 1} does not exist.",
+            )
         elif fate in (StatementFate.CONTINUITY, StatementFate.BALANCE):
             self._broken(fate, sound)
         else:
@@ -214,9 +224,15 @@ class _Made:
         self.add(sound, self.tomorrow, "_r2")
         follows = f"the right file followed on {self.tomorrow}"
         if balance:
-            kind, text = _K.BALANCE_BREAK, f"The statement of ACCOUNT for {self.day} does not add up to its closing balance; {follows}."
+            kind, text = (
+                _K.BALANCE_BREAK,
+                f"The statement of ACCOUNT for {self.day} does not add up to its closing balance; {follows}.",
+            )
         else:
-            kind, text = _K.CONTINUITY_BREAK, f"The statement of ACCOUNT for {self.day} opens elsewhere than the day before closed; {follows}."
+            kind, text = (
+                _K.CONTINUITY_BREAK,
+                f"The statement of ACCOUNT for {self.day} opens elsewhere than the day before closed; {follows}.",
+            )
         self.name(kind, self.day, _BREAK, text, (_K.STATEMENT_MISSING, _K.RESTATED, _K.CONTINUITY_BREAK))
 
     def _again(self, fate: StatementFate, sound: bytes) -> None:
@@ -229,13 +245,19 @@ class _Made:
         else:
             self.add(reencoded(sound, self.profile), self.tomorrow, "_utf8")
             how = "again in another encoding"
-        self.name(_K.DUPLICATE_FILE, self.tomorrow, 0, f"The statement of ACCOUNT for {self.day} was delivered {how} on {self.tomorrow}.")
+        self.name(
+            _K.DUPLICATE_FILE,
+            self.tomorrow,
+            0,
+            f"The statement of ACCOUNT for {self.day} was delivered {how} on {self.tomorrow}.",
+        )
         self.files.reverse()  # the first delivery is the one that counts
 
 
 def reencoded(content: bytes, profile: Profile) -> bytes:
     """The same statement in other bytes: UTF-8 with a byte order mark for text of another encoding, else without one or
-    with other line ends, as gateways leave files behind."""
+    with other line ends, as gateways leave files behind.
+    """
     if profile.format is ProfileFormat.MT940:
         return content.replace(b"\r\n", b"\n")
     if profile.format is ProfileFormat.CAMT:

@@ -48,7 +48,7 @@ def teach(rng: random.Random, order: Order, institution: Institution, span: Span
     if refund is not None:
         last = min(last, refund.requested_at.date() - timedelta(days=1))
     pattern = pick(rng, _SESSION_PATTERNS)
-    a_session = 1 if rng.random() < 0.4 else 2  # noqa: PLR2004
+    a_session = 1 if rng.random() < 0.4 else 2
     silent = rng.random() < _SILENT_PAYERS
     hours: list[HourTruth] = []
     events: list[ClassHourEvent] = []
@@ -83,22 +83,22 @@ def _answer(rng: random.Random, told: _Told, day: date, second: int, silent: boo
     """One payer's answer to one class-hour taught on ``day`` at ``second``."""
     payer = told.order.payer_token
     draw = rng.random()
-    if draw < 0.04:  # noqa: PLR2004 - a dispute
+    if draw < 0.04:
         disputed_at = instant(day + timedelta(days=between(rng, 1, 2)), between(rng, 8 * 3600, 20 * 3600))
         disputed_on = told.tell("disputed", disputed_at, payer)
         outcome = rng.random()
         later = disputed_at + timedelta(days=between(rng, 1, 6))
-        if outcome < 0.5:  # noqa: PLR2004 - withdrawn and confirmed
+        if outcome < 0.5:
             told.tell("dispute_withdrawn", later, payer)
             confirmed_on = told.tell("confirmed", later + timedelta(minutes=5), payer)
             return HourTruth(told.number, day, confirmed_on, disputed_on, None)
-        if outcome < 0.75:  # noqa: PLR2004 - the authority agrees with the payer
+        if outcome < 0.75:
             upheld_on = told.tell("dispute_upheld", later, "authority")
             return HourTruth(told.number, day, None, disputed_on, upheld_on)
         return HourTruth(told.number, day, None, disputed_on, None)
-    if silent or draw < 0.1:  # noqa: PLR2004 - silence
+    if silent or draw < 0.1:
         return HourTruth(told.number, day, None, None, None)
-    if draw < 0.55:  # noqa: PLR2004 - the same evening
+    if draw < 0.55:
         confirmed_at = instant(day, min(second + between(rng, 600, 7200), 24 * 3600 - 1))
     else:
         confirmed_at = instant(day + timedelta(days=between(rng, 1, 3)), between(rng, 7 * 3600, 22 * 3600))
@@ -109,7 +109,7 @@ def _refund_request(rng: random.Random, order: Order, span: Span, refund_no: int
     """A request some days after payment; the platform reports it with its answer, or at once where there is none."""
     requested_on = order.paid_on + timedelta(days=between(rng, 4, 18))
     requested_at = instant(requested_on, between(rng, 8 * 3600, 21 * 3600))
-    silent = rng.random() < 0.3  # noqa: PLR2004
+    silent = rng.random() < 0.3
     responded_at = None if silent else requested_at + timedelta(hours=between(rng, 1, 48))
     reported_on = requested_on if responded_at is None else responded_at.date()
     if reported_on > span.end:

@@ -33,7 +33,8 @@ class ChannelTerms:
 @dataclass(frozen=True, slots=True)
 class WindowTerms:
     """How long after its due date a movement is still carried: the later of so many calendar and so many working days.
-    On the day after, it is missing, or late if it then arrives."""
+    On the day after, it is missing, or late if it then arrives.
+    """
 
     days: int
     working_days: int
@@ -52,7 +53,8 @@ class JurisdictionTerms:
 @dataclass(frozen=True, slots=True)
 class DistrictTerms:
     """All of it. ``receipt_window`` is for payers' money coming in, ``payment_window`` for disbursements leaving;
-    ``refund_silence`` the working days after which an institution's silence agrees to a refund."""
+    ``refund_silence`` the working days after which an institution's silence agrees to a refund.
+    """
 
     calendar: WorkingCalendar
     banks: tuple[BankTerms, ...]

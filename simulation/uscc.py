@@ -33,7 +33,8 @@ def is_valid(code: str) -> bool:
 
 def make_code(rng: random.Random, kind: str, division: str) -> str:
     """A valid code. ``kind`` is the first two characters (91 enterprise, 52 private non-enterprise body), ``division``
-    the six digits of the district of registration."""
+    the six digits of the district of registration.
+    """
     organisation = "".join(_CHARACTERS[int(rng.random() * 31)] for _ in range(8))
     body = f"{kind}{division}{organisation}{organisation_check(organisation)}"
     return body + check_character(body)

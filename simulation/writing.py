@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bank_adapters.profile import Profile
-from simulation.answer_key import AnswerKey, answer_key, digest_of, key_files
+from simulation.answer_key import AnswerKey, answer_key
 from simulation.district import District
 from simulation.input_files import input_files
+from simulation.key_files import digest_of, key_files
 from simulation.span import SimulationRefused
 from simulation.statements import deliver
 
@@ -29,7 +30,12 @@ class Written:
 
 
 def write_district(
-    district: District, out: Path, profiles: Mapping[str, Profile], *, replace: bool = False, progress: Callable[[int, int], None] | None = None
+    district: District,
+    out: Path,
+    profiles: Mapping[str, Profile],
+    *,
+    replace: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Written:
     """Write all files under ``out``. The same district gives the same bytes.
 
@@ -40,7 +46,9 @@ def write_district(
         raise SimulationRefused(f"{out} is a file; name a folder that is empty or does not exist")
     if out.is_dir() and any(out.iterdir()):
         if not replace:
-            raise SimulationRefused(f"{out} is not empty; name another folder, or add --force to replace what a simulation wrote there")
+            raise SimulationRefused(
+                f"{out} is not empty; name another folder, or add --force to replace what a simulation wrote there"
+            )
         for name in (INPUTS, ANSWER_KEY):
             if (out / name).is_dir():
                 shutil.rmtree(out / name)

@@ -37,14 +37,19 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate_district(
+    *,
     out: Annotated[Path, typer.Option("--out", help="Folder to write; must be empty or not exist.")],
     seed: Annotated[int, typer.Option("--seed", help="Any whole number; the same seed makes the same district.")] = 1,
     institutions: Annotated[int, typer.Option("--institutions", min=1, help="Institutions, each with one custody account.")] = 8,
     orders: Annotated[int, typer.Option("--orders", min=0, help="Orders paid within the span.")] = 4000,
     days: Annotated[int, typer.Option("--days", min=1, help="Working days; the weekend days between are simulated too.")] = 20,
     defects: Annotated[str, typer.Option("--defects", help="Profile of defects: none, standard or heavy.")] = "standard",
-    start: Annotated[datetime | None, typer.Option("--start", formats=["%Y-%m-%d"], help="First day. [default: 2026-03-02]")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace inputs/ and answer-key/ in a folder that is not empty.")] = False,
+    start: Annotated[
+        datetime | None, typer.Option("--start", formats=["%Y-%m-%d"], help="First day. [default: 2026-03-02]")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace inputs/ and answer-key/ in a folder that is not empty.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON instead of text.")] = False,
 ) -> None:
     """Simulate and write; exit code 1 with one sentence when the arguments describe no district."""
@@ -55,7 +60,13 @@ def simulate_district(
     first_day: date = start.date() if start else DEFAULT_START
     try:
         district = simulate(
-            seed=seed, institutions=institutions, orders=orders, days=days, terms=terms_from_config(first_day), defects=defects, start=first_day
+            seed=seed,
+            institutions=institutions,
+            orders=orders,
+            days=days,
+            terms=terms_from_config(first_day),
+            defects=defects,
+            start=first_day,
         )
         profiles = {each.id: each for each in load_profiles()}
         written = _write_with_progress(district, out, profiles, force=force, quiet=as_json, write=write_district)
@@ -63,7 +74,10 @@ def simulate_district(
         typer.echo(f"escrow simulate: {refused}", err=True)
         raise typer.Exit(1) from None
     except OSError as problem:
-        typer.echo(f"escrow simulate: cannot write {problem.filename or out}: {problem.strerror}; choose another folder for --out", err=True)
+        typer.echo(
+            f"escrow simulate: cannot write {problem.filename or out}: {problem.strerror}; choose another folder for --out",
+            err=True,
+        )
         raise typer.Exit(1) from None
     if as_json:
         typer.echo(json.dumps(_summary(district, written), ensure_ascii=False, indent=2))
@@ -92,7 +106,8 @@ def terms_from_config(first_day: date) -> DistrictTerms:
         banks=tuple(BankTerms(each.bank_code, each.name_zh, each.profile) for each in load_banks().values()),
         channels=tuple(ChannelTerms(each.channel, each.settlement_lag_days) for each in load_channels().values()),
         jurisdictions=tuple(
-            JurisdictionTerms(each.code, each.city, each.division, policy.release.deemed_after_working_days) for each, policy in in_force
+            JurisdictionTerms(each.code, each.city, each.division, policy.release.deemed_after_working_days)
+            for each, policy in in_force
         ),
         receipt_window=WindowTerms(receipt.days, receipt.working_days),
         payment_window=WindowTerms(payment.days, payment.working_days),
@@ -112,7 +127,9 @@ def _write_with_progress(
     columns = (TextColumn("Writing files"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("files", total=None)
-        return write(district, out, profiles, replace=force, progress=lambda done, total: bar.update(task, completed=done, total=total))
+        return write(
+            district, out, profiles, replace=force, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
 
 
 def _summary(district: District, written: Written) -> dict[str, object]:
@@ -144,12 +161,18 @@ def _summary(district: District, written: Written) -> dict[str, object]:
 def _tell(district: District, written: Written) -> None:
     facts = _summary(district, written)
     typer.echo(
-        f"Simulated seed {district.seed}: {facts['institutions']} institutions at {facts['banks']} banks, {facts['orders']} orders, "
-        f"{facts['class_hour_events']} class-hour events, {facts['bank_lines']} bank lines; "
+        f"Simulated seed {district.seed}: {facts['institutions']} institutions at {facts['banks']} banks, "
+        f"{facts['orders']} orders, {facts['class_hour_events']} class-hour events, {facts['bank_lines']} bank lines; "
         f"{district.span.start} to {district.span.end} ({facts['working_days']} working days of {facts['calendar_days']})."
     )
-    typer.echo(f"  {written.folder}/inputs      {facts['input_files']} files, {written.input_bytes / 1_000_000:.1f} MB, {facts['statement_files']} of them statements")
-    typer.echo(f"  {written.folder}/answer-key  {facts['defects']} defects, {facts['traps']} traps, {facts['bad_rows']} rows to refuse; see district.json, defects.csv")
+    typer.echo(
+        f"  {written.folder}/inputs      {facts['input_files']} files, {written.input_bytes / 1_000_000:.1f} MB, "
+        f"{facts['statement_files']} of them statements"
+    )
+    typer.echo(
+        f"  {written.folder}/answer-key  {facts['defects']} defects, {facts['traps']} traps, {facts['bad_rows']} rows to refuse; "
+        "see district.json, defects.csv"
+    )
     kinds = Counter(each.kind.value for each in written.key.defects)
     for kind, count in sorted(kinds.items()):
         typer.echo(f"    {count:4d}  {kind}")
