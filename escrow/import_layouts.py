@@ -139,7 +139,7 @@ CHANNEL_SETTLEMENTS = Layout(
         "fee": cells.amount,
         "net": cells.amount,
     },
-    key=("institution_code", "order_id"),
+    key=("institution_code", "order_id", "channel_reference"),
 )
 
 LAYOUTS = {one.kind: one for one in (INSTITUTIONS, ORDERS, CLASS_HOURS, REFUND_REQUESTS, CHANNEL_SETTLEMENTS)}

@@ -1,0 +1,114 @@
+"""Place a hold (one person) and lift it (two persons)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as insert_new
+
+from escrow.hold import HoldRefused, HoldScope
+from escrow.staging import take_turn
+from escrow.tables import custody_account, hold, hold_lift, hold_lift_proposal, prepayment
+
+
+def place_hold(
+    conn: Connection,
+    *,
+    institution_id: int,
+    scope: HoldScope,
+    reason: str,
+    actor: str,
+    now: datetime,
+    order_id: str | None = None,
+    class_hour_no: int | None = None,
+    custody_account_id: int | None = None,
+    stops_release: bool = True,
+    stops_refund: bool = False,
+) -> int:
+    """Stop releases, refunds or both for an order, a class-hour or a custody account; the hold's number.
+
+    Stopping needs one person, so that money can be stopped at once. Raises HoldRefused.
+    """
+    take_turn(conn)
+    named = {HoldScope.ORDER: (True, False, False), HoldScope.CLASS_HOUR: (True, True, False)}
+    given = (order_id is not None, class_hour_no is not None, custody_account_id is not None)
+    if given != named.get(scope, (False, False, True)):
+        raise HoldRefused(f"a hold of scope {scope.value} names its {scope.value.replace('_', ' ')} and nothing else")
+    if not reason.strip():
+        raise HoldRefused("a hold needs a reason")
+    if not (stops_release or stops_refund):
+        raise HoldRefused("a hold stops releases, refunds or both; this one would stop nothing")
+    if order_id is not None:
+        hours = conn.scalar(
+            select(prepayment.c.class_hours).where(
+                prepayment.c.institution_id == institution_id, prepayment.c.order_id == order_id
+            )
+        )
+        if hours is None:
+            raise HoldRefused(f"institution {institution_id} has no order {order_id}")
+        if class_hour_no is not None and not 1 <= class_hour_no <= hours:
+            raise HoldRefused(f"order {order_id} has {hours} class-hours, not {class_hour_no}")
+    elif not conn.scalar(
+        select(custody_account.c.custody_account_id).where(
+            custody_account.c.institution_id == institution_id, custody_account.c.custody_account_id == custody_account_id
+        )
+    ):
+        raise HoldRefused(f"institution {institution_id} has no custody account {custody_account_id}")
+    values = {
+        "institution_id": institution_id,
+        "scope": scope.value,
+        "order_id": order_id,
+        "class_hour_no": class_hour_no,
+        "custody_account_id": custody_account_id,
+        "stops_release": stops_release,
+        "stops_refund": stops_refund,
+        "reason": reason,
+        "placed_by": actor,
+        "placed_at": now,
+    }
+    placed: int = conn.execute(insert(hold).values(values).returning(hold.c.hold_id)).scalar_one()
+    return placed
+
+
+def prepare_hold_lift(conn: Connection, *, institution_id: int, hold_id: int, reason: str, actor: str, now: datetime) -> None:
+    """Propose to lift a hold; it stays in force until another person approves. Raises HoldRefused."""
+    take_turn(conn)
+    _require_in_force(conn, institution_id, hold_id)
+    if not reason.strip():
+        raise HoldRefused("lifting a hold needs a reason")
+    conn.execute(
+        insert_new(hold_lift_proposal)
+        .values(institution_id=institution_id, hold_id=hold_id, prepared_by=actor, prepared_at=now, reason=reason)
+        .on_conflict_do_nothing()
+    )
+
+
+def approve_hold_lift(conn: Connection, *, institution_id: int, hold_id: int, actor: str, now: datetime) -> None:
+    """Lift a hold another person has proposed to lift. Raises HoldRefused when nobody else has."""
+    take_turn(conn)
+    _require_in_force(conn, institution_id, hold_id)
+    proposals = hold_lift_proposal.c
+    prepared_by = conn.scalars(
+        select(proposals.prepared_by)
+        .where(proposals.institution_id == institution_id, proposals.hold_id == hold_id)
+        .order_by(proposals.prepared_at, proposals.prepared_by)
+    ).all()
+    others = [person for person in prepared_by if person != actor]
+    if not others:
+        advice = "another person must approve what you prepared" if prepared_by else "somebody must first propose to lift it"
+        raise HoldRefused(f"hold {hold_id} cannot be lifted: {advice}")
+    conn.execute(
+        insert(hold_lift).values(
+            institution_id=institution_id, hold_id=hold_id, prepared_by=others[0], approved_by=actor, approved_at=now
+        )
+    )
+
+
+def _require_in_force(conn: Connection, institution_id: int, hold_id: int) -> None:
+    found = conn.scalar(
+        text("SELECT 1 FROM hold_in_force WHERE institution_id = :institution_id AND hold_id = :hold_id"),
+        {"institution_id": institution_id, "hold_id": hold_id},
+    )
+    if found is None:
+        raise HoldRefused(f"institution {institution_id} has no hold {hold_id} in force")
