@@ -15,7 +15,9 @@ from storage.postgres_binaries import ServerUser, root_folder
 
 #: sun_path of a Unix socket holds 108 bytes including the closing zero; PostgreSQL's socket name takes some of them.
 LONGEST_SOCKET_PATH = 107
-_SOCKET_NAME = ".s.PGSQL.5432"
+#: Names the socket only: no port is opened.
+PORT = 5432
+_SOCKET_NAME = f".s.PGSQL.{PORT}"
 
 _POINTER = "location"
 _OWNER = "data_folder"

@@ -15,11 +15,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage import cluster_home
-from storage.cluster_home import ClusterHome
+from storage.cluster_home import PORT, ClusterHome
 from storage.errors import EmbeddedServerRefused
 from storage.file_lock import PATIENCE_SECONDS, exclusive_lock, open_lock_file, try_lock
 from storage.postgres_binaries import Binaries, ServerUser, find_binaries, server_user
@@ -28,11 +28,15 @@ from storage.postgres_binaries import Binaries, ServerUser, find_binaries, serve
 OWNER_ROLE = "escrow"
 
 _SETTINGS_FILE = "prepaid_escrow.conf"
+#: A running server that cannot be reached for so long has lost its socket and is restarted.
+SILENCE_SECONDS = 3.0
+
 _LOG_SIZE_KEPT = 16 * 1024 * 1024
 
 #: What an embedded server differs in from PostgreSQL's defaults. It listens on a socket in a private folder only.
 _SETTINGS = {
     "listen_addresses": "",
+    "port": str(PORT),
     "unix_socket_permissions": "0700",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -52,7 +56,7 @@ class EmbeddedServer:
     """A running embedded server: where its socket is and how to log in."""
 
     socket_folder: Path
-    password: str
+    password: str = field(repr=False)
     data_folder: Path
 
     def url(self, database: str) -> str:
@@ -60,7 +64,12 @@ class EmbeddedServer:
         from sqlalchemy import URL
 
         return URL.create(
-            "postgresql+psycopg", OWNER_ROLE, self.password, database=database, query={"host": str(self.socket_folder)}
+            "postgresql+psycopg",
+            OWNER_ROLE,
+            self.password,
+            database=database,
+            # The port names the socket; unsaid, the caller's PGPORT would.
+            query={"host": str(self.socket_folder), "port": str(PORT)},
         ).render_as_string(hide_password=False)
 
 
@@ -152,6 +161,7 @@ def _ensure_running(home: ClusterHome, user: ServerUser, password: str, *, durab
     """Start the server unless it runs; return the folder of its socket. The caller holds the start lock."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     silent_since: float | None = None
+    restarted = False
     while True:
         socket_folder = _socket_folder_in_use(home)
         answer = _knock(socket_folder, password) if socket_folder is not None else "no socket"
@@ -173,9 +183,14 @@ def _ensure_running(home: ClusterHome, user: ServerUser, password: str, *, durab
         elif running:
             # A server without its socket (a cleaner emptied the temporary folder) cannot be reached again: restart it.
             silent_since = silent_since or time.monotonic()
-            if time.monotonic() - silent_since > 5:
+            if time.monotonic() - silent_since > SILENCE_SECONDS:
+                if restarted:
+                    raise EmbeddedServerRefused(
+                        f"the database in {home.cluster} runs but does not answer: {answer} (its log is {home.log}); "
+                        f"end its process {running} and try again"
+                    )
                 _stop(home, user, "fast")
-                silent_since = None
+                restarted, silent_since = True, None
         else:
             _start(home, user, durable=durable)
             continue
@@ -240,7 +255,7 @@ def _knock(socket_folder: Path, password: str) -> str | None:
 
     try:
         psycopg.connect(
-            host=str(socket_folder), user=OWNER_ROLE, password=password, dbname="postgres", connect_timeout=10
+            host=str(socket_folder), port=PORT, user=OWNER_ROLE, password=password, dbname="postgres", connect_timeout=10
         ).close()
     except psycopg.OperationalError as error:
         return str(error)

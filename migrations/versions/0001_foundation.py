@@ -52,9 +52,7 @@ def upgrade() -> None:
         sa.Column(
             "previous_digest", sa.LargeBinary, nullable=False, comment="digest of the seal before; 32 zero bytes for the first"
         ),
-        sa.Column(
-            "digest", sa.LargeBinary, nullable=False, comment="SHA-256 over this seal, its members and previous_digest"
-        ),
+        sa.Column("digest", sa.LargeBinary, nullable=False, comment="SHA-256 over this seal, its members and previous_digest"),
         *evidence_columns(),
         sa.CheckConstraint("octet_length(digest) = 32 AND octet_length(previous_digest) = 32", name="digests_are_sha256"),
         comment="a fixed point after which no sealed row can change, vanish or be slipped in unseen",

@@ -58,7 +58,9 @@ def note(on_foundation: Connection) -> Connection:
         "MERGE INTO note USING (VALUES (1)) AS v (n) ON note.page = v.n WHEN MATCHED THEN DELETE",
     ],
 )
-@pytest.mark.parametrize("disguise", ["SET LOCAL session_replication_role = origin", "SET LOCAL session_replication_role = replica"])
+@pytest.mark.parametrize(
+    "disguise", ["SET LOCAL session_replication_role = origin", "SET LOCAL session_replication_role = replica"]
+)
 def test_the_owner_and_superuser_cannot_change_a_row(note: Connection, attack: str, disguise: str) -> None:
     note.execute(text(disguise))
 
@@ -98,7 +100,9 @@ def test_the_digest_does_not_depend_on_the_session(note: Connection) -> None:
     ):  # fmt: skip
         note.execute(text(setting))
     note.execute(
-        text("INSERT INTO note (book, page, at, raw, length, on_day) VALUES ('c', 2, '02.01.2026 10:00', '\\x01', 'P1D', '03.01.2026')")
+        text(
+            "INSERT INTO note (book, page, at, raw, length, on_day) VALUES ('c', 2, '02.01.2026 10:00', '\\x01', 'P1D', '03.01.2026')"
+        )
     )
     note.commit()
 

@@ -35,7 +35,12 @@ def pages(on_foundation: Connection) -> Connection:
 
 
 def _write(connection: Connection, first: int, last: int) -> None:
-    connection.execute(text("INSERT INTO page (number, words) SELECT n, 'page ' || n FROM generate_series(CAST(:a AS integer), CAST(:b AS integer)) AS n"), {"a": first, "b": last})
+    connection.execute(
+        text(
+            "INSERT INTO page (number, words) SELECT n, 'page ' || n FROM generate_series(CAST(:a AS integer), CAST(:b AS integer)) AS n"
+        ),
+        {"a": first, "b": last},
+    )
     connection.commit()
 
 
