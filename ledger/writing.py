@@ -7,8 +7,10 @@ database's own triggers then prove the whole set, move balances and day sums, an
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -21,8 +23,8 @@ from ledger.model import Clearing, OpenItem, PostingOutcome, PostingRefused, Ref
 from ledger.posting import UNBOUNDED, AccountState, Decision, KnownBooks, NumberedTransfer, TransferKey, decide
 from money import Money
 
-#: Rows of COPY text sent at once: large enough to be cheap, small enough that the server starts while we render the rest.
-_ROWS_PER_WRITE = 4000
+#: Rows of COPY text sent at once: what a socket holds, so that the server works on them while we render the next ones.
+_ROWS_PER_WRITE = 250
 
 
 def post(
@@ -55,7 +57,7 @@ def post(
         return PostingOutcome((), (), (), None, None)
     institutions = sorted({transfer.institution_id for transfer in transfers})
     heads = {row.institution_id: row.last_batch_id for row in conn.execute(_LOCK_HEADS, {"institutions": institutions})}
-    with _cursor(conn) as cursor:
+    with _cursor(conn) as cursor, _collection_paused():
         decision = decide(transfers, _known_books(cursor, transfers, clearings), open_items, clearings)
         if decision.refused and on_refusal == "raise":
             raise PostingRefused(tuple(decision.refused))
@@ -203,6 +205,19 @@ def open_item_of(row: Sequence[Any]) -> OpenItem:
     return OpenItem(*fields)
 
 
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """No cyclic garbage collection meanwhile: a batch is hundreds of thousands of tuples without a cycle, and walking them again
+    and again took a third of the client's time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _cursor(conn: Connection) -> Any:
     """A driver cursor in the caller's transaction. Before writing through it SQLAlchemy must have executed something (``post``
     locks the heads): it commits only a transaction it knows has begun."""
@@ -330,7 +345,7 @@ def _write_transfers(cursor: Cursor[Any], decision: Decision, batches: Iterable[
 def _copy_row(numbered: NumberedTransfer, batch_id: int, line: int, writer: LeafWriter) -> str:
     """One transfer in COPY's text format."""
     t, debit_seq, debit_balance, credit_seq, credit_balance = numbered
-    identity, amount, reverses = uuid_text(t.transfer_id), t.amount.minor_units, t.reverses and uuid_text(t.reverses)
+    identity, amount, reverses = uuid_text(t.transfer_id), t.amount.minor_units, uuid_text(t.reverses) if t.reverses else None
     leaf = writer.leaf(
         t.institution_id,
         identity,

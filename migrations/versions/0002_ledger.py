@@ -119,6 +119,7 @@ DECLARE
     moved integer;
     r_institution integer[]; r_account bigint[]; r_first bigint[]; r_last bigint[]; r_opening bigint[]; r_closing bigint[];
     r_lowest bigint[]; r_highest bigint[]; r_chained boolean[]; r_currency text[]; r_first_day date[]; r_last_day date[]; r_size bigint[];
+    r_debits bigint[]; r_credits bigint[];
     moved_accounts bigint[];
 BEGIN
     FOR batch IN EXECUTE
@@ -162,7 +163,8 @@ BEGIN
     EXECUTE $q$
         SELECT count(*), array_agg(institution_id), array_agg(account_id), array_agg(first_seq), array_agg(last_seq),
             array_agg(opening), array_agg(closing), array_agg(lowest), array_agg(highest), array_agg(chained),
-            array_agg(currency), array_agg(first_day), array_agg(last_day), array_agg(size)
+            array_agg(currency), array_agg(first_day), array_agg(last_day), array_agg(size),
+            array_agg(debits), array_agg(credits)
         FROM (
             SELECT institution_id, account_id, min(seq) AS first_seq, max(seq) AS last_seq,
                 min(balance - delta) FILTER (WHERE previous_seq IS NULL) AS opening,
@@ -170,7 +172,8 @@ BEGIN
                 min(balance) AS lowest, max(balance) AS highest,
                 bool_and(previous_seq IS NULL OR (seq = previous_seq + 1 AND balance = previous_balance + delta)) AS chained,
                 CASE WHEN min(currency) = max(currency) THEN min(currency) ELSE '' END AS currency,
-                min(booking_date) AS first_day, max(booking_date) AS last_day, count(*) AS size
+                min(booking_date) AS first_day, max(booking_date) AS last_day, count(*) AS size,
+                sum(greatest(delta, 0))::bigint AS debits, sum(greatest(-delta, 0))::bigint AS credits
             FROM (
                 SELECT *, lag(seq) OVER run AS previous_seq, lag(balance) OVER run AS previous_balance
                 FROM (
@@ -185,7 +188,7 @@ BEGIN
             GROUP BY institution_id, account_id
         ) AS run $q$
     INTO runs, r_institution, r_account, r_first, r_last, r_opening, r_closing, r_lowest, r_highest, r_chained, r_currency,
-        r_first_day, r_last_day, r_size;
+        r_first_day, r_last_day, r_size, r_debits, r_credits;
 
     EXECUTE $q$
         WITH moved AS (
@@ -232,20 +235,36 @@ BEGIN
             'the new postings of account %s of institution %s do not follow from its books', wrong.account_id, wrong.institution_id));
     END IF;
 
+    -- An account's run is its day's sums when it lies within one day; only the others are summed by day again.
     EXECUTE $q$
         INSERT INTO account_day AS d (institution_id, account_id, booking_date, debits_minor_units, credits_minor_units)
-        SELECT institution_id, account_id, booking_date, sum(debit), sum(credit)
-        FROM (
-            SELECT institution_id, debit_account_id AS account_id, booking_date, amount_minor_units AS debit, 0 AS credit
-            FROM new_transfers
-            UNION ALL
-            SELECT institution_id, credit_account_id, booking_date, 0, amount_minor_units FROM new_transfers
-        ) AS leg
-        GROUP BY institution_id, account_id, booking_date
-        ORDER BY institution_id, account_id, booking_date
+        SELECT institution_id, account_id, first_day, debits, credits
+        FROM unnest($1, $2, $3, $4, $5, $6) AS r(institution_id, account_id, first_day, last_day, debits, credits)
+        WHERE first_day = last_day
         ON CONFLICT (institution_id, account_id, booking_date) DO UPDATE SET
             debits_minor_units = d.debits_minor_units + excluded.debits_minor_units,
-            credits_minor_units = d.credits_minor_units + excluded.credits_minor_units $q$;
+            credits_minor_units = d.credits_minor_units + excluded.credits_minor_units $q$
+    USING r_institution, r_account, r_first_day, r_last_day, r_debits, r_credits;
+    IF r_first_day <> r_last_day THEN
+        EXECUTE $q$
+            INSERT INTO account_day AS d (institution_id, account_id, booking_date, debits_minor_units, credits_minor_units)
+            SELECT institution_id, account_id, booking_date, sum(debit), sum(credit)
+            FROM (
+                SELECT institution_id, debit_account_id AS account_id, booking_date, amount_minor_units AS debit, 0 AS credit
+                FROM new_transfers
+                UNION ALL
+                SELECT institution_id, credit_account_id, booking_date, 0, amount_minor_units FROM new_transfers
+            ) AS leg
+            JOIN unnest($1, $2, $3, $4) AS r(institution_id, account_id, first_day, last_day)
+                USING (institution_id, account_id)
+            WHERE r.first_day <> r.last_day
+            GROUP BY institution_id, account_id, booking_date
+            ORDER BY institution_id, account_id, booking_date
+            ON CONFLICT (institution_id, account_id, booking_date) DO UPDATE SET
+                debits_minor_units = d.debits_minor_units + excluded.debits_minor_units,
+                credits_minor_units = d.credits_minor_units + excluded.credits_minor_units $q$
+        USING r_institution, r_account, r_first_day, r_last_day;
+    END IF;
     RETURN NULL;
 END $$
 """
