@@ -117,4 +117,4 @@ def read_time(text: str) -> time:
     parts = [int(part or 0) for part in (found.groups()[:3] if found[1] else found.groups()[3:])]
     if parts[0] > 23 or parts[1] > 59 or parts[2] > 59:
         raise DateUnreadable(text)
-    return time(*parts)
+    return time(parts[0], parts[1], parts[2])

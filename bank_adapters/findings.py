@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table of wordings, one a line
 """Findings of a file: one table of everything that can be said, in English and Chinese, and the collector.
 
 All findings of a file are collected; only a flood of the same one is cut short (``MOST_OF_ONE_CODE`` a statement), and the

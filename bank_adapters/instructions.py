@@ -166,4 +166,4 @@ def _safe(text: str) -> str:
 
 
 def _unsafe(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") else cell
+    return cell.removeprefix("'")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -36,7 +36,7 @@ def load_profiles(folder: Path = PROFILE_FOLDER) -> tuple[Profile, ...]:
 
 def _read(path: Path) -> Profile:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         raise ConfigRefused(f"{path.name}: is not readable YAML: {problem}") from problem
     profile: Profile = _decode(content, Profile, path.name, "")
@@ -48,7 +48,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key written twice (YAML would keep the last one silently)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.YAMLError(f"key {key!r} is written twice ({node.start_mark})")
@@ -82,8 +82,7 @@ def _decode(value: Any, kind: Any, file: str, key: str) -> Any:
 
 def _decode_tuple(value: Any, arguments: tuple[Any, ...], file: str, key: str) -> tuple[Any, ...]:
     if isinstance(value, dict) and get_origin(arguments[0]) is tuple:  # a mapping of names, kept as pairs
-        pair: Callable[[Any], Any] = lambda each: _decode(each, str, file, key)  # noqa: E731 - used twice on the next line
-        return tuple((pair(name), pair(code)) for name, code in value.items())
+        return tuple((_decode(name, str, file, key), _decode(code, str, file, key)) for name, code in value.items())
     if not isinstance(value, list):
         raise ConfigRefused(f"{file}: {key}: must be a list, not {type(value).__name__} ({value!r})")
     return tuple(_decode(each, arguments[0], file, f"{key}[{position}]") for position, each in enumerate(value))

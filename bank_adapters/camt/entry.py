@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from lxml.etree import _Element as Element
@@ -27,6 +28,11 @@ def local(element: Element) -> str:
     """The name of an element without its namespace."""
     tag = element.tag
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def line_of(element: Element | None) -> int | None:
+    """The line an element begins in (the stubs of lxml type ``sourceline`` as an ellipsis)."""
+    return cast("int | None", element.sourceline) if element is not None else None
 
 
 def child(element: Element | None, *path: str) -> Element | None:
@@ -71,23 +77,24 @@ class ReadAmount:
 def read_amount(element: Element | None, fallback_currency: str | None, findings: Findings, owner: Element) -> ReadAmount | None:
     """An Amt with its Ccy, or None with a finding. Negative amounts do not exist in ISO 20022."""
     if element is None:
-        findings.add("amount_missing", line=owner.sourceline, field="Amt")
+        findings.add("amount_missing", line=line_of(owner), field="Amt")
         return None
     text = (element.text or "").strip()
     currency = element.get("Ccy") or fallback_currency or NO_CURRENCY
     try:
         exponent = exponent_or_two(currency)
     except AmountRefused:
-        findings.add("currency_unknown", line=element.sourceline, field="Amt/@Ccy", excerpt=currency)
+        findings.add("currency_unknown", line=line_of(element), field="Amt/@Ccy", excerpt=currency)
         return None
     try:
-        if text.startswith(("-", "+")):
-            raise AmountUnreadable("signed")
-        return ReadAmount(parse_point_amount(text, exponent), currency)
+        if not text.startswith(("-", "+")):
+            return ReadAmount(parse_point_amount(text, exponent), currency)
     except AmountTooFine:
-        findings.add("amount_decimals", line=element.sourceline, field="Amt", excerpt=text, currency=currency)
+        findings.add("amount_decimals", line=line_of(element), field="Amt", excerpt=text, currency=currency)
+        return None
     except AmountUnreadable:
-        findings.add("amount_unreadable", line=element.sourceline, field="Amt", excerpt=text)
+        pass
+    findings.add("amount_unreadable", line=line_of(element), field="Amt", excerpt=text)
     return None
 
 
@@ -96,7 +103,7 @@ def read_direction(element: Element, findings: Findings) -> Direction | None:
     text = text_of(element, "CdtDbtInd")
     direction = _DIRECTIONS.get(text or "")
     if direction is None:
-        findings.add("direction_unreadable", line=element.sourceline, field="CdtDbtInd", excerpt=text or "")
+        findings.add("direction_unreadable", line=line_of(element), field="CdtDbtInd", excerpt=text or "")
     return direction
 
 
@@ -108,15 +115,15 @@ def read_day(
         return None, None
     text = text_of(holder, "Dt") or text_of(holder, "DtTm") or (holder.text or "").strip()
     if not text:
-        findings.add("date_unreadable", line=holder.sourceline, field=field, excerpt="")
+        findings.add("date_unreadable", line=line_of(holder), field=field, excerpt="")
         return None, None
     try:
         read, instant = read_iso(text)
     except DateUnreadable:
-        findings.add("date_unreadable", line=holder.sourceline, field=field, excerpt=text)
+        findings.add("date_unreadable", line=line_of(holder), field=field, excerpt=text)
         return None, None
     if read.clamped:
-        findings.add("date_clamped", line=holder.sourceline, field=field, excerpt=text, date=read.day)
+        findings.add("date_clamped", line=line_of(holder), field=field, excerpt=text, date=read.day)
     if instant is not None and instant.tzinfo is None:
         instant = instant.replace(tzinfo=zone)
     return read.day, instant
@@ -149,11 +156,11 @@ def read_entry(
     if reversal and reversal_sign is ReversalSign.INVERTED:
         direction = Direction.OUT if direction is Direction.IN else Direction.IN
     if not amount.minor_units:
-        findings.add("amount_zero", line=entry.sourceline, field="Amt")
+        findings.add("amount_zero", line=line_of(entry), field="Amt")
     bank_reference = meaningful(_plain(parts.get("AcctSvcrRef")))
-    facts = _details(details, direction is Direction.IN) if details else _NO_DETAILS
+    facts = _details(details) if details else _NO_DETAILS
     if len(details) == 1 and facts.other_direction(direction) and not reversal:
-        findings.add("detail_direction", line=entry.sourceline, field="TxDtls/CdtDbtInd")
+        findings.add("detail_direction", line=line_of(entry), field="TxDtls/CdtDbtInd")
     description = facts.description or _plain(parts.get("AddtlNtryInf"))
     return StatementLine(
         booking_date=booking_date or (value_date if status is LineStatus.BOOKED else None),
@@ -161,7 +168,7 @@ def read_entry(
         direction=direction,
         amount=Money(amount.minor_units, amount.currency),
         status=status,
-        line=entry.sourceline or 0,
+        line=line_of(entry) or 0,
         bank_reference=bank_reference,
         end_to_end_reference=facts.end_to_end_reference,
         references=reference_set((bank_reference, *facts.references, _plain(parts.get("NtryRef"))), description),
@@ -183,7 +190,7 @@ def _is_reversal(element: Element | None, findings: Findings) -> bool:
     if text in (None, "false", "0"):
         return False
     if text not in ("true", "1"):
-        findings.add("field_unreadable", line=element.sourceline if element is not None else None, field="RvslInd",
+        findings.add("field_unreadable", line=line_of(element), field="RvslInd",
                      name="RvslInd", excerpt=text or "")  # fmt: skip
     return True
 
@@ -194,7 +201,7 @@ def _status(element: Element | None, findings: Findings) -> LineStatus:
     if text is None or text == "BOOK":
         return LineStatus.BOOKED
     if text not in _PENDING:
-        findings.add("status_unknown", line=element.sourceline if element is not None else None, field="Sts", excerpt=text)
+        findings.add("status_unknown", line=line_of(element), field="Sts", excerpt=text)
     return LineStatus.PENDING
 
 
@@ -203,7 +210,8 @@ def _transaction_code(element: Element | None) -> str | None:
         return None
     if proprietary := text_of(element, "Prtry", "Cd"):
         return proprietary
-    family = (text_of(element, "Domn", "Cd"), text_of(element, "Domn", "Fmly", "Cd"), text_of(element, "Domn", "Fmly", "SubFmlyCd"))
+    paths = (("Domn", "Cd"), ("Domn", "Fmly", "Cd"), ("Domn", "Fmly", "SubFmlyCd"))
+    family = (text_of(element, *path) for path in paths)
     return "-".join(part for part in family if part) or None
 
 
@@ -225,7 +233,7 @@ class _Details:
 _NO_DETAILS = _Details()
 
 
-def _details(details: list[Element], incoming: bool) -> _Details:
+def _details(details: list[Element]) -> _Details:
     """References of every TxDtls; parties and end-to-end reference only when there is one (a batch has many)."""
     references: list[str | None] = []
     texts: list[str] = []

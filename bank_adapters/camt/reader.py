@@ -15,12 +15,12 @@ from lxml import etree
 from lxml.etree import _Element as Element
 
 from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_point_amount
-from bank_adapters.camt.entry import child, local, read_amount, read_day, read_direction, read_entry, text_of
+from bank_adapters.camt.entry import child, line_of, local, read_amount, read_day, read_direction, read_entry, text_of
 from bank_adapters.checks import run_checks
 from bank_adapters.draft import Declared, StatementDraft
 from bank_adapters.findings import Findings
 from bank_adapters.limits import MAX_XML_DEPTH
-from bank_adapters.model import Direction, Severity, Statement, StatementKind
+from bank_adapters.model import Severity, Statement, StatementKind
 from bank_adapters.profile import ReversalSign
 from money import Money
 
@@ -93,7 +93,7 @@ class _Reader:
     def start(self, element: Element) -> None:
         name = local(element)
         if name in _KINDS and self.draft is None and _is_message(element.getparent()):
-            self.draft = StatementDraft(kind=_KINDS[name], line=element.sourceline)
+            self.draft = StatementDraft(kind=_KINDS[name], line=line_of(element))
             self.root = element
             self.findings.statement = len(self.statements)
             self.balances = []
@@ -137,7 +137,8 @@ class _Reader:
 
     @property
     def _draft(self) -> StatementDraft:
-        assert self.draft is not None
+        if self.draft is None:
+            raise RuntimeError("no statement is open")  # the callers see to it that one is
         return self.draft
 
     def _id(self, element: Element) -> None:
@@ -149,14 +150,14 @@ class _Reader:
             self._draft.sequence = (element.text or "").strip() or None
 
     def _copy(self, element: Element) -> None:
-        self.findings.add("copy", line=element.sourceline, field="CpyDplctInd", indicator=(element.text or "").strip())
+        self.findings.add("copy", line=line_of(element), field="CpyDplctInd", indicator=(element.text or "").strip())
 
     def _page(self, element: Element) -> None:
         number, last = text_of(element, "PgNb"), text_of(element, "LastPgInd")
         if number and number.isascii() and number.isdigit() and len(number) < 9:
             self._draft.page = int(number)
         else:
-            self.findings.add("field_unreadable", line=element.sourceline, field="PgNb", name="PgNb", excerpt=number or "")
+            self.findings.add("field_unreadable", line=line_of(element), field="PgNb", name="PgNb", excerpt=number or "")
         self._draft.last_page = last in ("true", "1")
 
     def _account(self, element: Element) -> None:
@@ -204,18 +205,18 @@ class _Reader:
         if part is None or text is None:
             return None
         if not (text.isascii() and text.isdigit() and len(text) <= 15):
-            self.findings.add("field_unreadable", line=part.sourceline, field="NbOfNtries", name="NbOfNtries", excerpt=text)
+            self.findings.add("field_unreadable", line=line_of(part), field="NbOfNtries", name="NbOfNtries", excerpt=text)
             return None
-        return Declared(int(text), part.sourceline)
+        return Declared(int(text), line_of(part))
 
     def _sum(self, element: Element | None) -> Declared | None:
         if element is None:
             return None
         text = (element.text or "").strip()
         try:
-            return Declared(parse_point_amount(text, exponent_or_two(self._draft.currency)), element.sourceline)
+            return Declared(parse_point_amount(text, exponent_or_two(self._draft.currency)), line_of(element))
         except AmountUnreadable:
-            self.findings.add("field_unreadable", line=element.sourceline, field="Sum", name="Sum", excerpt=text)
+            self.findings.add("field_unreadable", line=line_of(element), field="Sum", name="Sum", excerpt=text)
             return None
 
     # -- the end of a statement --------------------------------------------------------------------------------------
@@ -243,7 +244,11 @@ class _Reader:
         if draft.page is None:
             return
         before = next(
-            (each for each in reversed(self.statements) if (each.account, each.statement_id) == (draft.account, draft.statement_id)),
+            (
+                each
+                for each in reversed(self.statements)
+                if (each.account, each.statement_id) == (draft.account, draft.statement_id)
+            ),
             None,
         )
         if draft.page > 1 and (before is None or before.page != draft.page - 1):
@@ -280,7 +285,7 @@ class _Reader:
             if amount is None or direction is None:
                 continue
             same = self._draft.currency in (None, amount.currency)
-            (found if same else foreign).append((amount.money(direction), day, element.sourceline))
+            (found if same else foreign).append((amount.money(direction), day, line_of(element)))
         if found:
             for money, _, line in foreign:
                 self.findings.add(

@@ -48,10 +48,10 @@ def text_rows(text: str, delimiter: str, findings: Findings | None) -> Iterator[
             if findings is not None:
                 findings.add("unclosed_quote", line=line)
             continue
-        if reader.line_num > line and findings is not None:
-            if any(cell.count("\n") > MAX_CELL_LINE_BREAKS for cell in cells):
+        if reader.line_num > line + MAX_CELL_LINE_BREAKS and any(cell.count("\n") > MAX_CELL_LINE_BREAKS for cell in cells):
+            if findings is not None:
                 findings.add("unclosed_quote", line=line)
-                continue
+            continue
         yield Row(line, tuple(cells))
 
 

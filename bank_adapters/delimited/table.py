@@ -22,7 +22,6 @@ from bank_adapters.profile import (
     Footer,
     FooterTotals,
     LabelledFact,
-    Profile,
     TableLayout,
     normalised_label,
 )
@@ -48,12 +47,11 @@ _TEXT_FIELDS = {
 
 
 def read_table(
-    rows: Iterable[Row], before: list[Row], header_row: Row, header: Header, profile: Profile, findings: Findings,
-    *, ends_with_line_break: bool,
+    rows: Iterable[Row], before: list[Row], header_row: Row, header: Header, layout: TableLayout,
+    findings: Findings, *, ends_with_line_break: bool,
 ) -> Statement:  # fmt: skip
     """The one statement of a table: ``before`` the header, then ``rows`` below it."""
-    assert profile.table is not None
-    reader = _Reader(header_row, header, profile.table, findings)
+    reader = _Reader(header_row, header, layout, findings)
     findings.statement = 0
     reader.preamble(before)
     last: Row | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-
 from bank_adapters.amounts import exponent_or_two, parse_comma_amount
 from bank_adapters.dates import ReadDate, read_mmdd_near, read_yymmdd
 from bank_adapters.model import Direction

@@ -42,7 +42,7 @@ def read_mt940(text: str, findings: Findings) -> tuple[str, tuple[Statement, ...
     lines = text.split("\n")
     for event in scan(lines):
         reader.take(event)
-    reader.finish(len(lines))
+    reader.finish()
     findings.statement = None
     if not reader.statements:
         findings.add("no_statement", line=1)
@@ -97,7 +97,7 @@ class _Reader:
             self._flush_line()
             self.findings.add("unknown_content", line=event.line, field=event.tag or None, excerpt=event.content)
 
-    def finish(self, last_line: int) -> None:
+    def finish(self) -> None:
         """The end of the file."""
         self._flush_line()
         if self.block_open_line is not None and self.draft is not None:
@@ -146,7 +146,8 @@ class _Reader:
 
     @property
     def _draft(self) -> StatementDraft:
-        assert self.draft is not None
+        if self.draft is None:
+            raise RuntimeError("no statement is open")  # _boundary opened one
         return self.draft
 
     def _unknown_lines(self, event: Event) -> None:

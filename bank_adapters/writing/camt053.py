@@ -82,10 +82,7 @@ def _totals(statement: Statement, currency: str) -> str:
 
 
 def _entry(line: StatementLine) -> str:
-    if line.booked_at is not None:
-        booked = f"<DtTm>{line.booked_at.isoformat()}</DtTm>"
-    else:
-        booked = f"<Dt>{line.booking_date}</Dt>"
+    booked = f"<DtTm>{line.booked_at.isoformat()}</DtTm>" if line.booked_at else f"<Dt>{line.booking_date}</Dt>"
     value = f"<ValDt><Dt>{line.value_date}</Dt></ValDt>" if line.value_date else ""
     status = "BOOK" if line.status is LineStatus.BOOKED else "PDNG"
     code = _text("Cd", line.transaction_code)

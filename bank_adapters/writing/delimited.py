@@ -46,7 +46,7 @@ def write_delimited(statement: Statement, profile: Profile) -> bytes:
         rows.writerow([writer_of.cell(line, column.field) for column in layout.columns])
     for footer in layout.footers:
         if footer.totals is FooterTotals.LABELLED:
-            rows.writerow([footer.starts_with, *(f"{fact.label}：{writer_of.fact(fact)}" for fact in footer.facts)])  # noqa: RUF001
+            rows.writerow([footer.starts_with, *(f"{fact.label}：{writer_of.fact(fact)}" for fact in footer.facts)])
     encoding = profile.encodings[0] if profile.encodings else "utf-8"
     return text.getvalue().encode("utf-8-sig" if layout.write_bom else encoding)
 

@@ -88,8 +88,8 @@ def _details(line: StatementLine) -> list[str]:
         ("NAME", line.counterparty_name), ("REMI", line.description),
     )  # fmt: skip
     text = ""
-    for keyword, value in parts:
-        value = single_line(value, keyword)
+    for keyword, given in parts:
+        value = single_line(given, keyword)
         if not value:
             continue
         if _KEYWORD.search(f"/{value}/") or value.startswith("/") or value.endswith("/"):

@@ -43,14 +43,14 @@ def register(app: typer.Typer) -> None:
 
 def parse(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Statement files: MT940/942, camt, CSV, XLS, XLSX.")],
-    profile: Annotated[str | None, typer.Option(help="Read every file by this bank profile instead of asking which claims it.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Read every file by this profile instead of asking which claims it.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file and line.")] = False,
     lang: Annotated[Language, typer.Option(help="Language of messages.")] = Language.EN,
 ) -> None:
     """Read ``files`` and print readings; exits 1 when one is refused, 2 for an unknown profile."""
-    from bank_adapters.reading import read_statement_file  # noqa: PLC0415 - heavy imports only when the command runs
-    from config.errors import ConfigRefused  # noqa: PLC0415
-    from config.profiles import load_profiles  # noqa: PLC0415
+    from bank_adapters.reading import read_statement_file
+    from config.errors import ConfigRefused
+    from config.profiles import load_profiles
 
     try:
         profiles = load_profiles()
@@ -62,8 +62,8 @@ def parse(
         typer.echo(f"There is no profile {profile!r}. Profiles are: {names}", err=True)
         raise typer.Exit(2)
     refused = False
-    for file, data, problem in _with_progress(files):
-        reading = read_statement_file(data, file, profiles, profile) if data is not None else _unreadable(problem)
+    for file, data, reason in _with_progress(files):
+        reading = read_statement_file(data, file, profiles, profile) if data is not None else _unreadable(reason)
         refused = refused or not reading.accepted
         if as_json:
             _print_json(reading, file, lang)
@@ -74,7 +74,7 @@ def parse(
 
 def _read_bytes(file: str) -> tuple[bytes | None, str]:
     """The bytes of a file, or None and the reason why not."""
-    from bank_adapters.limits import MAX_FILE_BYTES  # noqa: PLC0415
+    from bank_adapters.limits import MAX_FILE_BYTES
 
     path = Path(file)
     try:
@@ -99,8 +99,8 @@ def _with_progress(files: list[str]) -> Iterator[tuple[str, bytes | None, str]]:
         for file in files:
             yield (file, *_read_bytes(file))
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -120,8 +120,8 @@ def _is_file(file: str) -> bool:
 
 def _unreadable(reason: str) -> StatementFileReading:
     """A reading that says why there is none."""
-    from bank_adapters.findings import Findings  # noqa: PLC0415
-    from bank_adapters.model import StatementFileReading  # noqa: PLC0415
+    from bank_adapters.findings import Findings
+    from bank_adapters.model import StatementFileReading
 
     findings = Findings()
     findings.add("file_unreadable", field="file", reason=reason)
@@ -129,9 +129,9 @@ def _unreadable(reason: str) -> StatementFileReading:
 
 
 def _print_json(reading: StatementFileReading, file: str, lang: Language) -> None:
-    import json  # noqa: PLC0415
+    import json
 
-    from bank_adapters.presenting import presented  # noqa: PLC0415
+    from bank_adapters.presenting import presented
 
     content = presented(reading, file)
     if lang is Language.ZH:
@@ -143,6 +143,7 @@ def _print_json(reading: StatementFileReading, file: str, lang: Language) -> Non
     sys.stdout.buffer.flush()
 
 
+# ruff: noqa: E501 - a table of words
 _WORDS = {
     Language.EN: {
         "accepted": "accepted", "refused": "REFUSED", "statement": "Statement", "account": "account", "opening": "opening",
@@ -159,11 +160,11 @@ _WORDS = {
 
 
 def _print_table(reading: StatementFileReading, file: str, lang: Language) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
-    from bank_adapters.model import Direction, Severity  # noqa: PLC0415
+    from bank_adapters.model import Direction, Severity
 
     words = _WORDS[lang]
     console = Console()
