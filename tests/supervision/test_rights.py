@@ -44,9 +44,9 @@ def test_an_unknown_user_is_told_the_known_ones() -> None:
 
 def test_a_bank_acts_for_itself_only() -> None:
     north = ROSTER.principal("bank.north")
-    require_bank(north, "NORTHRIVER")
-    with pytest.raises(NotAllowed, match="NORTHRIVER only"):
-        require_bank(north, "LOTUS")
+    require_bank(north, "NRB")
+    with pytest.raises(NotAllowed, match="NRB only"):
+        require_bank(north, "LCB")
 
 
 def test_a_city_supervises_its_own_subtree() -> None:

@@ -1,0 +1,130 @@
+"""The jobs of a business day, in their order. Each is a plain function of (connection, as_of, settings, now)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from escrow.handlers import (
+    DisbursementReport,
+    RefundReport,
+    ReleaseReport,
+    approve_refunds,
+    deem_confirmations,
+    fund_cleared_receipts,
+    prepare_disbursements,
+    release_due,
+)
+from escrow.store import instruction_files
+from jobs.collect import collect_statements
+from jobs.outbox import place_file
+from jobs.reconciling import reconcile_through
+from jobs.runner import Job
+from jobs.settings import JobSettings
+from jobs.verifying import faults_in_books
+from reconciliation.store import open_discrepancies
+from storage.seal import seal_evidence
+
+Result = Mapping[str, Any]
+
+
+def _as_result(report: ReleaseReport | RefundReport | DisbursementReport) -> Result:
+    """The report as JSON: its fields without the day."""
+    return {field.name: _plain(getattr(report, field.name)) for field in fields(report) if field.name != "as_of"}
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
+
+
+def collect(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:
+    """Receive the statement files lying in the banks' drop folders."""
+    return collect_statements(connection, as_of, settings, now)
+
+
+def reconcile(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:
+    """Compare every custody account's bank side with its book side through ``as_of``; mark cleared receipts funded."""
+    totals = reconcile_through(connection, as_of, settings, now)
+    funded = fund_cleared_receipts(connection, as_of)
+    return {**totals, "orders_funded": funded}
+
+
+def confirm(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
+    """Deem confirmed what payers left unanswered past the policy's working days."""
+    return {"deemed_confirmed": deem_confirmations(connection, as_of, policies=settings.policies, calendar=settings.calendar)}
+
+
+def release(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:
+    """Release confirmed class-hours of funded orders."""
+    report = release_due(connection, as_of, policies=settings.policies, now=now, actor=settings.actor)
+    return _as_result(report)
+
+
+def refund(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:
+    """Approve refunds that are agreed, or deemed agreed after silence."""
+    report = approve_refunds(
+        connection, as_of, policies=settings.policies, calendar=settings.calendar, now=now, actor=settings.actor
+    )
+    return _as_result(report)
+
+
+def disburse(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:
+    """On a working day, instruct the banks to pay out what is payable and to return approved refunds."""
+    report = prepare_disbursements(
+        connection, as_of, policies=settings.policies, calendar=settings.calendar, now=now, actor=settings.actor
+    )
+    return _as_result(report)
+
+
+def send(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
+    """Put the day's instruction files into the banks' outgoing folders."""
+    placed = 0
+    for file in instruction_files(connection, business_date=as_of):
+        placed += place_file(settings.outbox / file.bank_code, file.file_name, file.content)
+    return {"files_placed": placed}
+
+
+def age(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
+    """Count what is open and how old it is; the day is outstanding while anything is."""
+    found = open_discrepancies(connection, as_of=as_of)
+    oldest = min((item.found_on for item in found), default=None)
+    days = settings.calendar.working_days_between(oldest, as_of) if oldest else 0
+    return {"open_discrepancies": len(found), "oldest_age_working_days": days, "outstanding": bool(found)}
+
+
+def seal(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
+    """Seal the evidence recorded since the last seal."""
+    sealed = seal_evidence(connection, now)
+    return {"seal": sealed.seq, "digest": sealed.digest.hex()}
+
+
+def verify(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
+    """Derive every balance, digest and chain again; what does not agree is named."""
+    faults = faults_in_books(connection)
+    return {"faults": [f"{fault.table} {fault.row}: {fault.what}" for fault in faults[:100]], "outstanding": bool(faults)}
+
+
+#: Every job by name, in the order of a day.
+JOBS: Mapping[str, Job] = {
+    job.name: job
+    for job in (
+        Job("collect", "receive statement files from the banks' drop folders", collect, every_day=True),
+        Job("reconcile", "compare bank side and book side; mark receipts funded", reconcile, every_day=True),
+        Job("confirm", "deem confirmed what payers left unanswered", confirm, every_day=True),
+        Job("release", "release confirmed class-hours of funded orders", release, every_day=True),
+        Job("refund", "approve refunds agreed or deemed agreed", refund, every_day=True),
+        Job("disburse", "instruct the banks to pay out and to return", disburse, every_day=False),
+        Job("send", "write instruction files to the banks' outgoing folders", send, every_day=False),
+        Job("age", "count open discrepancies and their age", age, every_day=True),
+        Job("seal", "seal the evidence recorded since the last seal", seal, every_day=True),
+        Job("verify", "derive every balance, digest and chain again", verify, every_day=True),
+    )
+}
+
+#: What ``escrow run-day`` runs; ``verify`` is the night's job and runs by itself.
+DAY_ORDER = tuple(name for name in JOBS if name != "verify")
+
