@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import Connection, Float, MetaData, Table, text
 
 from migrations import runner
 from migrations.schema import load_all_tables
@@ -29,6 +29,21 @@ def differences(connection: Connection) -> list[str]:
     for table in metadata.sorted_tables:
         if bool(table.info.get("append_only")) == bool(table.info.get("projection")):
             found.append(f"{table.name} must be either APPEND_ONLY or a projection(...) with its reason")
+        if table.info.get("append_only"):
+            found += _evidence_differences(table)
+    return found
+
+
+def _evidence_differences(table: Table) -> list[str]:
+    """What keeps an append-only table's rows from being digested as storage.append_only says."""
+    own_digest = table.info.get("row_digest")
+    wanted = {own_digest} if own_digest else {"row_digest", "recorded_at"}
+    found = [f"{table.name} is append-only and has no column {name}" for name in sorted(wanted - set(table.columns.keys()))]
+    for column in table.columns:
+        if column.computed is not None:
+            found.append(f"{table.name}.{column.name} is computed after its row's digest was stamped; compute it in a view")
+        if isinstance(column.type, Float):
+            found.append(f"{table.name}.{column.name} is a float, which has no one text form and no place near an amount")
     return found
 
 

@@ -14,6 +14,9 @@ from typing import Any
 from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Table, func
 
 #: ``Table(..., info=APPEND_ONLY)``: rows are evidence; UPDATE, DELETE and TRUNCATE are refused to every role.
+#:
+#: A table that keeps a digest of its own in another column, covered by a root in a table that is sealed, says so instead
+#: of carrying ``evidence_columns``: ``info={**APPEND_ONLY, "row_digest": "leaf"}``. Its package verifies it.
 APPEND_ONLY: dict[str, Any] = {"append_only": True}
 
 

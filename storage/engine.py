@@ -39,7 +39,7 @@ def open_engine(settings: DatabaseSettings) -> Iterator[Engine]:
     EmbeddedServerRefused.
     """
     if settings.url is not None:
-        yield from _engine_on(_server_address(settings.url), settings)
+        yield from _engine_on(server_address(settings.url), settings)
         return
     if not _DATABASE_NAME.fullmatch(settings.database):
         raise DatabaseUnreachable(
@@ -54,7 +54,8 @@ def open_engine(settings: DatabaseSettings) -> Iterator[Engine]:
         yield from _engine_on(make_url(server.url(settings.database)), settings)
 
 
-def _server_address(text: str) -> URL:
+def server_address(text: str) -> URL:
+    """A server's address from ESCROW_DATABASE_URL, with the driver we use. Raises DatabaseUnreachable."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 

@@ -257,7 +257,7 @@ def test_a_password_that_was_lost_is_a_refusal_that_says_what_to_do(data_folder:
     with embedded_server(data_folder, durable=False):
         pass
     (data_folder / "postgres" / "password").unlink()
-    with pytest.raises(EmbeddedServerRefused, match="password is missing.*restore the data folder"), embedded_server(data_folder):
+    with pytest.raises(EmbeddedServerRefused, match=r"password is missing.*restore the data folder"), embedded_server(data_folder):
         pass
 
     (data_folder / "postgres" / "password").write_text("another")
@@ -278,7 +278,7 @@ def test_a_damaged_cluster_is_a_refusal_with_the_server_s_own_words(data_folder:
 def test_a_folder_that_cannot_be_made_is_a_refusal(data_folder: Path) -> None:
     data_folder.write_text("a file")
 
-    with pytest.raises(EmbeddedServerRefused, match="cannot be made.*ESCROW_DATA"), embedded_server(data_folder):
+    with pytest.raises(EmbeddedServerRefused, match=r"cannot be made.*ESCROW_DATA"), embedded_server(data_folder):
         pass
 
 
@@ -290,7 +290,7 @@ def test_a_cluster_opens_with_its_own_major_version_only(data_folder: Path, monk
         find_binaries(server_user(), 14)
 
     monkeypatch.setenv("PG_BIN", "/nowhere/bin")
-    with pytest.raises(EmbeddedServerRefused, match="/nowhere/bin: no program postgres.*Set PG_BIN"):
+    with pytest.raises(EmbeddedServerRefused, match=r"/nowhere/bin: no program postgres.*Set PG_BIN"):
         find_binaries(server_user())
 
 
