@@ -69,9 +69,9 @@ GUARDS = (
     """
     CREATE FUNCTION refuse_unearned_release() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
-        found record;
+        early record;
     BEGIN
-        SELECT n.order_id, n.class_hour_no INTO found
+        SELECT n.order_id, n.class_hour_no INTO early
         FROM new_release n
         JOIN class_hour_event e ON e.institution_id = n.institution_id AND e.order_id = n.order_id
             AND e.class_hour_no = n.class_hour_no AND e.event = 'disputed'
@@ -81,10 +81,10 @@ GUARDS = (
                 AND w.class_hour_no = n.class_hour_no AND w.event = 'dispute_withdrawn')
         LIMIT 1;
         IF FOUND THEN
-            RAISE EXCEPTION 'release of class-hour % of order % refused: it is disputed', found.class_hour_no, found.order_id
+            RAISE EXCEPTION 'release of class-hour % of order % refused: it is disputed', early.class_hour_no, early.order_id
                 USING ERRCODE = 'restrict_violation', TABLE = 'release';
         END IF;
-        SELECT n.order_id, n.class_hour_no, h.hold_id INTO found
+        SELECT n.order_id, n.class_hour_no, h.hold_id INTO early
         FROM new_release n
         JOIN hold_in_force h ON h.institution_id = n.institution_id AND h.stops_release
         JOIN prepayment p ON p.institution_id = n.institution_id AND p.order_id = n.order_id
@@ -93,17 +93,17 @@ GUARDS = (
         LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'release of class-hour % of order % refused: hold % stops it',
-                found.class_hour_no, found.order_id, found.hold_id
+                early.class_hour_no, early.order_id, early.hold_id
                 USING ERRCODE = 'restrict_violation', TABLE = 'release';
         END IF;
-        SELECT n.order_id, n.class_hour_no INTO found
+        SELECT n.order_id, n.class_hour_no INTO early
         FROM new_release n
         LEFT JOIN class_hour_event e ON e.institution_id = n.institution_id AND e.order_id = n.order_id
             AND e.class_hour_no = n.class_hour_no AND e.event = 'taught'
         WHERE e.event_on IS NULL OR e.event_on > n.released_on
         LIMIT 1;
         IF FOUND THEN
-            RAISE EXCEPTION 'release of class-hour % of order % refused: not yet taught', found.class_hour_no, found.order_id
+            RAISE EXCEPTION 'release of class-hour % of order % refused: not yet taught', early.class_hour_no, early.order_id
                 USING ERRCODE = 'restrict_violation', TABLE = 'release';
         END IF;
         RETURN NULL;
