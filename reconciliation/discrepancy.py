@@ -7,6 +7,7 @@ seen, never who is to blame. A discrepancy's state is derived from its events an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 
@@ -179,7 +180,7 @@ class Discrepancy:
     institution_id: int
     custody_account_id: int
     kind: DiscrepancyKind
-    since: str
+    since: date
     currency: str
     amount_minor_units: int
     difference_minor_units: int

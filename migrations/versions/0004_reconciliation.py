@@ -31,16 +31,63 @@ TABLES = (
 )
 
 
+#: Where every discrepancy stands: the last event that changes a state decides; owner and proposal are the last given.
+DISCREPANCY_STATE = """
+CREATE VIEW discrepancy_state AS
+SELECT d.institution_id, d.discrepancy_id, d.custody_account_id, d.kind, d.since, d.currency, d.amount_minor_units,
+    d.difference_minor_units, d.line_ids, d.item_ids, d.statement_file_id, d.explanation,
+    CASE s.event WHEN 'prepared' THEN 'prepared' WHEN 'approved' THEN 'resolved' WHEN 'auto_cleared' THEN 'cleared'
+        ELSE 'open' END AS state,
+    s.business_date AS state_on, s.event_at AS state_at, s.actor AS acted_by, s.reason,
+    o.owner, p.event_no AS proposal_event_no, p.act, p.item_ids AS proposed_item_ids, p.actor AS prepared_by,
+    p.reason AS proposal_reason, n.last_event_no
+FROM discrepancy d
+CROSS JOIN LATERAL (
+    SELECT e.event, e.event_no, e.business_date, e.event_at, e.actor, e.reason, e.prepared_event_no FROM discrepancy_event e
+    WHERE e.institution_id = d.institution_id AND e.discrepancy_id = d.discrepancy_id
+      AND e.event NOT IN ('assigned', 'commented')
+    ORDER BY e.event_no DESC LIMIT 1
+) s
+CROSS JOIN LATERAL (
+    SELECT max(e.event_no) AS last_event_no FROM discrepancy_event e
+    WHERE e.institution_id = d.institution_id AND e.discrepancy_id = d.discrepancy_id
+) n
+LEFT JOIN LATERAL (
+    SELECT e.owner FROM discrepancy_event e
+    WHERE e.institution_id = d.institution_id AND e.discrepancy_id = d.discrepancy_id AND e.event = 'assigned'
+    ORDER BY e.event_no DESC LIMIT 1
+) o ON true
+LEFT JOIN discrepancy_event p ON p.institution_id = d.institution_id AND p.discrepancy_id = d.discrepancy_id
+    AND p.event_no = CASE s.event WHEN 'prepared' THEN s.event_no WHEN 'approved' THEN s.prepared_event_no END
+"""
+
+#: Where the sign-off of every account and day stands.
+SIGN_OFF_STATE = """
+CREATE VIEW sign_off_state AS
+SELECT DISTINCT ON (institution_id, custody_account_id, business_date)
+    institution_id, custody_account_id, business_date, event_no,
+    CASE event WHEN 'approved' THEN 'signed_off' WHEN 'prepared' THEN 'prepared' WHEN 'reopen_prepared' THEN 'signed_off'
+        ELSE 'open' END AS state,
+    event, event_at, actor, run_id, reason, prepared_event_no, prepared_by
+FROM sign_off_event
+ORDER BY institution_id, custody_account_id, business_date, event_no DESC
+"""
+
+
 def upgrade() -> None:
-    """Create the tables, then the triggers that make them append-only."""
+    """Create the tables, then the triggers that make them append-only, then the views."""
     _create_tables()
     for table in TABLES:
         for statement in append_only_ddl(table):
             op.execute(statement)
+    op.execute(DISCREPANCY_STATE)
+    op.execute(SIGN_OFF_STATE)
 
 
 def downgrade() -> None:
-    """Drop the tables again; only for an empty development database."""
+    """Drop everything again; only for an empty development database."""
+    op.execute("DROP VIEW sign_off_state")
+    op.execute("DROP VIEW discrepancy_state")
     for table in reversed(TABLES):
         op.drop_table(table)
 

@@ -1,0 +1,268 @@
+"""What a delivered statement must satisfy before its lines count. Pure: what is known of the account is an argument.
+
+Source of the checks: DOMAIN.md 2.5 (statement file contract). A statement continues the chain of its account when it opens
+with the previous closing balance and carries the next number; the chain never has a gap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from bank_adapters.model import Direction, LineStatus, Statement, StatementFileReading, StatementKind, StatementLine
+from money import Money
+from reconciliation.discrepancy import DiscrepancyKind
+from reconciliation.model import AccountDirectory, CustodyAccountRef
+
+_FIELD, _ROW = "\x1f", "\x1e"
+
+#: Findings of the readers that mean: the figures inside the file do not add up.
+_BREAK_CODES = ("balance_identity", "running_balance", "control_")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A statement's place in the chain of its account; balances in minor units."""
+
+    business_date: date
+    sequence: str | None
+    opening: int
+    closing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a statement may count now. ``kind`` says what is wrong when not; ``waits`` whether time may mend it."""
+
+    counts: bool
+    waits: bool = False
+    kind: DiscrepancyKind | None = None
+    reason: str = ""
+    difference: int = 0
+
+
+def booked_lines(statement: Statement) -> list[StatementLine]:
+    """The lines that count, oldest first: booked, and of an amount that moves something."""
+    return [line for line in statement.lines_in_booking_order if line.status is LineStatus.BOOKED and line.amount.minor_units > 0]
+
+
+def business_date_of(statement: Statement) -> date | None:
+    """The day a statement closes: its closing date, else its latest booking date."""
+    if statement.closing_date is not None:
+        return statement.closing_date
+    return max((line.booking_date for line in statement.lines if line.booking_date is not None), default=None)
+
+
+def content_digest(reading: StatementFileReading) -> bytes | None:
+    """SHA-256 of what a file says of balances and lines, whatever its name, format, encoding or line ends.
+
+    None when no statement could be read, so unreadable files never count as the same.
+    """
+    if not reading.statements:
+        return None
+    rows = []
+    for statement in reading.statements:
+        rows.append(
+            _FIELD.join(
+                (
+                    str(statement.kind),
+                    plain_account(statement.account or ""),
+                    str(business_date_of(statement)),
+                    _amount(statement.opening_balance),
+                    _amount(statement.closing_balance),
+                )
+            )
+        )
+        rows += [
+            _FIELD.join(
+                (
+                    str(line.booking_date),
+                    str(line.direction),
+                    _amount(line.amount),
+                    str(line.status),
+                    normal_text(line.bank_reference or line.description or ""),
+                )
+            )
+            for line in statement.lines_in_booking_order
+        ]
+    return hashlib.sha256(_ROW.join(rows).encode()).digest()
+
+
+def _amount(money: Money | None) -> str:
+    return f"{money.currency}{money.minor_units}" if money is not None else "-"
+
+
+def normal_text(text: str) -> str:
+    """Text as identities compare it: NFKC, upper case, without spaces."""
+    return "".join(unicodedata.normalize("NFKC", text).upper().split())
+
+
+def plain_account(account: str) -> str:
+    """An account number without spaces and hyphens."""
+    return account.replace(" ", "").replace("-", "").upper()
+
+
+def find_account(directory: AccountDirectory, sender_bank: str, account: str) -> tuple[CustodyAccountRef | None, str]:
+    """The custody account a file means, or why the sender may not deliver it.
+
+    SWIFT formats may put the bank's code before the number (``BANK/ACCOUNT``); both forms are looked for.
+    """
+    forms = [plain_account(account)]
+    if "/" in account:
+        forms.append(plain_account(account.rsplit("/", 1)[1]))
+    by_bank: dict[str, dict[str, CustodyAccountRef]] = {}
+    for (bank, number), ref in directory.items():
+        by_bank.setdefault(plain_account(number), {})[bank] = ref
+    for form in forms:
+        banks = by_bank.get(form, {})
+        if sender_bank in banks:
+            return banks[sender_bank], ""
+        if banks:
+            return (
+                None,
+                f"account {account} is kept by {' or '.join(sorted(banks))}; {sender_bank} may not deliver its statements",
+            )
+    return None, f"account {account} is not filed as a custody account; import the institution first"
+
+
+def faults_of(statement: Statement, ref: CustodyAccountRef) -> list[tuple[DiscrepancyKind | None, str]]:
+    """What is wrong inside a statement whatever came before it: currency, balances, dates, sums, running balances."""
+    opening, closing = statement.opening_balance, statement.closing_balance
+    if opening is None or closing is None:
+        return [(None, "a statement without opening and closing balance cannot be proved complete")]
+    if business_date_of(statement) is None:
+        return [(None, "no closing date and no line says which day it is for")]
+    lines = booked_lines(statement)
+    currencies = {opening.currency, closing.currency, *(line.amount.currency for line in lines)}
+    if currencies != {ref.currency}:
+        return [(None, f"the account is kept in {ref.currency}, the statement in {', '.join(sorted(currencies))}")]
+    if any(line.booking_date is None for line in lines):
+        return [(None, "a booked line has no booking date")]
+    found: list[tuple[DiscrepancyKind | None, str]] = []
+    moved = sum(_signed(line) for line in lines)
+    if opening.minor_units + moved != closing.minor_units:
+        off = Money(closing.minor_units - opening.minor_units - moved, ref.currency)
+        found.append((DiscrepancyKind.BALANCE_BREAK, f"opening plus lines is not closing; {off.plain} is unexplained"))
+    balance = opening.minor_units
+    for line in lines:
+        balance += _signed(line)
+        if line.running_balance is not None and line.running_balance.minor_units != balance:
+            shown = Money(balance, ref.currency).plain
+            found.append(
+                (
+                    DiscrepancyKind.BALANCE_BREAK,
+                    f"line {line.line}: running balance {line.running_balance.plain}, computed {shown}",
+                )
+            )
+            break
+    return found
+
+
+def _signed(line: StatementLine) -> int:
+    units = line.amount.minor_units
+    return units if line.direction is Direction.IN else -units
+
+
+def is_balance_break(code: str) -> bool:
+    """Whether a reader's finding says that the file's own figures do not add up."""
+    return code.startswith(_BREAK_CODES)
+
+
+def counts_at_all(statement: Statement) -> bool:
+    """Whether this kind of report has booked balances that can be chained; intraday reports and advices have not."""
+    return statement.kind is StatementKind.STATEMENT
+
+
+def judge(last: Link | None, one: Link, *, books_cash: int, currency: str) -> Verdict:
+    """Whether ``one`` continues the chain that ends with ``last`` (None: nothing counts yet).
+
+    The first statement must open with what the books hold. By number when both carry one; otherwise by balance, and then
+    a day in between that has not come keeps a statement waiting rather than breaking the chain.
+    """
+    if last is None:
+        if one.opening == books_cash:
+            return Verdict(counts=True)
+        shown, held = Money(one.opening, currency).plain, Money(books_cash, currency).plain
+        reason = f"it opens with {shown}, the books hold {held}; statements before it have not come"
+        return Verdict(
+            counts=False, waits=True, kind=DiscrepancyKind.STATEMENT_GAP, reason=reason, difference=one.opening - books_cash
+        )
+    if one.business_date <= last.business_date:
+        reason = f"it is for {one.business_date}, but statements count through {last.business_date} already"
+        return Verdict(counts=False, kind=DiscrepancyKind.RESTATED, reason=reason, difference=0)
+    gap = _missing_numbers(last, one)
+    if gap:
+        return Verdict(counts=False, waits=True, kind=DiscrepancyKind.STATEMENT_GAP, reason=gap)
+    if one.opening == last.closing:
+        return Verdict(counts=True)
+    difference = one.opening - last.closing
+    shown = (
+        f"it opens with {Money(one.opening, currency).plain}, the previous one closed with {Money(last.closing, currency).plain}"
+    )
+    numbered = _number(one) is not None and _number(last) is not None
+    if not numbered and one.business_date > last.business_date + timedelta(days=1):
+        reason = f"{shown}; a statement between {last.business_date} and {one.business_date} seems to be missing"
+        return Verdict(counts=False, waits=True, kind=DiscrepancyKind.STATEMENT_GAP, reason=reason, difference=difference)
+    return Verdict(counts=False, kind=DiscrepancyKind.CONTINUITY_BREAK, reason=shown, difference=difference)
+
+
+def _number(link: Link) -> int | None:
+    text = (link.sequence or "").strip()
+    head = text.split("/")[0]
+    return int(head) if head.isascii() and head.isdigit() else None
+
+
+def _missing_numbers(last: Link, one: Link) -> str:
+    """Why the numbers do not follow each other, or '' when they do or are not given. Numbering may restart each year."""
+    before, now = _number(last), _number(one)
+    if before is None or now is None or now == before + 1:
+        return ""
+    if one.business_date.year > last.business_date.year and now in (0, 1):
+        return ""
+    if now > before + 1:
+        missing = f"number {before + 1} is" if now == before + 2 else f"numbers {before + 1} to {now - 1} are"
+        return f"it is number {now}, the last that counts is {before}: {missing} missing"
+    return f"it is number {now}, but number {before} came before it: the numbers run backwards"
+
+
+def line_identities(custody_account_id: int, lines: Sequence[StatementLine], before: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The identity of each line and its ordinal among lines of the same content.
+
+    Content is account, booking date, direction, amount, and the bank's reference or, without one, its text. Two equal lines
+    are two movements: ``before`` says how many of each content the account has already (key: content_key).
+    """
+    seen: Counter[str] = Counter(before)
+    found = []
+    for line in lines:
+        key = content_key(custody_account_id, line)
+        seen[key] += 1
+        found.append((hashlib.sha256(f"{key}{_FIELD}{seen[key]}".encode()).hexdigest()[:32], seen[key]))
+    return found
+
+
+def content_key(custody_account_id: int, line: StatementLine) -> str:
+    """The content of a line as its identity sees it."""
+    reference = normal_text(line.bank_reference or "")
+    text = reference or normal_text(f"{line.counterparty_account or ''}{line.description or ''}")
+    return _FIELD.join(
+        (
+            str(custody_account_id),
+            str(line.booking_date),
+            str(line.direction),
+            str(line.amount.minor_units),
+            line.amount.currency,
+            "ref" if reference else "text",
+            text,
+        )
+    )
+
+
+def content_digest_of_lines(statement: Statement) -> str:
+    """What tells two statements of one account and day apart: balances and lines."""
+    rows = [_amount(statement.opening_balance), _amount(statement.closing_balance)]
+    rows += [content_key(0, line) for line in booked_lines(statement)]
+    return hashlib.sha256(_ROW.join(rows).encode()).hexdigest()

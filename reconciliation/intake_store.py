@@ -1,0 +1,380 @@
+"""What intake asks of and writes to the database: files, statements, lines, the chain."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from bank_adapters.model import Direction, LineStatus, Statement, StatementFileReading, StatementLine
+from money import Money
+from reconciliation.intake import Link, booked_lines, content_key, line_identities
+from reconciliation.model import CustodyAccountRef, StatementReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A stored arrival. ``same_bytes_as`` is the first arrival of the same bytes, if this is not it."""
+
+    statement_file_id: int
+    sha256: bytes
+    same_bytes_as: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingStatement:
+    """A statement that is kept and does not count yet."""
+
+    statement_id: int
+    link: Link
+    statement_file_id: int
+
+
+def lock_account(conn: Connection, ref: CustodyAccountRef) -> None:
+    """Let no other transaction take in or reconcile this account until the end of this one."""
+    conn.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended('reconciliation/' || :account, 0))"),
+        {"account": str(ref.custody_account_id)},
+    )
+
+
+def store_file(conn: Connection, data: bytes, name: str, *, sender_bank: str, now: datetime, actor: str) -> StoredFile:
+    """Keep the bytes as received, with digest, sender and time; the same bytes are kept once and pointed at."""
+    sha256 = hashlib.sha256(data).digest()
+    conn.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:digest, 1))"), {"digest": sha256.hex()})
+    first = conn.execute(
+        text("SELECT statement_file_id FROM statement_file WHERE sha256 = :sha256 AND content IS NOT NULL"), {"sha256": sha256}
+    ).scalar_one_or_none()
+    number = conn.execute(
+        text(
+            """
+            INSERT INTO statement_file
+                (file_name, sender_bank, received_by, received_at, sha256, size_bytes, content, same_bytes_as)
+            VALUES (:name, :sender, :actor, :now, :sha256, :size, :content, :first)
+            RETURNING statement_file_id
+            """
+        ),
+        {
+            "name": name,
+            "sender": sender_bank,
+            "actor": actor,
+            "now": now,
+            "sha256": sha256,
+            "size": len(data),
+            "content": data if first is None else None,
+            "first": first,
+        },
+    ).scalar_one()
+    return StoredFile(int(number), sha256, first)
+
+
+def file_saying_the_same(conn: Connection, digest: bytes | None, sender_bank: str) -> int | None:
+    """An earlier accepted file of this bank that says the same, under whatever name or encoding."""
+    if digest is None:
+        return None
+    found: int | None = conn.execute(
+        text(
+            """
+            SELECT min(r.statement_file_id) FROM statement_file_reading r
+            JOIN statement_file f ON f.statement_file_id = r.statement_file_id
+            WHERE r.content_digest = :digest AND r.accepted AND r.same_content_as IS NULL AND f.sender_bank = :sender
+            """
+        ),
+        {"digest": digest, "sender": sender_bank},
+    ).scalar_one()
+    return found
+
+
+def first_reading_accepted(conn: Connection, statement_file_id: int, sender_bank: str) -> bool:
+    """Whether those very bytes were accepted when the same bank first sent them (a refused file may be tried again)."""
+    return bool(
+        conn.execute(
+            text(
+                """
+                SELECT bool_or(r.accepted) FROM statement_file_reading r
+                JOIN statement_file f ON f.statement_file_id = r.statement_file_id
+                WHERE :file IN (f.statement_file_id, f.same_bytes_as) AND f.sender_bank = :sender
+                """
+            ),
+            {"file": statement_file_id, "sender": sender_bank},
+        ).scalar_one()
+    )
+
+
+def store_reading(
+    conn: Connection,
+    statement_file_id: int,
+    reading: StatementFileReading,
+    *,
+    digest: bytes | None,
+    same_content_as: int | None,
+    accepted: bool,
+    statements: Sequence[StatementReceipt],
+) -> None:
+    """Keep what was read in a file and what became of it."""
+    conn.execute(
+        text(
+            """
+            INSERT INTO statement_file_reading
+                (statement_file_id, accepted, format, profile, encoding, content_digest, same_content_as, statements, findings)
+            VALUES (:file, :accepted, :format, :profile, :encoding, :digest, :same, CAST(:statements AS jsonb),
+                CAST(:findings AS jsonb))
+            """
+        ),
+        {
+            "file": statement_file_id,
+            "accepted": accepted,
+            "format": reading.format,
+            "profile": reading.profile,
+            "encoding": reading.encoding,
+            "digest": digest,
+            "same": same_content_as,
+            "statements": json.dumps([_receipt(one) for one in statements], ensure_ascii=False),
+            "findings": json.dumps(
+                [
+                    {
+                        "severity": str(one.severity),
+                        "code": one.code,
+                        "statement": one.statement,
+                        "line": one.line,
+                        "field": one.field,
+                        "message": one.message,
+                    }
+                    for one in reading.findings
+                ],
+                ensure_ascii=False,
+            ),
+        },
+    )
+
+
+def _receipt(one: StatementReceipt) -> dict[str, Any]:
+    return {
+        "index": one.index,
+        "account": one.account,
+        "business_date": one.business_date.isoformat() if one.business_date else None,
+        "outcome": str(one.outcome),
+        "kind": one.kind,
+        "reasons": list(one.reasons),
+        "custody_account_id": one.ref.custody_account_id if one.ref else None,
+    }
+
+
+def last_counted(conn: Connection, ref: CustodyAccountRef) -> tuple[int, Link] | None:
+    """The end of the account's chain: link number and statement."""
+    row = conn.execute(
+        text(
+            """
+            SELECT c.link, s.business_date, s.sequence, s.opening_minor_units, s.closing_minor_units
+            FROM statement_counted c JOIN statement s USING (institution_id, statement_id)
+            WHERE c.institution_id = :institution AND c.custody_account_id = :account ORDER BY c.link DESC LIMIT 1
+            """
+        ),
+        _keys(ref),
+    ).one_or_none()
+    return (int(row[0]), Link(row[1], row[2], int(row[3]), int(row[4]))) if row else None
+
+
+def waiting_statements(conn: Connection, ref: CustodyAccountRef) -> list[WaitingStatement]:
+    """Statements kept but not counted, by day and number of arrival."""
+    rows = conn.execute(
+        text(
+            """
+            SELECT s.statement_id, s.business_date, s.sequence, s.opening_minor_units, s.closing_minor_units,
+                s.statement_file_id
+            FROM statement s LEFT JOIN statement_counted c USING (institution_id, statement_id)
+            WHERE s.institution_id = :institution AND s.custody_account_id = :account AND c.statement_id IS NULL
+            ORDER BY s.business_date, s.statement_id
+            """
+        ),
+        _keys(ref),
+    )
+    return [WaitingStatement(row[0], Link(row[1], row[2], int(row[3]), int(row[4])), row[5]) for row in rows]
+
+
+def said_before(conn: Connection, ref: CustodyAccountRef, one: Statement, day: date) -> int | None:
+    """The file of a kept statement for that day with the very same balances and lines, if there is one."""
+    opening, closing = one.opening_balance, one.closing_balance
+    assert opening is not None and closing is not None  # noqa: S101, PT018  faults_of has refused a statement without
+    kept = conn.execute(
+        text(
+            """
+            SELECT statement_id, statement_file_id FROM statement
+            WHERE institution_id = :institution AND custody_account_id = :account AND business_date = :day
+              AND opening_minor_units = :opening AND closing_minor_units = :closing
+            ORDER BY statement_id
+            """
+        ),
+        {**_keys(ref), "day": day, "opening": opening.minor_units, "closing": closing.minor_units},
+    ).all()
+    wanted = Counter(content_key(ref.custody_account_id, line) for line in booked_lines(one))
+    for statement_id, file_id in kept:
+        rows = conn.execute(
+            text(
+                """
+                SELECT booking_date, direction, amount_minor_units, currency, bank_reference, counterparty_account, description
+                FROM statement_line WHERE institution_id = :institution AND statement_id = :statement
+                """
+            ),
+            {"institution": ref.institution_id, "statement": statement_id},
+        )
+        if Counter(content_key(ref.custody_account_id, _as_line(row)) for row in rows) == wanted:
+            return int(file_id)
+    return None
+
+
+def books_cash(conn: Connection, ref: CustodyAccountRef) -> int:
+    """Custody cash in the books now, in minor units; 0 before the account is opened in the books."""
+    return int(
+        conn.execute(
+            text(
+                """
+                SELECT coalesce(sum(b.balance_minor_units), 0)
+                FROM account a JOIN account_balance b USING (institution_id, account_id)
+                WHERE a.institution_id = :institution AND a.custody_account_id = :account AND a.kind = 'custody_cash'
+                """
+            ),
+            _keys(ref),
+        ).scalar_one()
+    )
+
+
+def store_statement(conn: Connection, ref: CustodyAccountRef, file_id: int, index: int, one: Statement, day: date) -> int:
+    """Keep a statement and its booked lines; returns its number. They do not count before ``count_statement``."""
+    lines = booked_lines(one)
+    opening, closing = one.opening_balance, one.closing_balance
+    assert opening is not None and closing is not None  # noqa: S101, PT018  faults_of has refused a statement without
+    number = conn.execute(
+        text(
+            """
+            INSERT INTO statement (institution_id, custody_account_id, statement_file_id, position_in_file, business_date,
+                bank_statement_id, sequence, currency, opening_minor_units, closing_minor_units, line_count, in_minor_units,
+                out_minor_units)
+            VALUES (:institution, :account, :file, :index, :day, :bank_id, :sequence, :currency, :opening, :closing, :count,
+                :total_in, :total_out)
+            RETURNING statement_id
+            """
+        ),
+        {
+            **_keys(ref),
+            "file": file_id,
+            "index": index,
+            "day": day,
+            "bank_id": one.statement_id,
+            "sequence": one.sequence,
+            "currency": ref.currency,
+            "opening": opening.minor_units,
+            "closing": closing.minor_units,
+            "count": len(lines),
+            "total_in": sum(line.amount.minor_units for line in lines if line.direction == "IN"),
+            "total_out": sum(line.amount.minor_units for line in lines if line.direction == "OUT"),
+        },
+    ).scalar_one()
+    if lines:
+        identities = line_identities(ref.custody_account_id, lines, _contents_before(conn, ref, lines))
+        conn.execute(_INSERT_LINE, [_line_row(ref, int(number), n, line, *identities[n]) for n, line in enumerate(lines)])
+    return int(number)
+
+
+_INSERT_LINE = text(
+    """
+    INSERT INTO statement_line (institution_id, line_id, statement_id, custody_account_id, position, ordinal, booking_date,
+        value_date, direction, amount_minor_units, currency, bank_reference, line_references, counterparty_name,
+        counterparty_account, description, transaction_code, reversal, running_balance_minor_units, file_line)
+    VALUES (:institution, :line_id, :statement, :account, :position, :ordinal, :booking_date, :value_date, :direction, :amount,
+        :currency, :bank_reference, :references, :counterparty_name, :counterparty_account, :description, :transaction_code,
+        :reversal, :running_balance, :file_line)
+    """
+)
+
+
+def _line_row(
+    ref: CustodyAccountRef, statement_id: int, position: int, line: StatementLine, line_id: str, ordinal: int
+) -> dict[str, Any]:
+    references = [*line.references]
+    if line.end_to_end_reference and line.end_to_end_reference not in references:
+        references.append(line.end_to_end_reference)
+    return {
+        **_keys(ref),
+        "line_id": line_id,
+        "statement": statement_id,
+        "position": position,
+        "ordinal": ordinal,
+        "booking_date": line.booking_date,
+        "value_date": line.value_date,
+        "direction": str(line.direction),
+        "amount": line.amount.minor_units,
+        "currency": line.amount.currency,
+        "bank_reference": line.bank_reference,
+        "references": references,
+        "counterparty_name": line.counterparty_name,
+        "counterparty_account": line.counterparty_account,
+        "description": line.description,
+        "transaction_code": line.transaction_code,
+        "reversal": line.reversal,
+        "running_balance": line.running_balance.minor_units if line.running_balance else None,
+        "file_line": line.line,
+    }
+
+
+def _contents_before(conn: Connection, ref: CustodyAccountRef, lines: Sequence[StatementLine]) -> dict[str, int]:
+    """How many lines of the same content the account has already (only days of the new lines can share one)."""
+    rows = conn.execute(
+        text(
+            """
+            SELECT booking_date, direction, amount_minor_units, currency, bank_reference, counterparty_account, description
+            FROM statement_line
+            WHERE institution_id = :institution AND custody_account_id = :account AND booking_date = ANY (:days)
+            """
+        ),
+        {**_keys(ref), "days": sorted({line.booking_date for line in lines if line.booking_date})},
+    )
+    found: dict[str, int] = {}
+    for row in rows:
+        key = content_key(ref.custody_account_id, _as_line(row))
+        found[key] = found.get(key, 0) + 1
+    return found
+
+
+def _as_line(row: Any) -> StatementLine:
+    return StatementLine(
+        booking_date=row.booking_date,
+        value_date=None,
+        direction=Direction(row.direction),
+        amount=Money(int(row.amount_minor_units), row.currency),
+        status=LineStatus.BOOKED,
+        line=1,
+        bank_reference=row.bank_reference,
+        counterparty_account=row.counterparty_account,
+        description=row.description,
+    )
+
+
+def count_statement(conn: Connection, ref: CustodyAccountRef, waiting: WaitingStatement, link: int) -> None:
+    """Make a statement the next link of its account's chain: from now on its lines count."""
+    conn.execute(
+        text(
+            """
+            INSERT INTO statement_counted
+                (institution_id, statement_id, custody_account_id, business_date, link, previous_link)
+            VALUES (:institution, :statement, :account, :day, :link, :previous)
+            """
+        ),
+        {
+            **_keys(ref),
+            "statement": waiting.statement_id,
+            "day": waiting.link.business_date,
+            "link": link,
+            "previous": link - 1 if link > 1 else None,
+        },
+    )
+
+
+def _keys(ref: CustodyAccountRef) -> dict[str, Any]:
+    return {"institution": ref.institution_id, "account": ref.custody_account_id}

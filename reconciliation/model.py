@@ -1,0 +1,116 @@
+"""Nouns of intake and runs: whose account, what happened to a file and its statements, what a run found. No SQL, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from uuid import UUID
+
+from bank_adapters.model import Finding
+from money import Money
+from reconciliation.discrepancy import Discrepancy
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyAccountRef:
+    """Which custody account: its numbers in our books and at its bank. ``opened_on`` is its first business day."""
+
+    institution_id: int
+    custody_account_id: int
+    bank_code: str
+    account_number: str
+    currency: str
+    opened_on: date
+    account_name: str = ""
+
+
+#: (bank code, account number without spaces) -> the custody account. Passed in: reconciliation knows no institutions.
+AccountDirectory = Mapping[tuple[str, str], CustodyAccountRef]
+
+
+class StatementOutcome(StrEnum):
+    """What became of one statement of a file."""
+
+    COUNTED = "counted"  # its lines count
+    WAITING = "waiting"  # kept; counts when the statements before it have come
+    REFUSED = "refused"  # kept as bytes only
+    DUPLICATE = "duplicate"  # said before; nothing counts twice
+    INFORMATION = "information"  # intraday report or advice: kept, never counted
+
+
+@dataclass(frozen=True, slots=True)
+class StatementReceipt:
+    """What became of one statement: the account as the file names it, its day, the outcome, and why in words.
+
+    ``kind`` is the discrepancy kind behind a refusal or a wait, where there is one.
+    """
+
+    index: int
+    account: str | None
+    business_date: date | None
+    outcome: StatementOutcome
+    reasons: tuple[str, ...] = ()
+    kind: str | None = None
+    line_count: int = 0
+    ref: CustodyAccountRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one file: its number in our records, its digest, each statement, all findings of its reader."""
+
+    statement_file_id: int
+    file_name: str
+    sha256: str
+    format: str
+    profile: str | None
+    statements: tuple[StatementReceipt, ...]
+    findings: tuple[Finding, ...]
+    same_as_file_id: int | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether anything in the file was refused."""
+        return not self.statements or any(one.outcome is StatementOutcome.REFUSED for one in self.statements)
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementItem:
+    """That a channel says it settles an open item in a batch: amounts in minor units; ``fee`` is this item's share."""
+
+    item_id: UUID
+    group_key: str
+    fee_minor_units: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClearedItem:
+    """An open item a match has cleared, by which transfer, on which booking date."""
+
+    institution_id: int
+    item_id: UUID
+    kind: str
+    clearing_transfer_id: UUID
+    cleared_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run of one account and day found. ``changed`` is False when everything had been found before."""
+
+    account: CustodyAccountRef
+    business_date: date
+    run_id: int
+    changed: bool
+    statement_received: bool
+    bank_lines: int
+    matches: int
+    cleared: tuple[ClearedItem, ...]
+    opened: tuple[Discrepancy, ...]
+    auto_cleared: tuple[str, ...]
+    open_discrepancies: int
+    closing: Money | None
+    ledger_cash: Money
+    output_hash: str

@@ -1,0 +1,308 @@
+"""The act of taking in a bank's statement file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Protocol
+
+from sqlalchemy import Connection, text
+
+from bank_adapters.model import Severity, Statement, StatementFileReading
+from bank_adapters.profile import Profile
+from bank_adapters.reading import read_statement_file
+from calendars import business_date
+from reconciliation import intake_store
+from reconciliation.discrepancy import Discrepancy, DiscrepancyKind
+from reconciliation.discrepancy_store import clear_condition, condition_id, record_found
+from reconciliation.intake import (
+    Link,
+    Verdict,
+    business_date_of,
+    content_digest,
+    counts_at_all,
+    faults_of,
+    find_account,
+    is_balance_break,
+    judge,
+    booked_lines,
+)
+from reconciliation.model import AccountDirectory, CustodyAccountRef, Receipt, StatementOutcome, StatementReceipt
+from storage import audit
+
+
+def receive_statement_file(
+    conn: Connection,
+    data: bytes,
+    name: str,
+    *,
+    sender_bank: str,
+    directory: AccountDirectory,
+    profiles: Sequence[Profile],
+    now: datetime,
+    actor: str,
+    role: str = "system",
+    profile_id: str | None = None,
+) -> Receipt:
+    """Store a file's bytes, read it, and let each statement count, wait or be refused.
+
+    The bytes are stored whatever follows. The same bytes, or the same content under another name or encoding, count
+    nothing twice and point at the first file. A statement that comes before its predecessor is kept and waits; it counts
+    by itself as soon as the gap is filled. Discrepancies about files (gap, break, restated, duplicate) are recorded.
+    """
+    return _Reception(conn, sender_bank, directory, now, actor).receive(data, name, profiles, profile_id, role)
+
+
+class _Outcome(Protocol):
+    """Makes the receipt of the statement at hand."""
+
+    def __call__(self, what: StatementOutcome, *reasons: str, kind: DiscrepancyKind | None = None) -> StatementReceipt: ...
+
+
+class _Reception:
+    """One delivery in one database transaction."""
+
+    def __init__(self, conn: Connection, sender_bank: str, directory: AccountDirectory, now: datetime, actor: str):
+        self.conn = conn
+        self.sender = sender_bank
+        self.directory = directory
+        self.now = now
+        self.actor = actor
+        self.today = business_date(now)
+
+    def receive(self, data: bytes, name: str, profiles: Sequence[Profile], profile_id: str | None, role: str) -> Receipt:
+        conn = self.conn
+        stored = intake_store.store_file(conn, data, name, sender_bank=self.sender, now=self.now, actor=self.actor)
+        reading = read_statement_file(data, name, profiles, profile_id)
+        digest = content_digest(reading)
+        same = stored.same_bytes_as
+        if same is not None and not intake_store.first_reading_accepted(conn, same, self.sender):
+            same = None
+        if same is None:
+            same = intake_store.file_saying_the_same(conn, digest, self.sender)
+        if same is not None:
+            statements = self._duplicates(reading, stored.statement_file_id, same, stored.same_bytes_as is not None)
+        else:
+            statements = [
+                self._take(stored.statement_file_id, number, one, reading) for number, one in enumerate(reading.statements)
+            ]
+        receipt = Receipt(
+            statement_file_id=stored.statement_file_id,
+            file_name=name,
+            sha256=stored.sha256.hex(),
+            format=reading.format,
+            profile=reading.profile,
+            statements=tuple(statements),
+            findings=tuple(reading.findings),
+            same_as_file_id=same,
+        )
+        intake_store.store_reading(
+            conn,
+            stored.statement_file_id,
+            reading,
+            digest=digest,
+            same_content_as=same,
+            accepted=not receipt.refused,
+            statements=statements,
+        )
+        audit.record(
+            conn,
+            now=self.now,
+            actor=self.actor,
+            role=role,
+            act="intake:statement_file:refused" if receipt.refused else "intake:statement_file:received",
+            object_kind="statement_file",
+            object_id=str(stored.statement_file_id),
+            details={
+                "file_name": name,
+                "sha256": receipt.sha256,
+                "sender_bank": self.sender,
+                "outcomes": [str(one.outcome) for one in statements],
+            },
+        )
+        return receipt
+
+    def _duplicates(self, reading: StatementFileReading, file_id: int, first: int, same_bytes: bool) -> list[StatementReceipt]:
+        what = "the same bytes" if same_bytes else "the same content under another name or encoding"
+        reason = f"{what} came before as file {first}; nothing counts twice"
+        found = []
+        for number, one in enumerate(reading.statements):
+            ref = find_account(self.directory, self.sender, one.account or "")[0]
+            day = business_date_of(one)
+            if ref is not None:
+                kind = DiscrepancyKind.DUPLICATE_FILE
+                identity = self._open(ref, kind, day or self.today, f"{file_id}/{number}", reason, file_id=file_id)
+                clear_condition(
+                    self.conn, identity, now=self.now, business_date=self.today, actor=self.actor, reason="nothing counted twice"
+                )
+            found.append(
+                StatementReceipt(
+                    number, one.account, day, StatementOutcome.DUPLICATE, (reason,), str(DiscrepancyKind.DUPLICATE_FILE), ref=ref
+                )
+            )
+        return found
+
+    def _take(self, file_id: int, number: int, one: Statement, reading: StatementFileReading) -> StatementReceipt:
+        """Judge one statement and keep it when it may count now or later."""
+        day = business_date_of(one)
+        ref, why = find_account(self.directory, self.sender, one.account or "")
+
+        def outcome(what: StatementOutcome, *reasons: str, kind: DiscrepancyKind | None = None) -> StatementReceipt:
+            count = len(booked_lines(one))
+            return StatementReceipt(number, one.account, day, what, reasons, str(kind) if kind else None, count, ref)
+
+        errors = [found for found in reading.findings if found.severity is Severity.ERROR and found.statement in (None, number)]
+        if ref is None:
+            return outcome(StatementOutcome.REFUSED, why, *(found.message for found in errors))
+        intake_store.lock_account(self.conn, ref)
+        faults: list[tuple[DiscrepancyKind | None, str]] = [
+            (DiscrepancyKind.BALANCE_BREAK if is_balance_break(found.code) else None, found.message) for found in errors
+        ]
+        if not errors and not one.accepted:
+            faults.append((None, "its reader refused it"))
+        if counts_at_all(one) and not faults:
+            faults = faults_of(one, ref)
+        if faults:
+            kind = next((kind for kind, _ in faults if kind is not None), None)
+            if kind is not None:
+                self._open(ref, kind, day or self.today, str(day), faults[0][1], file_id=file_id)
+            return outcome(StatementOutcome.REFUSED, *(text_ for _, text_ in faults), kind=kind)
+        if not counts_at_all(one):
+            return outcome(StatementOutcome.INFORMATION, f"a report of kind {one.kind} has no booked balances; it never counts")
+        assert day is not None  # noqa: S101  faults_of has refused a statement without a day
+        return self._chain(file_id, number, one, ref, day, outcome)
+
+    def _chain(
+        self,
+        file_id: int,
+        number: int,
+        one: Statement,
+        ref: CustodyAccountRef,
+        day: date,
+        outcome: _Outcome,
+    ) -> StatementReceipt:
+        before = intake_store.said_before(self.conn, ref, one, day)
+        if before is not None:
+            reason = f"file {before} brought the same statement; nothing counts twice"
+            identity = self._open(ref, DiscrepancyKind.DUPLICATE_FILE, day, f"{file_id}/{number}", reason, file_id=file_id)
+            clear_condition(
+                self.conn, identity, now=self.now, business_date=self.today, actor=self.actor, reason="nothing counted twice"
+            )
+            return outcome(StatementOutcome.DUPLICATE, reason, kind=DiscrepancyKind.DUPLICATE_FILE)
+        last = intake_store.last_counted(self.conn, ref)
+        assert one.opening_balance is not None and one.closing_balance is not None  # noqa: S101, PT018  see faults_of
+        link = Link(day, one.sequence, one.opening_balance.minor_units, one.closing_balance.minor_units)
+        verdict = self._judge(ref, last[1] if last else None, link)
+        if verdict.kind is not None and not verdict.waits:
+            key = f"{day}/{file_id}" if verdict.kind is DiscrepancyKind.RESTATED else str(day)
+            self._open(ref, verdict.kind, day, key, verdict.reason, file_id=file_id, difference=verdict.difference)
+            return outcome(StatementOutcome.REFUSED, verdict.reason, kind=verdict.kind)
+        if verdict.waits and any(
+            waiting.link.business_date == day for waiting in intake_store.waiting_statements(self.conn, ref)
+        ):
+            kind = DiscrepancyKind.RESTATED
+            reason = f"another statement for {day} with other content was received before and waits to be counted"
+            self._open(ref, kind, day, f"{day}/{file_id}", reason, file_id=file_id)
+            return outcome(StatementOutcome.REFUSED, reason, kind=kind)
+        intake_store.store_statement(self.conn, ref, file_id, number, one, day)
+        if verdict.kind is not None:
+            self._open(ref, verdict.kind, day, str(day), verdict.reason, file_id=file_id, difference=verdict.difference)
+            return outcome(StatementOutcome.WAITING, verdict.reason, kind=verdict.kind)
+        self._advance(ref)
+        return outcome(StatementOutcome.COUNTED)
+
+    def _judge(self, ref: CustodyAccountRef, last: Link | None, link: Link) -> Verdict:
+        return judge(last, link, books_cash=intake_store.books_cash(self.conn, ref), currency=ref.currency)
+
+    def _advance(self, ref: CustodyAccountRef) -> None:
+        """Count every waiting statement that now continues the chain, and clear what was open about its day."""
+        while True:
+            last = intake_store.last_counted(self.conn, ref)
+            end = last[1] if last else None
+            for waiting in intake_store.waiting_statements(self.conn, ref):
+                verdict = self._judge(ref, end, waiting.link)
+                if verdict.counts:
+                    intake_store.count_statement(self.conn, ref, waiting, last[0] + 1 if last else 1)
+                    self._settled(ref, waiting.link.business_date)
+                    break
+                if verdict.kind is DiscrepancyKind.CONTINUITY_BREAK and end is not None:
+                    day = waiting.link.business_date
+                    self._open(
+                        ref,
+                        verdict.kind,
+                        day,
+                        str(day),
+                        verdict.reason,
+                        file_id=waiting.statement_file_id,
+                        difference=verdict.difference,
+                    )
+            else:
+                return
+
+    def _settled(self, ref: CustodyAccountRef, day: date) -> None:
+        for kind in (
+            DiscrepancyKind.STATEMENT_GAP,
+            DiscrepancyKind.CONTINUITY_BREAK,
+            DiscrepancyKind.BALANCE_BREAK,
+            DiscrepancyKind.STATEMENT_MISSING,
+        ):
+            clear_condition(
+                self.conn,
+                condition_id(kind, ref, str(day)),
+                now=self.now,
+                business_date=self.today,
+                actor=self.actor,
+                reason=f"a statement for {day} counts now",
+            )
+
+    def _open(
+        self,
+        ref: CustodyAccountRef,
+        kind: DiscrepancyKind,
+        day: date,
+        key: str,
+        explanation: str,
+        *,
+        file_id: int,
+        difference: int = 0,
+    ) -> str:
+        identity = condition_id(kind, ref, key)
+        record_found(
+            self.conn,
+            [
+                Discrepancy(
+                    identity,
+                    ref.institution_id,
+                    ref.custody_account_id,
+                    kind,
+                    day,
+                    ref.currency,
+                    abs(difference),
+                    difference,
+                    (),
+                    (),
+                    explanation,
+                )
+            ],
+            now=self.now,
+            business_date=self.today,
+            actor=self.actor,
+            statement_file_id=file_id,
+        )
+        return identity
+
+
+def stored_bytes(conn: Connection, statement_file_id: int) -> bytes:
+    """The bytes of a file as received. Raises LookupError."""
+    found = conn.execute(
+        text(
+            """
+            SELECT coalesce(f.content, first.content) FROM statement_file f
+            LEFT JOIN statement_file first ON first.statement_file_id = f.same_bytes_as WHERE f.statement_file_id = :id
+            """
+        ),
+        {"id": statement_file_id},
+    ).scalar_one_or_none()
+    if found is None:
+        raise LookupError(f"no statement file {statement_file_id}; escrow statement list shows them")
+    return bytes(found)
