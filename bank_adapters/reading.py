@@ -210,8 +210,8 @@ class _Run:
         header_row = claim.rows[claim.header.index]
         at = next(index for index, row in enumerate(rows) if row.line == header_row.line)
         statement = read_table(
-            rows[at + 1 :], rows[:at], header_row, claim.header, claim.profile.table, self.findings,
-            ends_with_line_break=ends_with_line_break,
+            rows[at + 1 :], rows[:at], header_row, claim.header, layout=claim.profile.table,
+            findings=self.findings, ends_with_line_break=ends_with_line_break,
         )  # fmt: skip
         return (statement,)
 

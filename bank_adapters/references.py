@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterable
 
 #: What banks write where a reference would stand but none is given, or to point to another field.
-NO_REFERENCE = frozenset(
-    {"", "NONREF", "NOTPROVIDED", "NOT PROVIDED", "NOREF", "EREF", "KREF", "PREF", "MREF", "EREF+", "KREF+", "PREF+", "N", "0", "-"}
-)
+NO_REFERENCE = frozenset({
+    "", "NONREF", "NOTPROVIDED", "NOT PROVIDED", "NOREF", "EREF", "KREF", "PREF", "MREF", "EREF+", "KREF+", "PREF+", "N", "0",
+    "-",
+})  # fmt: skip
 
 #: Reference-like words of free text: at least eight letters, digits, dashes, with at least four digits among them.
-_TOKEN = re.compile(r"(?<![0-9A-Za-z*])(?=[A-Za-z_-]*(?:[0-9][A-Za-z_-]*){4})[0-9A-Za-z][0-9A-Za-z_-]{7,39}(?![0-9A-Za-z*])", re.ASCII)
+_TOKEN = re.compile(
+    r"(?<![0-9A-Za-z*])(?=[A-Za-z_-]*(?:[0-9][A-Za-z_-]*){4})[0-9A-Za-z][0-9A-Za-z_-]{7,39}(?![0-9A-Za-z*])", re.ASCII
+)
 #: Text beyond this is not searched: a reference stands near the front, and searching must stay linear.
 _SEARCHED = 512
 

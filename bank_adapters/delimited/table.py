@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_point_amount
@@ -46,9 +47,14 @@ _TEXT_FIELDS = {
 }  # fmt: skip
 
 
+def _named(fact: Fact) -> dict[str, Any]:
+    """A fact's name for a finding in both languages."""
+    return {"name": fact.value.replace("_", " "), "name_zh": _FACT_WORDS[fact]}
+
+
 def read_table(
-    rows: Iterable[Row], before: list[Row], header_row: Row, header: Header, layout: TableLayout,
-    findings: Findings, *, ends_with_line_break: bool,
+    rows: Iterable[Row], before: list[Row], header_row: Row, header: Header, *, layout: TableLayout,
+    findings: Findings, ends_with_line_break: bool,
 ) -> Statement:  # fmt: skip
     """The one statement of a table: ``before`` the header, then ``rows`` below it."""
     reader = _Reader(header_row, header, layout, findings)
@@ -121,7 +127,7 @@ class _Reader:
             elif fact is Fact.IGNORED or not value.strip():
                 continue
             elif fact in self.facts and self.facts[fact][0] != value.strip():
-                self.findings.add("fact_repeated", line=row.line, field=fact.value, name=fact.value, name_zh=_FACT_WORDS[fact], excerpt=value)
+                self.findings.add("fact_repeated", line=row.line, field=fact.value, excerpt=value, **_named(fact))
             else:
                 self.facts[fact] = (value.strip(), row.line)
 
@@ -347,7 +353,7 @@ class _Reader:
         self._interpret_facts()
         for fact in layout.required_facts:
             if fact not in self.facts:
-                findings.add("fact_missing", line=draft.line, field=fact.value, name=fact.value, name_zh=_FACT_WORDS[fact])
+                findings.add("fact_missing", line=draft.line, field=fact.value, **_named(fact))
         if layout.footer_required:
             for footer in layout.footers:
                 if footer.totals is not FooterTotals.NONE and footer.starts_with not in self.footer_seen:
@@ -396,7 +402,7 @@ class _Reader:
     def _count(self, fact: Fact, text: str, line: int) -> None:
         digits = text.removesuffix("笔").strip()
         if not (digits.isascii() and digits.isdigit() and len(digits) < 12):
-            self.findings.add("fact_unreadable", line=line, field=fact.value, name=fact.value, name_zh=_FACT_WORDS[fact], excerpt=text)
+            self.findings.add("fact_unreadable", line=line, field=fact.value, excerpt=text, **_named(fact))
             return
         setattr(self.draft.totals, _COUNTS[fact], Declared(int(digits), line))
 

@@ -104,28 +104,31 @@ def _sepa_keys(text: str) -> dict[str, str]:
 def _dutch(text: str) -> Details:
     """``/KEY/value`` pairs; a key may come twice (``/REMI/``), its values are joined."""
     pieces = _DUTCH.split(text)
-    values: dict[str, list[str]] = {}
-    for key, value in zip(pieces[1::2], pieces[2::2], strict=True):
-        values.setdefault(key, []).append(value.strip())
-    first = {key: next((value.strip("/") for value in found if value.strip("/")), None) for key, found in values.items()}
-    name, account = first.get("NAME"), first.get("IBAN") or first.get("BBAN")
-    if counterparty := values.get("CNTP"):  # /CNTP/account/BIC/name/city/
-        parts = counterparty[0].split("/")
+    values: dict[str, str] = {}
+    for key, given in zip(pieces[1::2], pieces[2::2], strict=True):
+        value = given.strip() if key == "CNTP" else given.strip().strip("/")
+        if key == "REMI" and value and values.get(key):
+            values[key] += f" {value}"
+        elif value and key not in values:
+            values[key] = value
+    get = values.get
+    name, account = get("NAME"), get("IBAN") or get("BBAN")
+    if counterparty := get("CNTP"):  # /CNTP/account/BIC/name/city/
+        parts = counterparty.split("/")
         account = account or parts[0] or None
         name = name or (parts[2] if len(parts) > 2 else None) or None
-    remittance = " ".join(value.strip("/") for value in values.get("REMI", ()) if value.strip("/"))
-    for wrapper in ("USTD//", "STRD/CUR/"):
-        remittance = remittance.removeprefix(wrapper)
+    remittance = get("REMI", "").removeprefix("USTD//").removeprefix("STRD/CUR/")
     return Details(
-        description=remittance or first.get("TRTP"),
-        name=name,
-        account=account,
-        end_to_end_reference=meaningful(first.get("EREF")),
-        references=tuple(value for key in ("PREF", "KREF", "MARF", "TXID", "INID") if (value := first.get(key))),
-        transaction_code=first.get("TRCD"),
+        remittance or get("TRTP"),
+        name,
+        account,
+        meaningful(get("EREF")),
+        tuple(values[key] for key in _OTHER_REFERENCES if key in values),
+        get("TRCD"),
     )
 
 
+_OTHER_REFERENCES = ("PREF", "KREF", "MARF", "TXID", "INID")
 _NS_LINE = re.compile(r"([0-9]{2})(.*)", re.ASCII)
 
 
@@ -145,4 +148,4 @@ def read_ns(first: str, more: Sequence[str]) -> Details:
             name.append(value)
         elif number == "34":
             account = value
-    return Details(description=" ".join(filter(None, purpose)) or None, name=" ".join(filter(None, name)) or None, account=account)
+    return Details(" ".join(filter(None, purpose)) or None, " ".join(filter(None, name)) or None, account)

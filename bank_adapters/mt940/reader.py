@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from typing import Any
 
 from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two
 from bank_adapters.checks import run_checks
@@ -239,7 +240,8 @@ class _Reader:
                     currency=balance[0].currency,
                 )  # fmt: skip
             else:
-                self.findings.add("balance_repeated", line=event.line, field=event.tag, name="closing balance", name_zh="期末余额")
+                names: dict[str, Any] = {"name": "closing balance", "name_zh": "期末余额"}
+                self.findings.add("balance_repeated", line=event.line, field=event.tag, **names)
             return
         balance = self._balance(event, draft.currency)
         self.closing_interim = event.tag == "62M"
@@ -364,8 +366,8 @@ class _Reader:
                 self._day(read.entry_date, event, event.content[6:10])
         if not read.has_comma:
             self.findings.add(
-                "field_unreadable", line=event.line, field="61", name="the decimal comma", name_zh="小数逗号", excerpt=event.content,
-                severity=Severity.WARNING,
+                "field_unreadable", line=event.line, field="61", excerpt=event.content, severity=Severity.WARNING,
+                name="the decimal comma", name_zh="小数逗号",
             )  # fmt: skip
         if not read.minor_units:
             self.findings.add("amount_zero", line=event.line, field="61")

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 #: MT940, MT942 and MT950 fields, the German :NS:, and the :940: some banks put before :20:.
-TAGS = frozenset(
-    ["20", "21", "25", "25P", "28", "28C", "NS", "60F", "60M", "61", "62F", "62M", "64", "64F", "65", "65F", "86", "34F", "13", "13D", "90D", "90C", "940", "942", "950"]
-)  # fmt: skip
+TAGS = frozenset({
+    "20", "21", "25", "25P", "28", "28C", "NS", "60F", "60M", "61", "62F", "62M", "64", "64F", "65", "65F", "86",
+    "34F", "13", "13D", "90D", "90C", "940", "942", "950",
+})  # fmt: skip
 _TEXT_TAGS = frozenset({"86", "NS"})
 _TAG = re.compile(r":(NS|[0-9]{2,3}[A-Z]?):", re.ASCII)
 _END = re.compile(r"-(?:\}.*|XXX|)[\s\x00-\x1f]*", re.DOTALL)
