@@ -1,9 +1,223 @@
-"""The imports commands."""
+"""``escrow import``: take what platforms and channels send, row by row, and say what became of every row."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from escrow.import_report import ImportReport
+
+imports = typer.Typer(
+    no_args_is_help=True,
+    help="Take institutions, orders, class-hours, refund requests and channel settlements.",
+)
+
+#: Smaller files are taken before a progress bar could be read.
+PROGRESS_FROM_BYTES = 500_000
+#: So many findings are printed for people; --json has them all.
+FINDINGS_SHOWN = 50
+
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="CSV with a header line, or JSON lines; - reads standard input.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per file and line.")]
+#: (connection, bytes, name, progress, now, actor) -> report
+_Act = Callable[..., "ImportReport"]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
+    app.add_typer(imports, name="import")
+
+
+def _examples(kind: str, file: str) -> str:
+    return f"Examples: [bold]escrow import {kind} {file}[/bold] | [bold]escrow import {kind} --json {file}[/bold]"
+
+
+@imports.command(epilog=_examples("institutions", "institutions.csv"))
+def institutions(files: Files, as_json: AsJson = False) -> None:
+    """Take institutions and their custody accounts (one row an account) and open the accounts' books."""
+    from config.banks import load_banks
+    from config.channels import load_channels
+    from config.chart import load_chart
+    from config.policies import load_policies
+    from escrow.handlers import import_institutions
+
+    told = {"chart": load_chart(), "banks": load_banks(), "jurisdictions": load_policies(), "channels": load_channels()}
+    _import(files, import_institutions, told, as_json=as_json)
+
+
+@imports.command(epilog=_examples("orders", "2025-03-03.csv"))
+def orders(files: Files, as_json: AsJson = False) -> None:
+    """Take orders; each opens a prepayment that waits for its money at the bank. Charging limits are checked."""
+    from config.channels import load_channels
+    from config.chart import load_chart
+    from config.policies import load_policies
+    from escrow.handlers import import_orders
+
+    _import(
+        files,
+        import_orders,
+        {"chart": load_chart(), "channels": load_channels(), "policies": load_policies()},
+        as_json=as_json,
+    )
+
+
+@imports.command("class-hours", epilog=_examples("class-hours", "2025-03-03.csv"))
+def class_hours(files: Files, as_json: AsJson = False) -> None:
+    """Take reports of class-hours: taught, confirmed by the payer, disputed, and how disputes ended."""
+    from escrow.handlers import import_class_hours
+
+    _import(files, import_class_hours, {}, as_json=as_json)
+
+
+@imports.command("refund-requests", epilog=_examples("refund-requests", "2025-03-03.csv"))
+def refund_requests(files: Files, as_json: AsJson = False) -> None:
+    """Take payers' requests to have the untaught rest back, with the institution's answer or its silence."""
+    from escrow.handlers import import_refund_requests
+
+    _import(files, import_refund_requests, {}, as_json=as_json)
+
+
+@imports.command("channel-settlements", epilog=_examples("channel-settlements", "wechat-2025-03-04.csv"))
+def channel_settlements(files: Files, as_json: AsJson = False) -> None:
+    """Take payment channels' settlement files: which orders arrive together as one bank line, and the fee kept back."""
+    from config.channels import load_channels
+    from escrow.handlers import import_channel_settlements
+
+    _import(files, import_channel_settlements, {"channels": load_channels()}, as_json=as_json)
+
+
+def _import(files: Sequence[Path], act: _Act, told: dict[str, Any], *, as_json: bool) -> None:
+    """Import each file in its own transaction; exit 1 when any row, or any file, was refused."""
+    from entrypoints.acting import acting_principal
+    from entrypoints.bootstrap import open_books
+    from entrypoints.clock import utc_now
+    from entrypoints.settings import read_settings
+    from supervision.rights import Right
+
+    settings = read_settings()
+    principal = acting_principal(settings, Right.IMPORT_ORDERS)
+    refused = False
+    contents = [(str(path), _read(path)) for path in files]
+    with open_books(settings) as engine:
+        for name, data in contents:
+            with engine.begin() as connection:
+                report = _import_one(connection, act, told, name=name, data=data, now=utc_now(), actor=principal.user)
+            refused = refused or not report.all_taken
+            if as_json:
+                typer.echo(json.dumps(_as_json(report), ensure_ascii=False))
+            else:
+                _show(report)
+    if refused:
+        raise typer.Exit(1)
+
+
+def _import_one(
+    connection: Connection, act: _Act, told: dict[str, Any], *, name: str, data: bytes, now: datetime, actor: str
+) -> ImportReport:
+    with _progress(name, data) as progress:
+        return act(connection, data, Path(name).name, **told, now=now, actor=actor, progress=progress)
+
+
+def _read(path: Path) -> bytes:
+    """At most one byte more than the largest file an import takes, so that a larger one is refused and not swallowed."""
+    import sys
+
+    from escrow.import_reading import LARGEST_FILE_BYTES
+
+    if str(path) == "-":
+        return sys.stdin.buffer.read(LARGEST_FILE_BYTES + 1)
+    try:
+        with path.open("rb") as stream:
+            return stream.read(LARGEST_FILE_BYTES + 1)
+    except OSError as failure:
+        typer.echo(f"error: {path} cannot be read ({failure.strerror}); give the path of a file", err=True)
+        raise typer.Exit(2) from None
+
+
+def _progress(name: str, data: bytes) -> AbstractContextManager[Callable[[int], None] | None]:
+    """A bar of rows read on a terminal's stderr, for files worth one."""
+    import sys
+
+    if len(data) < PROGRESS_FROM_BYTES or not sys.stderr.isatty():
+        return nullcontext(None)
+    return _bar(name, data)
+
+
+class _bar:  # noqa: N801  used like the function it replaces
+    """Shows how many rows were read while an import runs."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self._name = name
+        self._rows = data.count(b"\n")
+
+    def __enter__(self) -> Callable[[int], None]:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._progress = Progress(console=Console(stderr=True), transient=True)
+        self._progress.__enter__()
+        task = self._progress.add_task(f"reading {Path(self._name).name}", total=self._rows)
+        return lambda rows: self._progress.update(task, completed=rows)
+
+    def __exit__(self, *failure: object) -> None:
+        self._progress.__exit__(*failure)
+
+
+def _as_json(report: ImportReport) -> dict[str, Any]:
+    return {
+        "file": report.file,
+        "kind": report.kind,
+        "sha256": report.sha256,
+        "rows": report.rows,
+        "accepted": report.accepted,
+        "repeated": report.repeated,
+        "refused": report.refused,
+        "findings": [
+            {
+                "line": one.line,
+                "field": one.field or None,
+                "code": one.code,
+                "reason": one.reason,
+                "refused": one.refused,
+                "subject": list(one.subject),
+            }
+            for one in report.findings
+        ],
+    }
+
+
+def _show(report: ImportReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(
+        f"{report.file}: {report.rows:,} rows: {report.accepted:,} taken, {report.repeated:,} known already, "
+        f"{report.refused:,} refused",
+        markup=False,
+        soft_wrap=True,
+    )
+    if not report.findings:
+        return
+    table = Table("line", "column", "code", "what is wrong", box=None, pad_edge=False)
+    for one in report.findings[:FINDINGS_SHOWN]:
+        reason = one.reason if one.refused else f"{one.reason} (taken all the same)"
+        table.add_row(*(Text(cell) for cell in (str(one.line), one.field or "-", one.code, reason)))
+    console.print(table)
+    if len(report.findings) > FINDINGS_SHOWN:
+        console.print(f"... and {len(report.findings) - FINDINGS_SHOWN:,} more; --json prints them all", markup=False)
+    if not report.all_taken:
+        console.print("Correct the refused rows and import the file again: rows taken before are not taken twice.", markup=False)
