@@ -107,7 +107,9 @@ def test_every_line_of_the_lock_is_pinned_by_hashes() -> None:
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
     assert len(lines) > 30
-    assert [line[:60] for line in lines if not re.match(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==\S+ .*--hash=sha256:[0-9a-f]{64}", line)] == []
+    assert [
+        line[:60] for line in lines if not re.match(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==\S+ .*--hash=sha256:[0-9a-f]{64}", line)
+    ] == []
 
 
 def test_the_lock_holds_every_direct_dependency() -> None:

@@ -257,7 +257,10 @@ def test_a_password_that_was_lost_is_a_refusal_that_says_what_to_do(data_folder:
     with embedded_server(data_folder, durable=False):
         pass
     (data_folder / "postgres" / "password").unlink()
-    with pytest.raises(EmbeddedServerRefused, match=r"password is missing.*restore the data folder"), embedded_server(data_folder):
+    with (
+        pytest.raises(EmbeddedServerRefused, match=r"password is missing.*restore the data folder"),
+        embedded_server(data_folder),
+    ):
         pass
 
     (data_folder / "postgres" / "password").write_text("another")
