@@ -117,9 +117,11 @@ def _with(url: str, **changed: object) -> str:
 
 def test_a_wrong_password_is_told_without_printing_it(books_url: str) -> None:
     settings = DatabaseSettings(Path("/nowhere"), url=_with(books_url, password="guess-work"))
-    with pytest.raises(DatabaseUnreachable, match="refuses the user or password; correct ESCROW_DATABASE_URL") as refused:
-        with open_engine(settings):
-            pass
+    with (
+        pytest.raises(DatabaseUnreachable, match="refuses the user or password; correct ESCROW_DATABASE_URL") as refused,
+        open_engine(settings),
+    ):
+        pass
     assert "guess-work" not in str(refused.value)
     assert "guess-work" not in repr(settings)
 
@@ -162,14 +164,14 @@ def test_books_of_another_revision_are_refused_with_the_next_step(books_url: str
     settings = Settings(Path("/nowhere"), "unused", books_url)
     with open_books(settings) as engine, engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0001_foundation'"))
-    with pytest.raises(SchemaNotAtHead, match="revision 0001_foundation, the program expects .*; run: escrow db upgrade"):
-        with open_books(settings):
-            pass
+    said = r"revision 0001_foundation, the program expects .*; run: escrow db upgrade"
+    with pytest.raises(SchemaNotAtHead, match=said), open_books(settings):
+        pass
 
 
 def test_an_empty_database_on_a_server_is_not_filled_unasked(books_url: str) -> None:
     settings = Settings(Path("/nowhere"), "unused", _with(books_url, database="postgres"))
-    with pytest.raises(SchemaNotAtHead, match="has no schema yet.*run: escrow db upgrade"), open_books(settings):
+    with pytest.raises(SchemaNotAtHead, match=r"has no schema yet.*run: escrow db upgrade"), open_books(settings):
         pass
 
 
