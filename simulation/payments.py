@@ -7,10 +7,10 @@ from datetime import date, timedelta
 
 from bank_adapters.model import Direction
 from simulation.bank_books import BankBooks, Line, Party, yuan
-from simulation.defects import DefectKind, DefectRates, PaymentFate, StrayKind
+from simulation.defects import DefectKind, DefectRates, OrderFate, PaymentFate, StrayKind
 from simulation.events import BankMovement, Disbursement, Refund, RefundRequest
 from simulation.people import COURSES, STRANGERS, between, digits, person, pick, shuffled
-from simulation.plan import AccountDay, Plan, another_amount
+from simulation.plan import AccountDay, Plan, another_amount, window_end
 
 _A_DAY = timedelta(days=1)
 _INTEREST_PER_MILLE_A_YEAR = 2
@@ -117,7 +117,7 @@ def book_strays(books: BankBooks, plan: Plan) -> None:
     """Post receipts, payments and charges without any book item. What is taken out never empties the account."""
     for kind, here, day in plan.strays:
         if kind is StrayKind.UNIDENTIFIED:
-            _unidentified(books, here, day)
+            _unidentified(books, plan, here, day)
             continue
         room = min(books.closings(here)[books.span.days.index(day) :]) // 3
         most = between(books.rng, 10, 50) if kind is StrayKind.CHARGE else between(books.rng, 100, 1500)
@@ -147,8 +147,17 @@ def book_strays(books: BankBooks, plan: Plan) -> None:
             )
 
 
-def _unidentified(books: BankBooks, here: int, day: date) -> None:
-    amount = pick(books.rng, COURSES).amount  # a price of the list: amounts alone must tempt, and tempt in vain
+def _unidentified(books: BankBooks, plan: Plan, here: int, day: date) -> None:
+    """A receipt without any reference, of an amount of the price list: amounts alone must tempt, and tempt in vain.
+
+    At most one order of that amount is overdue and open on the day, and no other such receipt has the amount: where several
+    could be meant, "nobody can tell" would be as right an answer as "unidentified".
+    """
+    taken = {each.amount for each in books.movements if each.institution_no == here and each.purpose == "stray"}
+    amounts = [each.amount for each in shuffled(books.rng, COURSES) if each.amount not in taken]
+    amount = next((each for each in amounts if _overdue(books, plan, here, day, each) <= 1), None)
+    if amount is None:
+        return
     payer = Party(person(books.rng), f"6228{digits(books.rng, 15)}")
     line = Line(here, day, Direction.IN, amount, None, payer, "跨行转账", "stray", opens=8, shuts=22)
     books.enter(
@@ -159,6 +168,18 @@ def _unidentified(books: BankBooks, here: int, day: date) -> None:
         difference=amount,
         lines=(books.post(line),),
         sentence=f"{yuan(amount)} arrived without any reference.",
+    )
+
+
+def _overdue(books: BankBooks, plan: Plan, here: int, day: date, amount: int) -> int:
+    """How many reported orders of this amount should have arrived by ``day``, have not, and are still in time."""
+    reported = [each for each in plan.orders if plan.order_fates.get(each.order_id) is not OrderFate.UNREPORTED]
+    return sum(
+        each.institution_no == here
+        and each.amount == amount
+        and each.paid_on + timedelta(days=books.terms.channel(each.channel).lag_days) <= day <= window_end(each, books.terms)
+        and books.arrived.get(each.order_id, date.max) > day
+        for each in (*reported, *plan.extra_reports.values())
     )
 
 
