@@ -67,14 +67,12 @@ def decode(data: bytes, encodings: Sequence[str] = ()) -> Decoded:
 
 
 def _wide_without_mark(data: bytes) -> str | None:
-    """UTF-16 without a BOM: in the ASCII parts every other byte is zero."""
-    head = data[:400]
-    if len(head) < 4:
-        return None
+    """UTF-16 without a BOM: digits, commas and line ends leave a zero in every other byte; no other text has zeros."""
+    head = data[:4096]
     even, odd = head[0::2].count(0), head[1::2].count(0)
-    if odd > len(head) // 4 and even < odd // 8:
+    if odd > len(head) // 32 and even * 4 <= odd:
         return "utf-16-le"
-    if even > len(head) // 4 and odd < even // 8:
+    if even > len(head) // 32 and odd * 4 <= even:
         return "utf-16-be"
     return None
 

@@ -64,7 +64,7 @@ def read_camt(
     except etree.XMLSyntaxError as problem:
         reader.broken(problem)
     findings.statement = None
-    if not reader.statements and not findings.items:
+    if not reader.statements and not findings.refused:
         findings.add("no_statement", line=1, field="Stmt")
     return _accepted(reader.statements, findings)
 

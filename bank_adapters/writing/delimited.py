@@ -83,8 +83,8 @@ class _CellWriter:
     def cell(self, line: StatementLine, field: ColumnField | None) -> str:
         writer = self.by_field.get(field) if field else None
         text = writer(line) if writer else ""
-        if text and text in self.layout.empty_cells:
-            raise WritingRefused(f"{text!r} stands for an empty cell in this layout")
+        if text and (text in self.layout.empty_cells or not text.strip("-\u2014\uff0d") or text.startswith("'")):
+            raise WritingRefused(f"{text!r} would be read as an empty or a protected cell")
         return text or self.empty
 
     def fact(self, fact: LabelledFact) -> str:
