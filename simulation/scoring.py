@@ -52,7 +52,9 @@ class FoundDiscrepancy:
 
 @dataclass(frozen=True, slots=True)
 class FoundPayment:
-    """A release (``key`` order id#class-hour number), refund (request id) or disbursement (instruction id), fen and its day."""
+    """A release (``key`` order id#class-hour number), refund (request id) or disbursement (instruction id): fen above zero
+    and the day it was released, approved or instructed.
+    """
 
     key: str
     amount: int
