@@ -12,6 +12,8 @@ from storage.errors import StorageRefused
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from jobs.settings import JobSettings
+
 
 class SchemaNotAtHead(StorageRefused):
     """The database was made by another version of this program."""
@@ -38,3 +40,28 @@ def open_books(settings: Settings) -> Iterator[Engine]:
                 what = "has no schema yet" if current is None else f"has the schema of revision {current}"
                 raise SchemaNotAtHead(f"this database {what}, the program expects {head}; run: escrow db upgrade")
         yield engine
+
+
+def job_settings(settings: Settings, actor: str) -> JobSettings:
+    """All configuration a job is told, read once. Raises ConfigRefused naming file and key."""
+    from config.banks import load_banks
+    from config.calendars import load_calendar
+    from config.channels import load_channels
+    from config.chart import load_chart
+    from config.matching import load_matching_rules
+    from config.policies import load_policies
+    from config.profiles import load_profiles
+    from jobs.settings import JobSettings
+
+    return JobSettings(
+        chart=load_chart(),
+        policies=load_policies(),
+        calendar=load_calendar(),
+        banks=load_banks(),
+        profiles=load_profiles(),
+        channels=load_channels(),
+        rules=load_matching_rules(),
+        inbox=settings.data_folder / settings.books / "inbox",
+        outbox=settings.data_folder / settings.books / "outbox",
+        actor=actor,
+    )

@@ -26,7 +26,8 @@ from jobs.reconciling import reconcile_through
 from jobs.runner import Job
 from jobs.settings import JobSettings
 from jobs.verifying import faults_in_books
-from reconciliation.store import open_discrepancies
+from reconciliation.discrepancy import DiscrepancyState
+from reconciliation.discrepancy_store import records
 from storage.seal import seal_evidence
 
 Result = Mapping[str, Any]
@@ -90,9 +91,9 @@ def send(connection: sa.Connection, as_of: date, settings: JobSettings, now: dat
 
 def age(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
     """Count what is open and how old it is; the day is outstanding while anything is."""
-    found = open_discrepancies(connection, as_of=as_of)
-    oldest = min((item.found_on for item in found), default=None)
-    days = settings.calendar.working_days_between(oldest, as_of) if oldest else 0
+    found = records(connection, states=[DiscrepancyState.OPEN, DiscrepancyState.PREPARED], since_until=as_of)
+    oldest = min((item.discrepancy.since for item in found), default=as_of)
+    days = settings.calendar.working_days_between(oldest, as_of)
     return {"open_discrepancies": len(found), "oldest_age_working_days": days, "outstanding": bool(found)}
 
 

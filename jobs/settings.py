@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from bank_adapters.profile import Profile
     from calendars import WorkingCalendar
     from config.banks import Bank
+    from escrow.channel import Channel
     from escrow.policy import PolicyBook
     from ledger.chart import Chart
+    from reconciliation.matching.rules import MatchingRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class JobSettings:
     calendar: WorkingCalendar
     banks: Mapping[str, Bank]
     profiles: tuple[Profile, ...]
-    channels: Mapping[str, object]
-    rules: object
+    channels: Mapping[str, Channel]
+    rules: MatchingRules
     inbox: Path
     outbox: Path
     actor: str

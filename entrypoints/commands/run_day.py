@@ -125,6 +125,18 @@ def _show(runs: list[JobRun], *, as_json: bool) -> None:
 
 
 def _in_words(result: Any) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in result.items() if value not in (0, [], {}, None, "", False))
+    from money import format_minor_units
 
-
+    parts = []
+    for key, value in result.items():
+        if value in (0, [], {}, None, "", False) or key == "outstanding":
+            continue
+        if key.endswith("_minor_units"):
+            parts.append(f"{key.removesuffix('_minor_units').replace('_', ' ')} CNY {format_minor_units(value, grouped=True)}")
+        elif isinstance(value, dict):
+            parts.append(f"{key.replace('_', ' ')}: " + ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in value.items()))
+        elif isinstance(value, list):
+            parts.append(f"{key.replace('_', ' ')}: " + ", ".join(map(str, value)))
+        else:
+            parts.append(f"{key.replace('_', ' ')} {value}")
+    return "; ".join(parts) or "nothing to do"
