@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -146,33 +146,20 @@ def _read(path: Path) -> bytes:
         raise typer.Exit(2) from None
 
 
-def _progress(name: str, data: bytes) -> AbstractContextManager[Callable[[int], None] | None]:
+@contextmanager
+def _progress(name: str, data: bytes) -> Iterator[Callable[[int], None] | None]:
     """A bar of rows read on a terminal's stderr, for files worth one."""
     import sys
 
     if len(data) < PROGRESS_FROM_BYTES or not sys.stderr.isatty():
-        return nullcontext(None)
-    return _bar(name, data)
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
 
-
-class _bar:  # noqa: N801  used like the function it replaces
-    """Shows how many rows were read while an import runs."""
-
-    def __init__(self, name: str, data: bytes) -> None:
-        self._name = name
-        self._rows = data.count(b"\n")
-
-    def __enter__(self) -> Callable[[int], None]:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self._progress = Progress(console=Console(stderr=True), transient=True)
-        self._progress.__enter__()
-        task = self._progress.add_task(f"reading {Path(self._name).name}", total=self._rows)
-        return lambda rows: self._progress.update(task, completed=rows)
-
-    def __exit__(self, *failure: object) -> None:
-        self._progress.__exit__(*failure)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"reading {Path(name).name}", total=data.count(b"\n"))
+        yield lambda rows: bar.update(task, completed=rows)
 
 
 def _as_json(report: ImportReport) -> dict[str, Any]:

@@ -140,7 +140,9 @@ class District:
     def confirmed(self, order_id: str, hours: int | list[int], on: str) -> None:
         self.reported(order_id, hours, "confirmed", on, time(20, 0))
 
-    def request_row(self, request_id: str, order_id: str, on: str, agreed_on: str | None = None, **changes: Any) -> dict[str, Any]:
+    def request_row(
+        self, request_id: str, order_id: str, on: str, agreed_on: str | None = None, **changes: Any
+    ) -> dict[str, Any]:
         row = {
             "institution_code": self.order_places[order_id],
             "refund_request_id": request_id,

@@ -340,7 +340,9 @@ def test_the_database_itself_refuses_one_person_as_maker_and_checker_of_a_lift(s
 
     with pytest.raises(IntegrityError, match="two_persons"), school.conn.begin_nested():
         school.conn.execute(
-            text("INSERT INTO hold_lift (institution_id, hold_id, prepared_by, approved_by, approved_at) VALUES (:i, :h, 'zhang', 'zhang', now())"),
+            text(
+                "INSERT INTO hold_lift (institution_id, hold_id, prepared_by, approved_by, approved_at) VALUES (:i, :h, 'zhang', 'zhang', now())"
+            ),
             {"i": institution_id, "h": hold_id},
         )
 
