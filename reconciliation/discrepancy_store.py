@@ -298,6 +298,7 @@ def clear_explained(
             since_until=business_date,
         )
         if one.discrepancy.discrepancy_id not in still_found
+        and one.discrepancy.kind is not DiscrepancyKind.STATEMENT_MISSING
         and (one.discrepancy.line_ids or one.discrepancy.item_ids or one.discrepancy.kind in CONDITION_KINDS)
     ]
     for one in gone:

@@ -231,6 +231,8 @@ def _ledger_twins(state: Comparison) -> None:
     table = state.item_references
     if table.empty:
         return
+    # An item that stands for another one again (its clearing was reversed) shares its references by right.
+    table = table[(state.items["original_item_id"] == "").to_numpy()[table["at"].to_numpy()]]
     facts = state.items[["account_code", "currency", "inward", "amount", "kind"]].iloc[table["at"].to_numpy()]
     table = pd.concat([table.reset_index(drop=True), facts.reset_index(drop=True)], axis=1)
     shared = table.groupby(["account_code", "reference"])["at"].transform("size")

@@ -1,0 +1,114 @@
+"""What a match or a resolution posts: the transfers behind a bank line, and the open items they clear. Pure.
+
+Every transfer's source is its bank line, so the journal leads from any cash posting to the line, its file and its digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from uuid import UUID
+
+from ledger.model import Clearing, Transfer, transfer_id
+from money import Money
+from reconciliation.model import CustodyAccountRef
+
+SOURCE_KIND = "bank_line"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A bank line as posting needs it."""
+
+    line_id: str
+    direction: str
+    amount: int
+    booking_date: date
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An open item as posting needs it; ``account_id`` is its in-transit account."""
+
+    item_id: UUID
+    account_id: int
+    amount: int
+    direction: str
+
+
+class EntryRefused(ValueError):
+    """Lines and items do not make an entry: directions or amounts do not agree."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """Transfers to post and the clearings that belong to them."""
+
+    transfers: list[Transfer] = field(default_factory=list)
+    clearings: list[Clearing] = field(default_factory=list)
+
+    def extend(self, other: Entry) -> None:
+        self.transfers += other.transfers
+        self.clearings += other.clearings
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The accounts entries of one custody account touch: kind -> account id (accounts with one of a kind)."""
+
+    ref: CustodyAccountRef
+    accounts: Mapping[str, int]
+
+    def transfer(self, line: Line, leg: int, debit: int, credit: int, amount: int, reason: str) -> Transfer:
+        """One leg of a line's journal entry, booked on the line's day."""
+        institution = self.ref.institution_id
+        return Transfer(
+            transfer_id=transfer_id(institution, line.booking_date, SOURCE_KIND, line.line_id, leg),
+            institution_id=institution,
+            debit_account_id=debit,
+            credit_account_id=credit,
+            amount=Money(amount, self.ref.currency),
+            booking_date=line.booking_date,
+            reason=reason,
+            source_kind=SOURCE_KIND,
+            source_ref=line.line_id,
+        )
+
+    def clear(self, line: Line, items: Sequence[Item], reason: str) -> Entry:
+        """The entry by which a line clears items. IN: cash against receipts in transit, whole; what a channel kept back is the
+        institution's to top up (fee receivable). OUT: disbursements or refunds in transit against cash.
+
+        Raises EntryRefused when the amounts do not allow it.
+        """
+        cash = self.accounts["custody_cash"]
+        entry = Entry()
+        total = sum(item.amount for item in items)
+        if any(item.direction != line.direction for item in items) or not items:
+            raise EntryRefused(f"line {line.line_id} moves {line.direction}; all items must move the same way")
+        fee = total - line.amount
+        if fee and (line.direction == "OUT" or fee < 0):
+            shown = Money(abs(fee), self.ref.currency).plain
+            raise EntryRefused(f"the items differ from the line by {shown}; only a channel's fee may be missing from a receipt")
+        for leg, item in enumerate(sorted(items, key=lambda one: one.item_id.bytes), 1):
+            debit, credit = (cash, item.account_id) if line.direction == "IN" else (item.account_id, cash)
+            transfer = self.transfer(line, leg, debit, credit, item.amount, reason)
+            entry.transfers.append(transfer)
+            entry.clearings.append(Clearing(self.ref.institution_id, item.item_id, transfer.transfer_id))
+        if fee:
+            fee_account = self.accounts["fee_receivable"]
+            entry.transfers.append(self.transfer(line, len(items) + 1, fee_account, cash, fee, "channel_fee_kept_back"))
+        return entry
+
+    def against(self, line: Line, kind: str, reason: str) -> Entry:
+        """The entry of a whole line against an account of ``kind`` (suspense, interest, charges, a claim)."""
+        cash, other = self.accounts["custody_cash"], self.accounts[kind]
+        debit, credit = (cash, other) if line.direction == "IN" else (other, cash)
+        return Entry([self.transfer(line, 1, debit, credit, line.amount, reason)])
+
+    def reversal_pair(self, forth: Line, back: Line) -> Entry:
+        """Two lines that undo each other, through the suspense account of the first one's direction."""
+        kind = "unidentified_receipts" if forth.direction == "IN" else "unexplained_payments"
+        entry = self.against(forth, kind, "reversed_by_bank")
+        entry.extend(self.against(back, kind, "reversed_by_bank"))
+        return entry
