@@ -24,8 +24,8 @@ TransferKey = tuple[int, UUID]
 _Attached = TypeVar("_Attached", OpenItem, Clearing)
 
 
-#: Larger than any balance the books can hold.
-UNBOUNDED = 2**63
+#: The largest balance a BIGINT column holds.
+UNBOUNDED = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -120,18 +120,18 @@ def _journal_entries(transfers: Sequence[Transfer]) -> tuple[Iterable[list[Trans
     decision = Decision()
     for transfer in transfers:
         key = (transfer.institution_id, transfer.transfer_id)
-        first = seen.setdefault(key, transfer)
-        if first is not transfer:
-            if first != transfer:
-                decision.refused.append(
-                    Refusal(
-                        transfer.transfer_id,
-                        RefusalCode.EXISTS_WITH_OTHER_CONTENT,
-                        f"the call holds transfer {transfer.transfer_id} twice, with different content",
-                    )
+        first = seen.get(key)
+        if first is None:
+            seen[key] = transfer
+            entries.setdefault((transfer.institution_id, transfer.source_kind, transfer.source_ref), []).append(transfer)
+        elif first != transfer:
+            decision.refused.append(
+                Refusal(
+                    transfer.transfer_id,
+                    RefusalCode.EXISTS_WITH_OTHER_CONTENT,
+                    f"the call holds transfer {transfer.transfer_id} twice, with different content",
                 )
-            continue
-        entries.setdefault((transfer.institution_id, transfer.source_kind, transfer.source_ref), []).append(transfer)
+            )
     return entries.values(), decision
 
 

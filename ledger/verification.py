@@ -92,7 +92,47 @@ _LEGS = """
     WINDOW run AS (PARTITION BY institution_id, account_id ORDER BY batch_id, line)
 """
 
+#: The triggers that guard the books, by table. Switched off, or asleep for a replica's session, one guards nothing.
+GUARDS = (
+    ("account", "account_refuse_change"),
+    ("account", "account_refuse_truncate"),
+    ("account", "account_start"),
+    ("account_balance", "account_balance_guard"),
+    ("account_closing", "account_closing_guard"),
+    ("account_closing", "account_closing_refuse_change"),
+    ("account_closing", "account_closing_refuse_truncate"),
+    ("account_day", "account_day_guard"),
+    ("journal_head", "journal_head_guard"),
+    ("journal_head", "journal_head_header"),
+    ("open_item", "open_item_guard"),
+    ("open_item", "open_item_refuse_change"),
+    ("open_item", "open_item_refuse_truncate"),
+    ("open_item_clearing", "open_item_clearing_guard"),
+    ("open_item_clearing", "open_item_clearing_refuse_change"),
+    ("open_item_clearing", "open_item_clearing_refuse_truncate"),
+    ("posting_batch", "posting_batch_head"),
+    ("posting_batch", "posting_batch_refuse_change"),
+    ("posting_batch", "posting_batch_refuse_truncate"),
+    ("posting_batch", "posting_batch_seal"),
+    ("transfer", "transfer_guard"),
+    ("transfer", "transfer_refuse_change"),
+    ("transfer", "transfer_refuse_truncate"),
+)
+_GUARD_VALUES = ", ".join(f"('{table}', '{trigger}')" for table, trigger in GUARDS)
+
 QUESTIONS = (
+    _Question(
+        "guards of the books are on",
+        "pg_trigger",
+        f"""
+        SELECT format('table %s, trigger %s', g.table_name, g.trigger_name) AS row,
+            CASE WHEN t.oid IS NULL THEN 'it is missing' ELSE 'it is switched off' END AS what
+        FROM (VALUES {_GUARD_VALUES}) AS g (table_name, trigger_name)
+        LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass(g.table_name) AND t.tgname = g.trigger_name
+        WHERE t.tgenabled IS DISTINCT FROM 'A'
+        """,
+        f"(VALUES {_GUARD_VALUES}) AS g (table_name, trigger_name)",
+    ),
     _Question(
         "leaf of every transfer",
         "transfer",
