@@ -7,6 +7,7 @@ they are copied once to ``ROOT_FOLDER``.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import os
@@ -106,22 +107,13 @@ def find_binaries(user: ServerUser, major: int | None = None) -> Binaries:
     """
     seen: list[str] = []
     for folder in _candidates():
-        if not (folder / "postgres").exists():
-            seen.append(f"{folder}: no program postgres")
-            continue
-        reachable = _reachable(folder, user)
-        if reachable is None:
-            seen.append(f"{folder}: user {user.name} cannot run it")
-            continue
-        version = _major_version(reachable, user)
-        if version is None:
-            seen.append(f"{folder}: does not run on this system")
-        elif version < OLDEST_MAJOR:
-            seen.append(f"{folder}: PostgreSQL {version} is older than {OLDEST_MAJOR}")
-        elif major is not None and version != major:
-            seen.append(f"{folder}: PostgreSQL {version}")
+        found = _usable(folder, user)
+        if isinstance(found, str):
+            seen.append(f"{folder}: {found}")
+        elif major is not None and found.major != major:
+            seen.append(f"{folder}: PostgreSQL {found.major}")
         else:
-            return Binaries(reachable, version)
+            return found
     wanted = f"PostgreSQL {major}, which made this data folder," if major else f"PostgreSQL {OLDEST_MAJOR} or newer"
     raise EmbeddedServerRefused(
         f"{wanted} was not found (looked at: {'; '.join(seen) or 'nothing'}). Set PG_BIN to the folder of its programs, "
@@ -139,6 +131,22 @@ def _candidates() -> list[Path]:
         folders.append(Path(wheel.submodule_search_locations[0]) / _WHEEL_INSTALLATION / "bin")
     system = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if path.parent.name.isdigit()]
     return folders + sorted(system, key=lambda path: int(path.parent.name), reverse=True)
+
+
+@functools.cache
+def _usable(folder: Path, user: ServerUser) -> Binaries | str:
+    """The programs in a folder as the user can run them, or why not. Asked once a process: each answer runs programs."""
+    if not (folder / "postgres").exists():
+        return "no program postgres"
+    reachable = _reachable(folder, user)
+    if reachable is None:
+        return f"user {user.name} cannot run it"
+    version = _major_version(reachable, user)
+    if version is None:
+        return "does not run on this system"
+    if version < OLDEST_MAJOR:
+        return f"PostgreSQL {version} is older than {OLDEST_MAJOR}"
+    return Binaries(reachable, version)
 
 
 def _major_version(folder: Path, user: ServerUser) -> int | None:

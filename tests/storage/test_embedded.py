@@ -45,6 +45,24 @@ def data_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def seed() -> Iterator[Path]:
+    """A data folder whose cluster is made already; making one takes longer than most tests."""
+    folder = Path(tempfile.mkdtemp(prefix="escrow-seed-", dir="/tmp"))
+    folder.chmod(0o755)
+    with embedded_server(folder / "data", durable=False):
+        pass
+    yield folder / "data"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def made_folder(seed: Path, data_folder: Path) -> Path:
+    """This test's own data folder with a cluster in it."""
+    subprocess.run(["cp", "-a", seed, data_folder], check=True)
+    return data_folder
+
+
 def command(folder: Path, *, stay: bool = False) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", COMMAND, str(folder), *(["stay"] if stay else [])],
@@ -92,13 +110,13 @@ def test_it_starts_answers_keeps_what_was_written_and_stops(data_folder: Path) -
     assert not runs(data_folder)
 
 
-def test_nobody_enters_without_the_password_and_only_the_owner_reads_it(data_folder: Path) -> None:
-    with embedded_server(data_folder, durable=False) as server:
+def test_nobody_enters_without_the_password_and_only_the_owner_reads_it(made_folder: Path) -> None:
+    with embedded_server(made_folder, durable=False) as server:
         for password in ("", "guess"):
             with pytest.raises(psycopg.OperationalError, match="password"):
                 psycopg.connect(host=str(server.socket_folder), user="escrow", password=password, dbname="postgres")
-        assert (data_folder / "postgres" / "password").stat().st_mode & 0o777 == 0o600
-        assert cluster(data_folder).stat().st_mode & 0o077 == 0
+        assert (made_folder / "postgres" / "password").stat().st_mode & 0o777 == 0o600
+        assert cluster(made_folder).stat().st_mode & 0o077 == 0
 
 
 def test_commands_that_start_at_once_share_one_server(data_folder: Path) -> None:
@@ -116,83 +134,83 @@ def test_commands_that_start_at_once_share_one_server(data_folder: Path) -> None
     assert [process.returncode for process in commands] == [0, 0, 0, 0]
 
 
-def test_two_users_in_one_process_share_it_too(data_folder: Path) -> None:
-    with embedded_server(data_folder, durable=False) as outer:
-        with embedded_server(data_folder, durable=False) as inner:
+def test_two_users_in_one_process_share_it_too(made_folder: Path) -> None:
+    with embedded_server(made_folder, durable=False) as outer:
+        with embedded_server(made_folder, durable=False) as inner:
             assert ask(inner) == 1
         assert ask(outer) == 1
-    assert not runs(data_folder)
+    assert not runs(made_folder)
 
 
-def test_a_killed_command_does_not_keep_the_server_beyond_the_next_one(data_folder: Path) -> None:
-    killed = command(data_folder, stay=True)
+def test_a_killed_command_does_not_keep_the_server_beyond_the_next_one(made_folder: Path) -> None:
+    killed = command(made_folder, stay=True)
     assert killed.stdout
     killed.stdout.readline()
     killed.kill()
     killed.communicate()
-    assert runs(data_folder)
+    assert runs(made_folder)
 
-    next_command = command(data_folder)
+    next_command = command(made_folder)
     leave(next_command)
 
     assert next_command.returncode == 0
-    assert not runs(data_folder)
+    assert not runs(made_folder)
 
 
-def test_a_killed_command_takes_nothing_from_the_others(data_folder: Path) -> None:
-    with embedded_server(data_folder, durable=False) as server:
-        killed = command(data_folder, stay=True)
+def test_a_killed_command_takes_nothing_from_the_others(made_folder: Path) -> None:
+    with embedded_server(made_folder, durable=False) as server:
+        killed = command(made_folder, stay=True)
         assert killed.stdout
         killed.stdout.readline()
         killed.kill()
         killed.communicate()
-        leave(command(data_folder))
+        leave(command(made_folder))
 
         assert ask(server) == 1
 
 
-def test_a_child_that_goes_on_working_keeps_the_server(data_folder: Path) -> None:
+def test_a_child_that_goes_on_working_keeps_the_server(made_folder: Path) -> None:
     reading, writing = os.pipe()
-    with embedded_server(data_folder, durable=False):
+    with embedded_server(made_folder, durable=False):
         child = os.fork()
         if child == 0:  # pragma: no cover - another process
             os.close(writing)
             os.read(reading, 1)
             os._exit(0)
     try:
-        assert runs(data_folder)
+        assert runs(made_folder)
     finally:
         os.close(writing)
         os.close(reading)
         os.waitpid(child, 0)
-    leave(command(data_folder))
-    assert not runs(data_folder)
+    leave(command(made_folder))
+    assert not runs(made_folder)
 
 
-def test_after_kill_9_of_the_server_the_next_command_recovers_what_was_committed(data_folder: Path) -> None:
-    with embedded_server(data_folder) as server:
+def test_after_kill_9_of_the_server_the_next_command_recovers_what_was_committed(made_folder: Path) -> None:
+    with embedded_server(made_folder) as server:
         tell(server, "CREATE TABLE kept AS SELECT 7 AS n")
-        os.kill(postmaster_id(data_folder), signal.SIGKILL)
-    assert (cluster(data_folder) / "postmaster.pid").exists()
+        os.kill(postmaster_id(made_folder), signal.SIGKILL)
+    assert (cluster(made_folder) / "postmaster.pid").exists()
 
-    with embedded_server(data_folder) as server:
+    with embedded_server(made_folder) as server:
         assert ask(server, "SELECT n FROM kept") == 7
-    assert not runs(data_folder)
+    assert not runs(made_folder)
 
 
-def test_a_second_command_revives_a_server_killed_under_the_first(data_folder: Path) -> None:
-    with embedded_server(data_folder) as first:
-        os.kill(postmaster_id(data_folder), signal.SIGKILL)
-        with embedded_server(data_folder) as second:
+def test_a_second_command_revives_a_server_killed_under_the_first(made_folder: Path) -> None:
+    with embedded_server(made_folder) as first:
+        os.kill(postmaster_id(made_folder), signal.SIGKILL)
+        with embedded_server(made_folder) as second:
             assert ask(second) == 1
             assert ask(first) == 1
         assert ask(first) == 1
-    assert not runs(data_folder)
+    assert not runs(made_folder)
 
 
-def test_a_stale_pid_file_naming_a_stranger_does_not_stop_the_start(data_folder: Path) -> None:
-    with embedded_server(data_folder, durable=False):
-        pid_file = cluster(data_folder) / "postmaster.pid"
+def test_a_stale_pid_file_naming_a_stranger_does_not_stop_the_start(made_folder: Path) -> None:
+    with embedded_server(made_folder, durable=False):
+        pid_file = cluster(made_folder) / "postmaster.pid"
         content = pid_file.read_text().splitlines()
         socket_lock = Path(content[4]) / ".s.PGSQL.5432.lock"
     # The number now belongs to a process of the same user, as after a reboot; PostgreSQL alone would refuse.
@@ -203,17 +221,17 @@ def test_a_stale_pid_file_naming_a_stranger_does_not_stop_the_start(data_folder:
         socket_lock.write_text(stranger.stdout)
         server_user().own(socket_lock)
 
-        with embedded_server(data_folder, durable=False) as server:
+        with embedded_server(made_folder, durable=False) as server:
             assert ask(server) == 1
     finally:
         os.kill(int(stranger.stdout), signal.SIGKILL)
 
 
-def test_a_lost_socket_is_made_anew(data_folder: Path) -> None:
-    with embedded_server(data_folder, durable=False) as server:
+def test_a_lost_socket_is_made_anew(made_folder: Path) -> None:
+    with embedded_server(made_folder, durable=False) as server:
         for left in server.socket_folder.iterdir():
             left.unlink()
-        with embedded_server(data_folder, durable=False) as second:
+        with embedded_server(made_folder, durable=False) as second:
             assert ask(second) == 1
 
 
@@ -253,28 +271,28 @@ def test_any_folder_name_will_do(data_folder: Path, name: str) -> None:
         server.socket_folder.rmdir()
 
 
-def test_a_password_that_was_lost_is_a_refusal_that_says_what_to_do(data_folder: Path) -> None:
-    with embedded_server(data_folder, durable=False):
+def test_a_password_that_was_lost_is_a_refusal_that_says_what_to_do(made_folder: Path) -> None:
+    with embedded_server(made_folder, durable=False):
         pass
-    (data_folder / "postgres" / "password").unlink()
+    (made_folder / "postgres" / "password").unlink()
     with (
         pytest.raises(EmbeddedServerRefused, match=r"password is missing.*restore the data folder"),
-        embedded_server(data_folder),
+        embedded_server(made_folder),
     ):
         pass
 
-    (data_folder / "postgres" / "password").write_text("another")
-    with pytest.raises(EmbeddedServerRefused, match="does not accept the password"), embedded_server(data_folder):
+    (made_folder / "postgres" / "password").write_text("another")
+    with pytest.raises(EmbeddedServerRefused, match="does not accept the password"), embedded_server(made_folder):
         pass
-    assert not runs(data_folder)
+    assert not runs(made_folder)
 
 
-def test_a_damaged_cluster_is_a_refusal_with_the_server_s_own_words(data_folder: Path) -> None:
-    with embedded_server(data_folder, durable=False):
+def test_a_damaged_cluster_is_a_refusal_with_the_server_s_own_words(made_folder: Path) -> None:
+    with embedded_server(made_folder, durable=False):
         pass
-    (cluster(data_folder) / "global" / "pg_control").write_bytes(b"")
+    (cluster(made_folder) / "global" / "pg_control").write_bytes(b"")
 
-    with pytest.raises(EmbeddedServerRefused, match=r"did not start.*pg_control.*server\.log"), embedded_server(data_folder):
+    with pytest.raises(EmbeddedServerRefused, match=r"did not start.*pg_control.*server\.log"), embedded_server(made_folder):
         pass
 
 
@@ -285,10 +303,10 @@ def test_a_folder_that_cannot_be_made_is_a_refusal(data_folder: Path) -> None:
         pass
 
 
-def test_a_cluster_opens_with_its_own_major_version_only(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with embedded_server(data_folder, durable=False):
+def test_a_cluster_opens_with_its_own_major_version_only(made_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with embedded_server(made_folder, durable=False):
         pass
-    (cluster(data_folder) / "PG_VERSION").write_text("14\n")
+    (cluster(made_folder) / "PG_VERSION").write_text("14\n")
     with pytest.raises(EmbeddedServerRefused, match="PostgreSQL 14, which made this data folder, was not found"):
         find_binaries(server_user(), 14)
 
@@ -312,11 +330,11 @@ def test_the_system_s_postgresql_serves_as_well(
         assert str(ask(server, "SHOW server_version")).split(".")[0] == binaries.parent.name
 
 
-def test_the_caller_s_own_postgresql_variables_do_not_steer_it(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_caller_s_own_postgresql_variables_do_not_steer_it(made_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"PGPORT": "1", "PGDATA": "/nowhere", "PGHOST": "nowhere", "PGUSER": "x", "PGDATABASE": "y"}.items():
         monkeypatch.setenv(name, value)
 
-    with embedded_server(data_folder, durable=False) as server:
+    with embedded_server(made_folder, durable=False) as server:
         assert ask(server) == 1
 
 
@@ -331,8 +349,8 @@ def test_waiting_for_another_command_ends_with_a_sentence(data_folder: Path) -> 
         pass
 
 
-def test_its_representation_keeps_the_password_to_itself(data_folder: Path) -> None:
-    with embedded_server(data_folder, durable=False) as server:
+def test_its_representation_keeps_the_password_to_itself(made_folder: Path) -> None:
+    with embedded_server(made_folder, durable=False) as server:
         assert server.password not in repr(server)
 
 
