@@ -225,7 +225,10 @@ class _Planner:
             OrderFate.BOOKED_TWICE: lambda order, arrival: by_bank(order, arrival) and seen(order, arrival + timedelta(days=1)),
             OrderFate.REPORTED_TWICE: lambda order, arrival: seen(order, arrival) and _twice_within_limits(order),
             OrderFate.LATE: lambda order, arrival: by_bank(order, arrival) and self._late_day(order) <= end,
-            OrderFate.TWINS: lambda order, arrival: by_bank(order, arrival) and _twice_within_limits(order),
+            # on the day they are paid: until the lines come, two orders with one reference look like one reported twice
+            OrderFate.TWINS: lambda order, arrival: (
+                by_bank(order, arrival) and arrival == order.paid_on and _twice_within_limits(order)
+            ),
         }[fate]
 
     def _in_company(self, order: Order) -> bool:
