@@ -98,7 +98,8 @@ def _entry(line: StatementLine) -> str:
 def _details(line: StatementLine) -> str:
     reference = _text("EndToEndId", line.end_to_end_reference)
     text = f"<Refs>{reference}</Refs>" if reference else ""
-    party = "Dbtr" if line.direction is Direction.IN else "Cdtr"
+    # a reversal names the parties of what it undoes: who paid in stays the debtor when the money goes back
+    party = "Dbtr" if (line.direction is Direction.IN) != line.reversal else "Cdtr"
     parties = ""
     if line.counterparty_name:
         parties += f"<{party}><Pty>{_text('Nm', line.counterparty_name)}</Pty></{party}>"

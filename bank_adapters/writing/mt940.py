@@ -92,7 +92,7 @@ def _details(line: StatementLine) -> list[str]:
         value = single_line(given, keyword)
         if not value:
             continue
-        if _KEYWORD.search(f"/{value}/") or value.startswith("/") or value.endswith("/"):
+        if _KEYWORD.search(f"{value}/") or value.startswith("/") or value.endswith("/"):
             raise WritingRefused(f"{value!r} would be read as a keyword of :86:")
         text += f"/{keyword}/{value}"
     return [] if not text else _wrapped(":86:" + text)
