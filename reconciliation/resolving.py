@@ -1,0 +1,378 @@
+"""The acts on a discrepancy: assign, comment, propose a resolution, approve or reject it. Maker is never checker.
+
+A proposal shows the journal entry it would post; approval builds the same entry again, posts it, and consumes the bank line
+and the items it disposes of. The database refuses the preparer as approver, and any second use of a line or an item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+import pandas as pd
+from sqlalchemy import Connection, text
+
+from ledger.store import post, reverse
+from money import Money
+from reconciliation.discrepancy import ACTS_BY_KIND, Act, DiscrepancyKind, DiscrepancyState, EventKind, ResolutionRefused
+from reconciliation.discrepancy_store import DiscrepancyRecord, add_event, find_record
+from reconciliation.entries import Books, Entry, EntryRefused, Item, Line
+from reconciliation.intake_store import lock_account
+from reconciliation.matching.outcome import MATCH_COLUMNS, match_ids
+from reconciliation.model import ClearedItem, CustodyAccountRef
+from reconciliation.run_store import insert_matches
+from reconciliation.running import books_of
+from storage import audit
+
+#: The version under which a person's decisions are posted.
+BY_HAND = "by-hand/1"
+
+_AGAINST = {
+    Act.CLAIM_FROM_BANK: "receivable_from_bank",
+    Act.BOOK_BANK_INTEREST: "bank_interest",
+    Act.BOOK_BANK_CHARGE: "bank_charges",
+}
+
+
+class SamePerson(ResolutionRefused):
+    """Who proposed a resolution may not approve it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, and in which role (for the audit log)."""
+
+    user: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedLeg:
+    """One transfer a resolution would post, with account codes as reports show them."""
+
+    debit: str
+    credit: str
+    amount: Money
+    booking_date: date
+
+
+def assign(conn: Connection, prefix: str, owner: str, *, by: Actor, now: datetime) -> DiscrepancyRecord:
+    """Make somebody the owner of a discrepancy. Raises LookupError, ResolutionRefused (already closed)."""
+    record = _open(conn, prefix, (DiscrepancyState.OPEN, DiscrepancyState.PREPARED))
+    return _act(conn, record, EventKind.ASSIGNED, by=by, now=now, owner=owner)
+
+
+def comment(conn: Connection, prefix: str, what: str, *, by: Actor, now: datetime) -> DiscrepancyRecord:
+    """Add a remark to a discrepancy, open or closed."""
+    record = _open(conn, prefix, tuple(DiscrepancyState))
+    return _act(conn, record, EventKind.COMMENTED, by=by, now=now, reason=what)
+
+
+def prepare_resolution(
+    conn: Connection,
+    prefix: str,
+    act: Act,
+    *,
+    by: Actor,
+    now: datetime,
+    reason: str,
+    item_ids: Sequence[UUID] = (),
+) -> tuple[DiscrepancyRecord, list[ProposedLeg]]:
+    """Propose how to close a discrepancy; returns it with the entry that approval would post.
+
+    ``item_ids``: the items to match with (match_manually). Raises LookupError, ResolutionRefused.
+    """
+    record = _open(conn, prefix, (DiscrepancyState.OPEN,))
+    possible = ACTS_BY_KIND[record.discrepancy.kind]
+    if act not in possible:
+        offered = ", ".join(sorted(possible)) or "none: it clears by itself when the data is right"
+        raise ResolutionRefused(f"{act} is no resolution for {record.discrepancy.kind}; possible: {offered}")
+    if not reason.strip():
+        raise ResolutionRefused("a resolution needs a reason (--reason)")
+    chosen = tuple(item_ids) or tuple(UUID(item) for item in record.discrepancy.item_ids if act is not Act.POST_TO_SUSPENSE)
+    legs = preview(conn, record, act, chosen)
+    changed = _act(conn, record, EventKind.PREPARED, by=by, now=now, act=str(act), item_ids=list(chosen), reason=reason)
+    return changed, legs
+
+
+def approve_resolution(
+    conn: Connection, prefix: str, *, by: Actor, now: datetime
+) -> tuple[DiscrepancyRecord, tuple[ClearedItem, ...]]:
+    """Approve the proposal of another person: post its entry and close the discrepancy.
+
+    Returns it with the items this has cleared (receipts among them are funded now). Raises LookupError, SamePerson,
+    ResolutionRefused, and PostingRefused when the books refuse the entry.
+    """
+    record = _open(conn, prefix, (DiscrepancyState.PREPARED,))
+    proposal = record.proposal
+    assert proposal is not None  # noqa: S101  a prepared discrepancy has a proposal
+    if proposal.prepared_by == by.user:
+        raise SamePerson(f"{by.user} prepared this resolution; another person must approve it (--as USER)")
+    ref = account_ref(conn, record)
+    lock_account(conn, ref)
+    cleared = _execute(conn, record, ref, proposal.act, proposal.item_ids, by=by, now=now)
+    changed = _act(
+        conn,
+        record,
+        EventKind.APPROVED,
+        by=by,
+        now=now,
+        prepared_event_no=proposal.event_no,
+        prepared_by=proposal.prepared_by,
+        reason=proposal.reason,
+    )
+    return changed, cleared
+
+
+def reject_resolution(conn: Connection, prefix: str, *, by: Actor, now: datetime, reason: str) -> DiscrepancyRecord:
+    """Turn a proposal down with a reason; the discrepancy is open again. Raises LookupError, ResolutionRefused."""
+    record = _open(conn, prefix, (DiscrepancyState.PREPARED,))
+    proposal = record.proposal
+    assert proposal is not None  # noqa: S101  a prepared discrepancy has a proposal
+    if not reason.strip():
+        raise ResolutionRefused("a rejection needs a reason (--reason)")
+    return _act(
+        conn,
+        record,
+        EventKind.REJECTED,
+        by=by,
+        now=now,
+        reason=reason,
+        prepared_event_no=proposal.event_no,
+        prepared_by=proposal.prepared_by,
+    )
+
+
+def _open(conn: Connection, prefix: str, states: tuple[DiscrepancyState, ...]) -> DiscrepancyRecord:
+    record = find_record(conn, prefix)
+    if record.state not in states:
+        wanted = " or ".join(str(state) for state in states)
+        raise ResolutionRefused(f"discrepancy {record.discrepancy.discrepancy_id[:8]} is {record.state}, not {wanted}")
+    return record
+
+
+def _act(
+    conn: Connection, record: DiscrepancyRecord, event: EventKind, *, by: Actor, now: datetime, **facts: object
+) -> DiscrepancyRecord:
+    one = record.discrepancy
+    add_event(conn, record, event, now=now, business_date=latest_day(conn, record), actor=by.user, **facts)
+    audit.record(
+        conn,
+        now=now,
+        actor=by.user,
+        role=by.role,
+        act=f"reconciliation:discrepancy:{event}",
+        object_kind="discrepancy",
+        object_id=one.discrepancy_id,
+        details={"kind": str(one.kind), "amount_minor_units": one.amount_minor_units, **facts},
+    )
+    return find_record(conn, one.discrepancy_id)
+
+
+def latest_day(conn: Connection, record: DiscrepancyRecord) -> date:
+    """The newest business day reconciled for the discrepancy's account, or the day it dates from."""
+    one = record.discrepancy
+    found: date | None = conn.execute(
+        text("SELECT max(business_date) FROM reconciliation_run WHERE institution_id = :i AND custody_account_id = :a"),
+        {"i": one.institution_id, "a": one.custody_account_id},
+    ).scalar_one()
+    return max(found, one.since) if found else one.since
+
+
+def account_ref(conn: Connection, record: DiscrepancyRecord) -> CustodyAccountRef:
+    """The custody account as entries need it (its bank and number are not looked up)."""
+    one = record.discrepancy
+    opened: date = conn.execute(
+        text("SELECT min(opened_on) FROM account WHERE institution_id = :i AND custody_account_id = :a"),
+        {"i": one.institution_id, "a": one.custody_account_id},
+    ).scalar_one()
+    return CustodyAccountRef(
+        one.institution_id, one.custody_account_id, "", str(one.custody_account_id), one.currency, opened or one.since
+    )
+
+
+def preview(conn: Connection, record: DiscrepancyRecord, act: Act, item_ids: Sequence[UUID]) -> list[ProposedLeg]:
+    """The entry a resolution would post; empty for an act that posts nothing. Raises ResolutionRefused."""
+    if act is Act.EXPLAIN:
+        return []
+    ref = account_ref(conn, record)
+    books = books_of(conn, ref)
+    if act is Act.REVERSE:
+        transfers = _transfers_to_reverse(conn, record, item_ids)
+        day = _reversal_day(conn, record)
+        rows = conn.execute(
+            text(
+                "SELECT credit_account_id, debit_account_id, amount_minor_units FROM transfer"
+                " WHERE institution_id = :i AND transfer_id = ANY (:t)"
+            ),
+            {"i": ref.institution_id, "t": transfers},
+        )
+        legs = [(row[0], row[1], int(row[2]), day) for row in rows]
+    else:
+        entry = _entry(conn, record, books, act, item_ids)
+        legs = [(t.debit_account_id, t.credit_account_id, t.amount.minor_units, t.booking_date) for t in entry.transfers]
+    codes = _codes(conn, ref, {account for leg in legs for account in leg[:2]})
+    return [ProposedLeg(codes[debit], codes[credit], Money(units, ref.currency), day) for debit, credit, units, day in legs]
+
+
+def _codes(conn: Connection, ref: CustodyAccountRef, accounts: set[int]) -> dict[int, str]:
+    rows = conn.execute(
+        text("SELECT account_id, kind, subject FROM account WHERE institution_id = :i AND account_id = ANY (:a)"),
+        {"i": ref.institution_id, "a": sorted(accounts)},
+    )
+    return {row.account_id: f"{row.kind}:{row.subject}" if row.subject else row.kind for row in rows}
+
+
+def _line(conn: Connection, record: DiscrepancyRecord) -> Line:
+    one = record.discrepancy
+    if not one.line_ids:
+        raise ResolutionRefused(f"{one.kind} {one.discrepancy_id[:8]} is not about a bank line; this act needs one")
+    row = conn.execute(
+        text(
+            "SELECT line_id, direction, amount_minor_units, booking_date FROM statement_line"
+            " WHERE institution_id = :i AND line_id = :l"
+        ),
+        {"i": one.institution_id, "l": one.line_ids[0]},
+    ).one()
+    return Line(row.line_id, row.direction, int(row.amount_minor_units), row.booking_date)
+
+
+def _items(conn: Connection, record: DiscrepancyRecord, item_ids: Sequence[UUID]) -> list[Item]:
+    one = record.discrepancy
+    rows = conn.execute(
+        text(
+            """
+            SELECT i.item_id, i.account_id, i.amount_minor_units, i.direction, k.item_id IS NOT NULL AS cleared
+            FROM open_item i LEFT JOIN open_item_clearing k USING (institution_id, item_id)
+            WHERE i.institution_id = :institution AND i.custody_account_id = :account AND i.item_id = ANY (:items)
+            ORDER BY i.item_id
+            """
+        ),
+        {"institution": one.institution_id, "account": one.custody_account_id, "items": list(item_ids)},
+    ).all()
+    if not item_ids or len(rows) != len(set(item_ids)):
+        raise ResolutionRefused(
+            "name the open items of this account to match with (--item ID); escrow discrepancy show lists some"
+        )
+    for row in rows:
+        if row.cleared:
+            raise ResolutionRefused(f"item {row.item_id} is cleared already; it cannot be matched again")
+    return [Item(row.item_id, row.account_id, int(row.amount_minor_units), row.direction) for row in rows]
+
+
+def _entry(conn: Connection, record: DiscrepancyRecord, books: Books, act: Act, item_ids: Sequence[UUID]) -> Entry:
+    line = _line(conn, record)
+    try:
+        if act is Act.POST_TO_SUSPENSE:
+            kind = "unidentified_receipts" if line.direction == "IN" else "unexplained_payments"
+            return books.against(line, kind, str(act))
+        if act in _AGAINST:
+            return books.against(line, _AGAINST[act], str(act))
+        items = _items(conn, record, item_ids)
+        if act is not Act.CHARGE_FEE_TO_INSTITUTION and sum(item.amount for item in items) != line.amount:
+            total = Money(sum(item.amount for item in items), record.discrepancy.currency)
+            shown = Money(line.amount, record.discrepancy.currency)
+            raise ResolutionRefused(f"the items come to {total.plain}, the line is {shown.plain}; they must be equal")
+        return books.clear(line, items, str(act))
+    except EntryRefused as refused:
+        raise ResolutionRefused(str(refused)) from refused
+
+
+def _transfers_to_reverse(conn: Connection, record: DiscrepancyRecord, item_ids: Sequence[UUID]) -> list[UUID]:
+    """What ``reverse`` undoes: the clearing of a returned payment, or the booking of an item the bank will never show."""
+    one = record.discrepancy
+    if not item_ids:
+        raise ResolutionRefused(f"{one.kind} {one.discrepancy_id[:8]} names no book item that could be reversed")
+    if one.kind is not DiscrepancyKind.RETURNED:
+        _items(conn, record, item_ids)
+        return list(item_ids)
+    rows = conn.execute(
+        text(
+            """
+            SELECT k.clearing_transfer_id, i.amount_minor_units FROM open_item_clearing k JOIN open_item i USING (institution_id, item_id)
+            WHERE k.institution_id = :i AND k.item_id = ANY (:items)
+            """
+        ),
+        {"i": one.institution_id, "items": list(item_ids)},
+    ).all()
+    if sum(int(row[1]) for row in rows) != one.amount_minor_units:
+        raise ResolutionRefused("what came back is not what was paid; post it to suspense instead")
+    return [row[0] for row in rows]
+
+
+def _reversal_day(conn: Connection, record: DiscrepancyRecord) -> date:
+    if record.discrepancy.kind is DiscrepancyKind.RETURNED:
+        return _line(conn, record).booking_date
+    return latest_day(conn, record)
+
+
+def _execute(
+    conn: Connection,
+    record: DiscrepancyRecord,
+    ref: CustodyAccountRef,
+    act: Act,
+    item_ids: Sequence[UUID],
+    *,
+    by: Actor,
+    now: datetime,
+) -> tuple[ClearedItem, ...]:
+    one = record.discrepancy
+    reason = f"{one.kind} {one.discrepancy_id}: {act}"
+    if act is Act.EXPLAIN:
+        return ()
+    lines = [_line(conn, record)] if one.line_ids and (act is not Act.REVERSE or one.kind is DiscrepancyKind.RETURNED) else []
+    if act is Act.REVERSE:
+        transfers = _transfers_to_reverse(conn, record, item_ids)
+        reverse(
+            conn,
+            ref.institution_id,
+            transfers,
+            now=now,
+            booking_date=_reversal_day(conn, record),
+            actor=by.user,
+            reason=reason,
+            rule_version=BY_HAND,
+        )
+        _consume(conn, ref, act, lines, [], reason, by)
+        return ()
+    entry = _entry(conn, record, books_of(conn, ref), act, item_ids)
+    items = _items(conn, record, item_ids) if entry.clearings else []
+    post(
+        conn,
+        entry.transfers,
+        now=now,
+        actor=by.user,
+        reason=reason,
+        rule_version=BY_HAND,
+        clearings=entry.clearings,
+    )
+    _consume(conn, ref, act, lines, items, reason, by)
+    kinds = dict(
+        conn.execute(
+            text("SELECT item_id, kind FROM open_item WHERE institution_id = :i AND item_id = ANY (:items)"),
+            {"i": ref.institution_id, "items": [item.item_id for item in items]},
+        ).all()
+    )
+    return tuple(
+        ClearedItem(ref.institution_id, made.item_id, kinds[made.item_id], made.clearing_transfer_id, lines[0].booking_date)
+        for made in entry.clearings
+    )
+
+
+def _consume(
+    conn: Connection, ref: CustodyAccountRef, act: Act, lines: Sequence[Line], items: Sequence[Item], reason: str, by: Actor
+) -> None:
+    """Record which lines and items a resolution has disposed of; the primary keys refuse a second time."""
+    if not lines:
+        return
+    members = [("bank", line.line_id, line.amount) for line in lines]
+    members += [("book", str(item.item_id), item.amount) for item in items]
+    key = "|".join(sorted(f"{side}:{member}" for side, member, _ in members))
+    identity = match_ids([str(act)], [key])[0]
+    frame = pd.DataFrame(
+        [(identity, str(act), "confirmed", side, member, amount, reason) for side, member, amount in members],
+        columns=list(MATCH_COLUMNS),
+    )
+    insert_matches(conn, ref, frame, run_id=None, rules_version=BY_HAND, actor=by.user)

@@ -1,0 +1,273 @@
+"""A second person's dated acceptance of a day: prepared by one, approved by another, reopened by two again.
+
+A day is refused while anything through it is open; every reason is named, so that one look says what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, text
+
+from calendars import WorkingCalendar, business_date
+from money import Money
+from reconciliation.discrepancy import DiscrepancyState
+from reconciliation.discrepancy_store import records
+from reconciliation.intake_store import lock_account, waiting_statements
+from reconciliation.model import CustodyAccountRef
+from reconciliation.resolving import Actor
+from reconciliation.run_store import counted_statements, latest_run
+from storage import audit
+
+
+class SignOffRefused(ValueError):
+    """A day cannot be signed off (or reopened) now; ``reasons`` names every one."""
+
+    def __init__(self, ref: CustodyAccountRef, day: date, reasons: tuple[str, ...]):
+        self.reasons = reasons
+        super().__init__(f"{ref.account_number} {day}: " + "; ".join(reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class SignOff:
+    """Where the sign-off of an account and day stands: open, prepared or signed_off; ``run_id`` is the run accepted."""
+
+    state: str
+    last_event: str
+    last_event_no: int
+    run_id: int | None
+    prepared_by: str | None
+    prepared_event_no: int | None
+    approved_by: str | None
+    at: datetime | None
+    reason: str | None = None
+
+
+def sign_off_of(conn: Connection, ref: CustodyAccountRef, day: date) -> SignOff:
+    """Where the sign-off of an account and day stands."""
+    row = conn.execute(
+        text(
+            """
+            SELECT * FROM sign_off_state
+            WHERE institution_id = :institution AND custody_account_id = :account AND business_date = :day
+            """
+        ),
+        _keys(ref, day),
+    ).one_or_none()
+    if row is None:
+        return SignOff("open", "", 0, None, None, None, None, None)
+    proposing = row.event in ("prepared", "reopen_prepared")
+    signed = row
+    if row.event == "reopen_prepared":
+        signed = conn.execute(
+            text(
+                """
+                SELECT * FROM sign_off_event WHERE institution_id = :institution AND custody_account_id = :account
+                  AND business_date = :day AND event = 'approved' ORDER BY event_no DESC LIMIT 1
+                """
+            ),
+            _keys(ref, day),
+        ).one()
+    return SignOff(
+        state=row.state,
+        last_event=row.event,
+        last_event_no=row.event_no,
+        run_id=signed.run_id,
+        prepared_by=row.actor if proposing else row.prepared_by,
+        prepared_event_no=row.event_no if proposing else row.prepared_event_no,
+        approved_by=signed.actor if signed.event == "approved" else None,
+        at=signed.event_at,
+        reason=row.reason,
+    )
+
+
+def what_stands_against(
+    conn: Connection, ref: CustodyAccountRef, day: date, *, calendar: WorkingCalendar, now: datetime
+) -> tuple[str, ...]:
+    """Every reason why a day may not be signed off now; empty when it may."""
+    reasons: list[str] = []
+    if day > business_date(now):
+        reasons.append(f"{day} is in the future")
+    newest = counted_statements(conn, ref, day)
+    through = newest[0].business_date if newest else None
+    if calendar.is_working_day(day) and through != day:
+        reasons.append(f"the statement for {day} has not been received" + (f" (the last is for {through})" if through else ""))
+    for waiting in waiting_statements(conn, ref):
+        if waiting.link.business_date <= day:
+            reasons.append(f"the statement for {waiting.link.business_date} waits for one that comes before it")
+    run = latest_run(conn, ref, day)
+    if run is None:
+        reasons.append(f"{day} has not been reconciled; run: escrow run-day {day}")
+    elif (newest and run.statement_id != newest[0].statement_id) or _newer_items(conn, ref, day, run.run_id):
+        reasons.append(f"data came after the last run of {day}; run it again: escrow run-day {day}")
+    for one in records(
+        conn,
+        custody_account_id=ref.custody_account_id,
+        states=[DiscrepancyState.OPEN, DiscrepancyState.PREPARED],
+        since_until=day,
+    ):
+        shown = Money(one.discrepancy.amount_minor_units, one.discrepancy.currency)
+        waits = " (waits for approval)" if one.state is DiscrepancyState.PREPARED else ""
+        reasons.append(
+            f"{one.discrepancy.kind} {shown} of {one.discrepancy.since} is open{waits}: {one.discrepancy.discrepancy_id[:8]}"
+        )
+    return tuple(reasons)
+
+
+def _newer_items(conn: Connection, ref: CustodyAccountRef, day: date, run_id: int) -> bool:
+    """Whether items of the day were written after the run, other than those a reversal opened again."""
+    return bool(
+        conn.execute(
+            text(
+                """
+                SELECT EXISTS (
+                    SELECT FROM open_item i JOIN reconciliation_run r ON r.institution_id = i.institution_id AND r.run_id = :run
+                    LEFT JOIN open_item_clearing k ON k.institution_id = i.institution_id AND k.item_id = i.item_id
+                    WHERE i.institution_id = :institution AND i.custody_account_id = :account AND i.booking_date <= :day
+                      AND i.due_date < :day AND k.item_id IS NULL AND i.original_item_id IS NULL
+                      AND i.recorded_at > r.recorded_at
+                )
+                """
+            ),
+            {**_keys(ref, day), "run": run_id},
+        ).scalar_one()
+    )
+
+
+def prepare_sign_off(
+    conn: Connection, ref: CustodyAccountRef, day: date, *, by: Actor, calendar: WorkingCalendar, now: datetime
+) -> SignOff:
+    """Propose a day for sign-off. Raises SignOffRefused with every reason."""
+    lock_account(conn, ref)
+    standing = sign_off_of(conn, ref, day)
+    run = latest_run(conn, ref, day)
+    outdated = standing.last_event == "prepared" and run is not None and run.run_id != standing.run_id
+    if standing.state != "open" and not outdated:
+        raise SignOffRefused(ref, day, (f"it is {_words(standing)} already",))
+    reasons = what_stands_against(conn, ref, day, calendar=calendar, now=now)
+    if reasons:
+        raise SignOffRefused(ref, day, reasons)
+    assert run is not None  # noqa: S101  a day without a run has been refused
+    return _event(conn, ref, day, standing, "prepared", by=by, now=now, run_id=run.run_id)
+
+
+def approve_sign_off(
+    conn: Connection, ref: CustodyAccountRef, day: date, *, by: Actor, calendar: WorkingCalendar, now: datetime
+) -> SignOff:
+    """Accept a day another person has prepared. Everything is checked again. Raises SignOffRefused with every reason."""
+    lock_account(conn, ref)
+    standing = sign_off_of(conn, ref, day)
+    if standing.last_event != "prepared":
+        what = f"it is {_words(standing)}" if standing.last_event_no else "nobody has prepared it"
+        raise SignOffRefused(ref, day, (f"{what}; sign-off --prepare comes first",))
+    reasons = list(what_stands_against(conn, ref, day, calendar=calendar, now=now))
+    if standing.prepared_by == by.user:
+        reasons.insert(0, f"{by.user} prepared it; another person must approve (--as USER)")
+    run = latest_run(conn, ref, day)
+    if run is not None and run.run_id != standing.run_id:
+        reasons.append(f"it was reconciled again after {standing.prepared_by} prepared it; prepare it again")
+    if reasons:
+        raise SignOffRefused(ref, day, tuple(reasons))
+    return _event(
+        conn,
+        ref,
+        day,
+        standing,
+        "approved",
+        by=by,
+        now=now,
+        run_id=standing.run_id,
+        prepared_event_no=standing.prepared_event_no,
+        prepared_by=standing.prepared_by,
+    )
+
+
+def prepare_reopening(conn: Connection, ref: CustodyAccountRef, day: date, *, by: Actor, now: datetime, reason: str) -> SignOff:
+    """Propose to open a signed-off day again. Raises SignOffRefused."""
+    lock_account(conn, ref)
+    standing = sign_off_of(conn, ref, day)
+    if standing.last_event != "approved":
+        raise SignOffRefused(ref, day, ("only a day that is signed off can be reopened",))
+    if not reason.strip():
+        raise SignOffRefused(ref, day, ("reopening needs a reason (--reason)",))
+    return _event(conn, ref, day, standing, "reopen_prepared", by=by, now=now, reason=reason)
+
+
+def reopen(conn: Connection, ref: CustodyAccountRef, day: date, *, by: Actor, now: datetime) -> SignOff:
+    """Open a signed-off day again, as another person has proposed; its history stays. Raises SignOffRefused."""
+    lock_account(conn, ref)
+    standing = sign_off_of(conn, ref, day)
+    if standing.last_event != "reopen_prepared":
+        raise SignOffRefused(ref, day, ("nobody has proposed to reopen it; reopen --prepare --reason comes first",))
+    if standing.prepared_by == by.user:
+        raise SignOffRefused(ref, day, (f"{by.user} proposed it; another person must approve (--as USER)",))
+    return _event(
+        conn,
+        ref,
+        day,
+        standing,
+        "reopened",
+        by=by,
+        now=now,
+        reason=standing.reason,
+        prepared_event_no=standing.prepared_event_no,
+        prepared_by=standing.prepared_by,
+    )
+
+
+def _words(standing: SignOff) -> str:
+    return {"prepared": f"prepared by {standing.prepared_by}", "signed_off": f"signed off by {standing.approved_by}"}.get(
+        standing.state, standing.state
+    )
+
+
+def _event(
+    conn: Connection,
+    ref: CustodyAccountRef,
+    day: date,
+    standing: SignOff,
+    event: str,
+    *,
+    by: Actor,
+    now: datetime,
+    run_id: int | None = None,
+    reason: str | None = None,
+    prepared_event_no: int | None = None,
+    prepared_by: str | None = None,
+) -> SignOff:
+    conn.execute(
+        text(
+            """
+            INSERT INTO sign_off_event (institution_id, custody_account_id, business_date, event_no, event, event_at, actor, run_id,
+                reason, prepared_event_no, prepared_by)
+            VALUES (:institution, :account, :day, :number, :event, :now, :actor, :run, :reason, :prepared_event_no, :prepared_by)
+            """
+        ),
+        {
+            **_keys(ref, day),
+            "number": standing.last_event_no + 1,
+            "event": event,
+            "now": now,
+            "actor": by.user,
+            "run": run_id,
+            "reason": reason,
+            "prepared_event_no": prepared_event_no,
+            "prepared_by": prepared_by,
+        },
+    )
+    audit.record(
+        conn,
+        now=now,
+        actor=by.user,
+        role=by.role,
+        act=f"reconciliation:sign_off:{event}",
+        object_kind="sign_off",
+        object_id=f"{ref.custody_account_id}/{day}",
+        details={"account": ref.account_number, "business_date": day, "run_id": run_id, "reason": reason},
+    )
+    return sign_off_of(conn, ref, day)
+
+
+def _keys(ref: CustodyAccountRef, day: date) -> dict[str, object]:
+    return {"institution": ref.institution_id, "account": ref.custody_account_id, "day": day}

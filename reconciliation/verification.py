@@ -1,0 +1,222 @@
+"""Proving intake, runs and sign-offs: everything that follows from something else is derived again and compared.
+
+That rows are as they were written is storage's to check (row digests); here is what rows must say about each other: bytes
+and digests, statements and lines, chain, matches and ledger, runs and their output hash, approvals and their makers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, text
+
+from ledger.model import Fault
+from reconciliation.matching.outcome import match_ids, output_hash
+from reconciliation.run_store import stored_outcome
+
+#: A check stops naming rows here.
+MOST_NAMED = 100
+
+#: (table, SQL selecting row and what)
+_QUESTIONS: tuple[tuple[str, str], ...] = (
+    (
+        "statement_file",
+        """
+        SELECT 'file ' || statement_file_id, 'its bytes do not have the digest recorded on arrival'
+        FROM statement_file WHERE content IS NOT NULL AND (sha256 <> sha256(content) OR size_bytes <> octet_length(content))
+        """,
+    ),
+    (
+        "statement_file",
+        """
+        SELECT 'file ' || f.statement_file_id, 'it points at file ' || f.same_bytes_as || ', whose bytes are others'
+        FROM statement_file f LEFT JOIN statement_file first ON first.statement_file_id = f.same_bytes_as
+        WHERE f.same_bytes_as IS NOT NULL AND (first.content IS NULL OR first.sha256 <> f.sha256)
+        """,
+    ),
+    (
+        "statement",
+        """
+        SELECT 'institution ' || s.institution_id || ', statement ' || s.statement_id,
+            'it says ' || s.line_count || ' lines, IN ' || s.in_minor_units || ', OUT ' || s.out_minor_units || '; its lines are '
+            || count(l.line_id) || ', IN ' || coalesce(sum(l.amount_minor_units) FILTER (WHERE l.direction = 'IN'), 0)
+            || ', OUT ' || coalesce(sum(l.amount_minor_units) FILTER (WHERE l.direction = 'OUT'), 0)
+        FROM statement s LEFT JOIN statement_line l USING (institution_id, statement_id)
+        GROUP BY s.institution_id, s.statement_id, s.line_count, s.in_minor_units, s.out_minor_units
+        HAVING count(l.line_id) <> s.line_count
+            OR coalesce(sum(l.amount_minor_units) FILTER (WHERE l.direction = 'IN'), 0) <> s.in_minor_units
+            OR coalesce(sum(l.amount_minor_units) FILTER (WHERE l.direction = 'OUT'), 0) <> s.out_minor_units
+        """,
+    ),
+    (
+        "statement",
+        """
+        SELECT 'institution ' || institution_id || ', statement ' || statement_id,
+            'opening ' || opening_minor_units || ' + in ' || in_minor_units || ' - out ' || out_minor_units
+            || ' is not closing ' || closing_minor_units
+        FROM statement WHERE opening_minor_units + in_minor_units - out_minor_units <> closing_minor_units
+        """,
+    ),
+    (
+        "statement_counted",
+        """
+        SELECT 'institution ' || institution_id || ', account ' || custody_account_id || ', link ' || link,
+            CASE WHEN previous_link IS DISTINCT FROM nullif(link - 1, 0) OR place <> link THEN 'the chain has a gap before it'
+                ELSE 'it opens with ' || opening_minor_units || ', the link before closed with ' || before END
+        FROM (
+            SELECT c.institution_id, c.custody_account_id, c.link, c.previous_link, s.opening_minor_units,
+                row_number() OVER w AS place, lag(s.closing_minor_units) OVER w AS before
+            FROM statement_counted c JOIN statement s USING (institution_id, statement_id)
+            WINDOW w AS (PARTITION BY c.institution_id, c.custody_account_id ORDER BY c.link)
+        ) AS chain
+        WHERE place <> link OR previous_link IS DISTINCT FROM nullif(link - 1, 0)
+            OR (before IS NOT NULL AND before <> opening_minor_units)
+        """,
+    ),
+    (
+        "match_bank_line",
+        """
+        SELECT 'institution ' || m.institution_id || ', line ' || m.line_id,
+            CASE WHEN c.statement_id IS NULL THEN 'it is matched, but its statement does not count'
+                ELSE 'matched with ' || m.amount_minor_units || ', the line is ' || l.amount_minor_units END
+        FROM match_bank_line m JOIN statement_line l USING (institution_id, line_id)
+        LEFT JOIN statement_counted c USING (institution_id, statement_id)
+        WHERE m.amount_minor_units <> l.amount_minor_units OR c.statement_id IS NULL
+        """,
+    ),
+    (
+        "match_bank_line",
+        """
+        SELECT 'institution ' || m.institution_id || ', line ' || m.line_id,
+            'the bank moved ' || moved || ', the books moved custody cash by ' || booked || ' for it'
+        FROM match_bank_line m JOIN match ma USING (institution_id, match_id)
+        JOIN LATERAL (
+            SELECT CASE l.direction WHEN 'IN' THEN l.amount_minor_units ELSE -l.amount_minor_units END AS moved
+            FROM statement_line l WHERE l.institution_id = m.institution_id AND l.line_id = m.line_id
+        ) line ON true
+        JOIN LATERAL (
+            SELECT coalesce(sum(CASE WHEN d.kind = 'custody_cash' THEN t.amount_minor_units ELSE 0 END
+                - CASE WHEN c.kind = 'custody_cash' THEN t.amount_minor_units ELSE 0 END), 0) AS booked
+            FROM transfer t
+            JOIN account d ON d.institution_id = t.institution_id AND d.account_id = t.debit_account_id
+            JOIN account c ON c.institution_id = t.institution_id AND c.account_id = t.credit_account_id
+            WHERE t.institution_id = m.institution_id AND t.source_kind = 'bank_line' AND t.source_ref = m.line_id
+        ) books ON true
+        WHERE ma.rule <> 'reverse' AND moved <> booked
+        """,
+    ),
+    (
+        "transfer",
+        """
+        SELECT DISTINCT 'institution ' || t.institution_id || ', transfer ' || t.transfer_id,
+            'it is posted for bank line ' || t.source_ref || ', which no match has consumed'
+        FROM transfer t LEFT JOIN match_bank_line m ON m.institution_id = t.institution_id AND m.line_id = t.source_ref
+        WHERE t.source_kind = 'bank_line' AND m.line_id IS NULL
+        """,
+    ),
+    (
+        "match_book_item",
+        """
+        SELECT 'institution ' || m.institution_id || ', item ' || m.item_id,
+            CASE WHEN k.item_id IS NULL THEN 'it is matched, but the books have not cleared it'
+                WHEN t.source_kind <> 'bank_line' OR b.line_id IS NULL THEN 'the books cleared it for another reason than its match'
+                ELSE 'matched with ' || m.amount_minor_units || ', the item is ' || i.amount_minor_units END
+        FROM match_book_item m JOIN open_item i USING (institution_id, item_id)
+        LEFT JOIN open_item_clearing k USING (institution_id, item_id)
+        LEFT JOIN transfer t ON t.institution_id = k.institution_id AND t.transfer_id = k.clearing_transfer_id
+        LEFT JOIN match_bank_line b ON b.institution_id = m.institution_id AND b.match_id = m.match_id AND b.line_id = t.source_ref
+        WHERE k.item_id IS NULL OR t.source_kind <> 'bank_line' OR b.line_id IS NULL
+            OR m.amount_minor_units <> i.amount_minor_units
+        """,
+    ),
+    (
+        "open_item_clearing",
+        """
+        SELECT 'institution ' || k.institution_id || ', item ' || k.item_id,
+            'a bank line cleared it, but no match names it'
+        FROM open_item_clearing k
+        JOIN transfer t ON t.institution_id = k.institution_id AND t.transfer_id = k.clearing_transfer_id
+        LEFT JOIN match_book_item m ON m.institution_id = k.institution_id AND m.item_id = k.item_id
+        WHERE t.source_kind = 'bank_line' AND m.item_id IS NULL
+        """,
+    ),
+    (
+        "match",
+        """
+        SELECT 'institution ' || m.institution_id || ', match ' || m.match_id, 'it has no bank line'
+        FROM match m WHERE NOT EXISTS (
+            SELECT FROM match_bank_line b WHERE b.institution_id = m.institution_id AND b.match_id = m.match_id)
+        """,
+    ),
+    (
+        "discrepancy_event",
+        """
+        SELECT 'institution ' || e.institution_id || ', discrepancy ' || e.discrepancy_id || ', event ' || e.event_no,
+            CASE WHEN p.event_no IS NULL OR p.event <> 'prepared' THEN 'it decides on something that is no proposal'
+                ELSE 'approved by its own preparer ' || p.actor END
+        FROM discrepancy_event e
+        LEFT JOIN discrepancy_event p ON p.institution_id = e.institution_id AND p.discrepancy_id = e.discrepancy_id
+            AND p.event_no = e.prepared_event_no
+        WHERE e.event IN ('approved', 'rejected')
+            AND (p.event_no IS NULL OR p.event <> 'prepared' OR (e.event = 'approved' AND p.actor = e.actor))
+        """,
+    ),
+    (
+        "sign_off_event",
+        """
+        SELECT 'institution ' || e.institution_id || ', account ' || e.custody_account_id || ', day ' || e.business_date
+            || ', event ' || e.event_no,
+            CASE WHEN p.event_no IS NULL OR p.event NOT IN ('prepared', 'reopen_prepared') THEN 'it decides on something that is no proposal'
+                WHEN p.actor = e.actor THEN 'approved by its own preparer ' || p.actor
+                ELSE 'it accepts a run of another account or day' END
+        FROM sign_off_event e
+        LEFT JOIN sign_off_event p ON p.institution_id = e.institution_id AND p.custody_account_id = e.custody_account_id
+            AND p.business_date = e.business_date AND p.event_no = e.prepared_event_no
+        LEFT JOIN reconciliation_run r ON r.institution_id = e.institution_id AND r.run_id = e.run_id
+        WHERE (e.event IN ('approved', 'reopened')
+                AND (p.event_no IS NULL OR p.event NOT IN ('prepared', 'reopen_prepared') OR p.actor = e.actor))
+            OR (e.event = 'approved'
+                AND (r.custody_account_id <> e.custody_account_id OR r.business_date <> e.business_date OR r.run_id <> p.run_id))
+        """,
+    ),
+)
+
+
+def verify(conn: Connection) -> list[Fault]:
+    """Every row of intake, runs, discrepancies and sign-offs that contradicts the rest of the evidence, with both figures."""
+    found: list[Fault] = []
+    for table, question in _QUESTIONS:
+        rows = conn.execute(text(f"SELECT * FROM ({question}) AS wrong ORDER BY 1 LIMIT {MOST_NAMED}"))
+        found += [Fault(table, row[0], row[1]) for row in rows]
+    found += _match_ids(conn)
+    found += _output_hashes(conn)
+    return found
+
+
+def _match_ids(conn: Connection) -> Iterable[Fault]:
+    """Matches whose id does not follow from their rule and members: a member was added, taken away or exchanged."""
+    rows = conn.execute(
+        text(
+            """
+            SELECT m.institution_id, m.match_id, m.rule, string_agg(member.id, '|' ORDER BY member.id COLLATE "C")
+            FROM match m JOIN (
+                SELECT institution_id, match_id, 'bank:' || line_id AS id FROM match_bank_line
+                UNION ALL SELECT institution_id, match_id, 'book:' || item_id FROM match_book_item
+            ) member USING (institution_id, match_id)
+            GROUP BY m.institution_id, m.match_id, m.rule ORDER BY 1, 2
+            """
+        )
+    ).all()
+    derived = match_ids([row[2] for row in rows], [row[3] for row in rows])
+    for (institution, identity, _, _), right in zip(rows, derived, strict=True):
+        if identity != right:
+            yield Fault("match", f"institution {institution}, match {identity}", "its id does not follow from its members")
+
+
+def _output_hashes(conn: Connection) -> Iterable[Fault]:
+    """Runs whose output hash does not follow from the matches and discrepancies stored with them."""
+    runs = conn.execute(text("SELECT institution_id, run_id, output_hash FROM reconciliation_run ORDER BY 1, 2"))
+    for institution, run_id, recorded in runs:
+        if output_hash(*stored_outcome(conn, institution, run_id)) != recorded:
+            what = "its output hash does not follow from what is stored with it"
+            yield Fault("reconciliation_run", f"institution {institution}, run {run_id}", what)
