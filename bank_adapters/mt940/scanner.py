@@ -89,7 +89,7 @@ def scan(lines: Sequence[str]) -> Iterator[Event]:
                 yield Event(Kind.UNKNOWN, number, tag, raw)
                 continue
         line = raw.strip(_CONTROL) if raw[-1:] in _CONTROL or raw[:1] in _CONTROL else raw
-        if not line or line.isspace():
+        if not line or line.isspace() or line == "\ufeff":
             if current is not None and current.tag in _TEXT_TAGS:
                 current.more.append("")
             continue
