@@ -10,11 +10,15 @@ import pytest
 from config.loading import ConfigRefused, load_section, parse_section
 
 
+def read_all(text: str, use) -> None:
+    section = parse_section(text.encode(), "some.yaml")
+    use(section)
+    section.finish()
+
+
 def refusal(text: str, use) -> str:
     with pytest.raises(ConfigRefused) as refused:
-        section = parse_section(text.encode(), "some.yaml")
-        use(section)
-        section.finish()
+        read_all(text, use)
     return str(refused.value)
 
 
@@ -50,7 +54,7 @@ def test_what_is_wrong_is_said_with_file_and_key(text, use, says):
 
 
 def test_what_is_right_is_read_in_its_type():
-    section = parse_section("a: x\nb: 3\nc: true\nd: 2025-03-01\ne: [[2025-03-01], 2025-03-02]\nf: [p, q]".encode(), "some.yaml")
+    section = parse_section(b"a: x\nb: 3\nc: true\nd: 2025-03-01\ne: [[2025-03-01], 2025-03-02]\nf: [p, q]", "some.yaml")
 
     assert (section.text("a"), section.integer("b"), section.truth("c"), section.day("d")) == ("x", 3, True, date(2025, 3, 1))
     assert (section.days("e"), section.texts("f")) == ((date(2025, 3, 1), date(2025, 3, 2)), ("p", "q"))

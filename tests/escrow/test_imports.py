@@ -6,14 +6,17 @@ import csv
 import io
 import json
 import random
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from escrow import import_reading, store
-from escrow.import_layouts import ORDERS, read_file
+from escrow.class_hour import REPORTED_EVENTS
+from escrow.import_layouts import LAYOUTS, ORDERS, read_file
 
 
 def found(report) -> list[tuple[int, str, str]]:
@@ -462,8 +465,6 @@ def test_a_batch_counts_with_the_rows_we_cannot_take_and_never_changes(school):
 
 
 def test_a_thousand_orders_take_as_many_statements_as_ten(school):
-    from sqlalchemy import event
-
     statements = []
     event.listen(school.conn.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
     rows = [school.order_row(f"ORD{n}") for n in range(10)]
@@ -474,3 +475,12 @@ def test_a_thousand_orders_take_as_many_statements_as_ten(school):
     school.import_orders(rows)
 
     assert len(statements) == few
+
+
+def test_the_documentation_names_every_file_column_and_event():
+    told = (Path(__file__).resolve().parents[2] / "docs" / "file-formats.md").read_text(encoding="utf-8")
+
+    for layout in LAYOUTS.values():
+        assert f"## {layout.kind}" in told
+        for name in (*layout.columns, *REPORTED_EVENTS):
+            assert re.search(rf"[`, ]{name}[`, ]", told), name

@@ -133,7 +133,7 @@ def test_the_database_itself_refuses_to_release_what_is_unfunded_or_unconfirmed(
     with pytest.raises(IntegrityError, match="fk_release"), school.conn.begin_nested():
         school.conn.execute(by_hand)
     school.confirmed("ORD1", 1, "2025-03-05")
-    with pytest.raises(IntegrityError, match="fk_release.*funding"), school.conn.begin_nested():
+    with pytest.raises(IntegrityError, match=r"fk_release.*funding"), school.conn.begin_nested():
         school.conn.execute(by_hand)
 
 
