@@ -1,0 +1,37 @@
+"""What several commands take: a business day, and an account by its number."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from reconciliation.model import CustodyAccountRef
+
+
+def business_day(connection: Connection, given: datetime | None) -> date:
+    """The day given, or the newest one reconciled. Raises LookupError when nothing was reconciled yet."""
+    from sqlalchemy import text
+
+    if given is not None:
+        return given.date()
+    newest: date | None = connection.execute(text("SELECT max(business_date) FROM reconciliation_run")).scalar_one()
+    if newest is None:
+        raise LookupError("no day has been reconciled yet; name one with a date option, or run: escrow run-day DATE")
+    return newest
+
+
+def chosen_accounts(connection: Connection, number: str | None) -> list[CustodyAccountRef]:
+    """All custody accounts, or the one of that number (spaces ignored). Raises LookupError."""
+    from reports.coverage import custody_account_refs
+
+    everyone = custody_account_refs(connection)
+    if number is None:
+        return everyone
+    plain = number.replace(" ", "")
+    found = [ref for ref in everyone if plain in (ref.account_number, str(ref.custody_account_id))]
+    if not found:
+        raise LookupError(f"no custody account {number}; escrow ledger coverage lists all accounts")
+    return found
