@@ -428,12 +428,13 @@ class _Reader:
             moves = [signed(line) for line in lines]
             forwards = sum(balances[n] != balances[n - 1] + moves[n] for n in range(1, len(lines)))
             backwards = sum(balances[n - 1] != balances[n] + moves[n - 1] for n in range(1, len(lines)))
+        by_dates = self._newest_first_by_dates()
         if chained and forwards != backwards:
             draft.newest_first = backwards < forwards
         else:
-            draft.newest_first = self._newest_first_by_dates()
-        if chained and forwards and backwards:
-            self.findings.add("order_undecided", line=lines[0].line, field="running_balance")
+            draft.newest_first = self.layout.newest_first if by_dates is None else by_dates
+            if chained and forwards and by_dates is None:
+                self.findings.add("order_undecided", line=lines[0].line, field="running_balance")
         intact = chained and not min(forwards, backwards)
         ordered = lines[::-1] if draft.newest_first else lines
         derived = False
@@ -452,16 +453,17 @@ class _Reader:
         if draft.closing_balance is None:
             self.findings.add("closing_missing", line=draft.line, field="closing_balance")
 
-    def _newest_first_by_dates(self) -> bool:
+    def _newest_first_by_dates(self) -> bool | None:
+        """What the first and last moments say of the order, None when they say nothing."""
         moments = [(line.booking_date, line.booked_at) for line in self.draft.lines if line.booking_date]
         if not moments:
-            return self.layout.newest_first
+            return None
         (first, first_at), (last, last_at) = moments[0], moments[-1]
         if first != last and first is not None and last is not None:
             return first > last
         if first_at is not None and last_at is not None and first_at != last_at:
             return first_at > last_at
-        return self.layout.newest_first
+        return None
 
 
 def _by_effect(units: int, side: Direction) -> tuple[int, Direction, bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+
 from bank_adapters.model import Direction, LineStatus, Severity, StatementFileReading, StatementKind
 from bank_adapters.profile import Profile, ProfileFormat, ReversalSign
 from bank_adapters.reading import read_statement_file
@@ -249,4 +250,4 @@ def test_a_bad_statement_leaves_its_neighbour_accepted() -> None:
     start, end = text.index("<Stmt>"), text.index("</Stmt>") + len("</Stmt>")
     bad = text[start:end].replace("5.00</Amt>", "6.00</Amt>", 1)
     reading = read(text[:end] + bad.replace("S1", "S2") + text[end:])
-    assert [each.accepted for each in reading.statements] in ([True, False],)
+    assert [each.accepted for each in reading.statements] == [True, False]

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+
 from bank_adapters.model import Direction, LineStatus, Severity, Statement, StatementFileReading
 from bank_adapters.reading import read_statement_file
 from config.profiles import load_profiles
-
 
 ROOT = Path(os.environ.get("ESCROW_CORPUS") or Path(__file__).resolve().parents[2].parent / "shared" / "corpus")
 MANIFEST = ROOT / "expected.yaml"
@@ -217,7 +217,7 @@ def test_a_chinese_export_has_the_stated_dates_order_and_first_and_last_rows(ent
 
 
 def plain_day(text: str) -> date:
-    digits = "".join(char for char in text.split()[0] if char.isdigit())
+    digits = "".join(char for char in text.split(maxsplit=1)[0] if char.isdigit())
     return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
 
 
@@ -226,9 +226,8 @@ def test_a_format_not_read_yet_is_refused_with_one_clear_finding(entry: dict[str
     reading = read(entry)
     assert not reading.accepted
     assert reading.statements == ()
-    assert [finding.code for finding in reading.findings if finding.severity is Severity.ERROR][0] in (
-        "no_adapter", "not_supported", "undecodable",
-    )  # fmt: skip
+    first = next(finding for finding in reading.findings if finding.severity is Severity.ERROR)
+    assert first.code in ("no_adapter", "not_supported", "undecodable")
 
 
 def test_small_files_are_read_quickly() -> None:

@@ -7,6 +7,9 @@ import io
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bank_adapters.instructions import (
     InstructionFile,
     InstructionFileRefused,
@@ -16,8 +19,6 @@ from bank_adapters.instructions import (
     write_instruction_csv,
 )
 from bank_adapters.writing import WritingRefused
-from hypothesis import given
-from hypothesis import strategies as st
 from money import Money
 
 texts = st.text("=+-@'\",;张三AB1 ", max_size=30).filter(lambda text: text == text.strip())

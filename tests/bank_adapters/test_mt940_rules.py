@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+
 from bank_adapters.model import Direction, LineStatus, StatementFileReading, StatementKind
 from bank_adapters.reading import read_statement_file
 

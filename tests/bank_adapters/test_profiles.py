@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from bank_adapters.profile import normalised_label
 from config.errors import ConfigRefused
 from config.profiles import PROFILE_FOLDER, load_profiles

@@ -8,14 +8,15 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from bank_adapters.model import Direction, LineStatus, Severity, Statement, StatementKind, StatementLine
 from bank_adapters.pages import join_pages
 from bank_adapters.profile import Profile
 from bank_adapters.reading import read_statement_file
 from bank_adapters.writing import WritingRefused, write_camt053, write_delimited, write_mt940
 from config.profiles import load_profiles
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from money import Money
 
 PROFILES = load_profiles()

@@ -7,6 +7,7 @@ import zipfile
 from dataclasses import replace
 
 import pytest
+
 from bank_adapters.limits import MAX_LINE_CHARACTERS
 from bank_adapters.model import Direction, StatementFileReading
 from bank_adapters.profile import Column, ColumnField, DirectionRule, Fact, LabelledFact, Profile, ProfileFormat, TableLayout
@@ -52,23 +53,23 @@ def test_a_negative_debit_is_a_reversal_that_puts_money_back() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "code", "line"),
     [
-        ("34.56,\"2,200.00\"", "34.57,\"2,200.00\"", "running_balance", 9),
+        ('34.56,"2,200.00"', '34.57,"2,200.00"', "running_balance", 9),
         ("借方笔数：2", "借方笔数：3", "control_count", 11),
         ("贷方金额：1,234.56", "贷方金额：1,234.57", "control_total", 11),
         ("期末余额：2,234.56", "期末余额：2,234.57", "balance_identity", 11),
         ("B2,借", "B2,付", "direction_unreadable", 9),
-        ("34.56,\"2,200", "３4.56,\"2,200", "amount_unreadable", 9),
-        ("34.56,\"2,200", "NaN,\"2,200", "amount_unreadable", 9),
-        ("34.56,\"2,200", "1e3,\"2,200", "amount_unreadable", 9),
-        ("\"1,234.56\",\"2,234", "\"12,34.56\",\"2,234", "amount_unreadable", 8),
-        ("34.56,\"2,200", "34.561,\"2,200", "amount_decimals", 9),
-        ("34.56,\"2,200", ",\"2,200", "amount_missing", 9),
+        ('34.56,"2,200', '３4.56,"2,200', "amount_unreadable", 9),
+        ('34.56,"2,200', 'NaN,"2,200', "amount_unreadable", 9),
+        ('34.56,"2,200', '1e3,"2,200', "amount_unreadable", 9),
+        ('"1,234.56","2,234', '"12,34.56","2,234', "amount_unreadable", 8),
+        ('34.56,"2,200', '34.561,"2,200', "amount_decimals", 9),
+        ('34.56,"2,200', ',"2,200', "amount_missing", 9),
         ("2026-03-02,09:31", "2026-13-02,09:31", "date_unreadable", 9),
         ("2026-03-02,09:31", ",09:31", "date_missing", 9),
         (",李四,622200002222,E-2,退费", ",李四", "short_row", 9),
         (",E-2,退费", ",E-2,退费,更多", "long_row", 9),
         ("\n合计,", "\n页码 1/2\n合计,", "short_row", 11),
-        ("期初余额,\"1,000.00\"\n", "", "fact_missing", 6),
+        ('期初余额,"1,000.00"\n', "", "fact_missing", 6),
         ("622200002222,E-2,退费", "6.222E+15,E-2,退费", "float_reference", 9),
         ("币种,人民币", "币种,金币", "currency_unknown", 3),
     ],
