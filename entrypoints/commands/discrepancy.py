@@ -1,9 +1,307 @@
-"""The discrepancy commands."""
+"""``escrow discrepancy``: see what could not be explained, work on it, close it by two persons."""
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
 import typer
+
+from reconciliation.discrepancy import Act, DiscrepancyKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from reconciliation.discrepancy_store import DiscrepancyRecord
+    from reconciliation.resolving import Actor, ProposedLeg
+
+discrepancy_app = typer.Typer(
+    name="discrepancy", help="Differences no rule could explain: see them, work on them, close them.", no_args_is_help=True
+)
+
+_Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, or at least the first 6 characters.")]
+_AsUser = Annotated[str | None, typer.Option("--as", metavar="USER", help="Who acts (else ESCROW_USER).")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+class StateFilter(StrEnum):
+    """Which states a list shows."""
+
+    OPEN = "open"
+    PREPARED = "prepared"
+    RESOLVED = "resolved"
+    CLEARED = "cleared"
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
+    app.add_typer(discrepancy_app)
+
+
+@discrepancy_app.command("list", epilog="Example: escrow discrepancy list --open --kind AMOUNT_MISMATCH")
+def list_discrepancies(
+    date: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only those that date from this day.")] = None,
+    account: Annotated[str | None, typer.Option(help="Account number.")] = None,
+    kind: Annotated[list[DiscrepancyKind] | None, typer.Option(help="Only this kind; may be repeated.")] = None,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those not closed yet.")] = False,
+    state: Annotated[StateFilter | None, typer.Option(help="Only this state.")] = None,
+    as_user: _AsUser = None,
+    as_json: _Json = False,
+) -> None:
+    """List discrepancies by account and day. Exit 1 when any of those listed is open."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from config.calendars import load_calendar
+    from entrypoints.acting import acting_principal
+    from entrypoints.bootstrap import open_books
+    from entrypoints.commands.day_argument import chosen_accounts
+    from entrypoints.settings import read_settings
+    from money import Money
+    from reconciliation.discrepancy import DiscrepancyState
+    from reconciliation.discrepancy_store import records
+    from reconciliation.resolving import latest_day
+    from supervision.rights import Right
+
+    settings = read_settings(user=as_user)
+    acting_principal(settings, Right.READ_LEDGER)
+    standing = [DiscrepancyState.OPEN, DiscrepancyState.PREPARED]
+    states = [DiscrepancyState(state)] if state else standing if only_open else None
+    calendar = load_calendar()
+    with open_books(settings) as engine, engine.connect() as connection:
+        refs = {ref.custody_account_id: ref for ref in chosen_accounts(connection, account)}
+        found = [
+            one
+            for one in records(
+                connection,
+                kinds=[str(one) for one in kind] if kind else None,
+                states=states,
+                on=date.date() if date else None,
+            )
+            if one.discrepancy.custody_account_id in refs
+        ]
+        until = {one.discrepancy.custody_account_id: latest_day(connection, one) for one in found}
+    table = Table("id", "account", "since", "kind", "amount", "difference", "age", "state", "owner")
+    for one in found:
+        what = one.discrepancy
+        end = one.state_on if one.state not in standing else until[what.custody_account_id]
+        age = calendar.working_days_between(what.since, end)
+        if as_json:
+            typer.echo(json.dumps(_as_json(one, refs[what.custody_account_id].account_number, age), ensure_ascii=False))
+            continue
+        amounts = [Money(units, what.currency).plain for units in (what.amount_minor_units, what.difference_minor_units)]
+        number = refs[what.custody_account_id].account_number
+        table.add_row(
+            what.discrepancy_id[:8], number, str(what.since), str(what.kind), *amounts, str(age), str(one.state), one.owner or ""
+        )
+    if not as_json:
+        Console().print(table if found else "no discrepancies")
+    raise typer.Exit(1 if any(one.state in standing for one in found) else 0)
+
+
+def _as_json(one: DiscrepancyRecord, account: str, age: int) -> dict[str, Any]:
+    from money import Money
+
+    what = one.discrepancy
+    return {
+        "id": what.discrepancy_id,
+        "account": account,
+        "since": what.since.isoformat(),
+        "kind": str(what.kind),
+        "title_en": what.kind.title_en,
+        "title_zh": what.kind.title_zh,
+        "currency": what.currency,
+        "amount": Money(what.amount_minor_units, what.currency).plain,
+        "difference": Money(what.difference_minor_units, what.currency).plain,
+        "age_working_days": age,
+        "state": str(one.state),
+        "owner": one.owner,
+        "act": str(one.act) if one.act else None,
+        "prepared_by": one.prepared_by,
+        "line_ids": list(what.line_ids),
+        "item_ids": list(what.item_ids),
+        "explanation": what.explanation,
+    }
+
+
+@discrepancy_app.command("show", epilog="Example: escrow discrepancy show 3f9a01")
+def show(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> None:
+    """One discrepancy: what it is, its evidence down to the line of the bank's file, its history, what can be done."""
+    from config.calendars import load_calendar
+    from entrypoints.acting import acting_principal
+    from entrypoints.bootstrap import open_books
+    from entrypoints.commands.day_argument import chosen_accounts
+    from entrypoints.settings import read_settings
+    from reconciliation.discrepancy import ACTS_BY_KIND
+    from reconciliation.discrepancy_store import events_of, find_record
+    from reconciliation.evidence import evidence_of
+    from reconciliation.resolving import latest_day, preview
+    from supervision.rights import Right
+
+    settings = read_settings(user=as_user)
+    acting_principal(settings, Right.READ_LEDGER)
+    with open_books(settings) as engine, engine.connect() as connection:
+        one = find_record(connection, identity)
+        refs = {ref.custody_account_id: ref for ref in chosen_accounts(connection, None)}
+        evidence = evidence_of(connection, one.discrepancy)
+        events = events_of(connection, one.discrepancy.institution_id, one.discrepancy.discrepancy_id)
+        age = load_calendar().working_days_between(one.discrepancy.since, latest_day(connection, one))
+        legs = preview(connection, one, one.proposal.act, one.proposal.item_ids) if one.proposal else []
+    body = _as_json(one, refs[one.discrepancy.custody_account_id].account_number, age)
+    body["evidence"] = evidence
+    body["history"] = [
+        {"event": str(e.event), "at": e.event_at.isoformat(), "actor": e.actor, "act": e.act, "owner": e.owner, "reason": e.reason}
+        for e in events
+    ]
+    body["possible_acts"] = sorted(str(act) for act in ACTS_BY_KIND[one.discrepancy.kind])
+    body["entry"] = _legs_json(legs)
+    if as_json:
+        typer.echo(json.dumps(body, ensure_ascii=False, default=str))
+        return
+    typer.echo(f"{body['id']}\n{body['kind']}: {body['title_en']} {body['title_zh']}")
+    typer.echo(f"account {body['account']}, since {body['since']} ({age} working days), {body['state']}, owner {one.owner or '-'}")
+    typer.echo(f"amount {body['amount']} {body['currency']}, bank less books {body['difference']}\n{body['explanation']}")
+    for line in evidence["lines"]:
+        typer.echo(
+            f"  bank line {line['line_id'][:8]}: {line['direction']} {line['amount']} booked {line['booking_date']}, "
+            f"{line['file']} line {line['file_line']}, sha256 {line['sha256'][:16]}..."
+        )
+    for item in evidence["items"]:
+        typer.echo(
+            f"  book item {item['item_id']}: {item['kind']} {item['direction']} {item['amount']} due {item['due_date']}, "
+            f"{item['source']}" + (" (cleared)" if item["cleared"] else "")
+        )
+    for event in events:
+        extra = " ".join(part for part in (event.act, event.owner and f"to {event.owner}", event.reason) if part)
+        typer.echo(f"  {event.event_at:%Y-%m-%d %H:%M} {event.event} by {event.actor} {extra}".rstrip())
+    _echo_legs(legs)
+    if str(one.state) == "open":
+        typer.echo(f"possible: escrow discrepancy resolve {body['id'][:8]} --act {'|'.join(body['possible_acts']) or '(clears by itself)'}")
+
+
+def _legs_json(legs: Sequence[ProposedLeg]) -> list[dict[str, str]]:
+    return [
+        {"debit": leg.debit, "credit": leg.credit, "amount": leg.amount.plain, "booking_date": leg.booking_date.isoformat()}
+        for leg in legs
+    ]
+
+
+def _echo_legs(legs: Sequence[ProposedLeg]) -> None:
+    for leg in legs:
+        typer.echo(f"  would post {leg.booking_date}: debit {leg.debit}, credit {leg.credit}, {leg.amount}")
+
+
+@discrepancy_app.command("assign", epilog="Example: escrow discrepancy assign 3f9a01 --to zhang.prepare --as li.approve")
+def assign_command(
+    identity: _Id,
+    to: Annotated[str, typer.Option(help="Who works on it from now on.")],
+    as_user: _AsUser = None,
+) -> None:
+    """Make a known user the owner of a discrepancy."""
+    from config.roles import load_roster
+    from reconciliation.resolving import assign
+    from supervision.rights import Right
+
+    load_roster().principal(to)
+
+    def act(connection: Connection, by: Actor, now: datetime) -> str:
+        one = assign(connection, identity, to, by=by, now=now)
+        return f"{one.discrepancy.discrepancy_id[:8]} {one.discrepancy.kind}: owner is {one.owner}"
+
+    _do(Right.ASSIGN_DISCREPANCY, as_user, act)
+
+
+@discrepancy_app.command("comment", epilog='Example: escrow discrepancy comment 3f9a01 "asked the bank" --as zhang.prepare')
+def comment_command(identity: _Id, text: Annotated[str, typer.Argument(help="What to note.")], as_user: _AsUser = None) -> None:
+    """Add a remark to a discrepancy."""
+    from reconciliation.resolving import comment
+    from supervision.rights import Right
+
+    def act(connection: Connection, by: Actor, now: datetime) -> str:
+        return f"{comment(connection, identity, text, by=by, now=now).discrepancy.discrepancy_id[:8]}: noted"
+
+    _do(Right.ASSIGN_DISCREPANCY, as_user, act)
+
+
+@discrepancy_app.command(
+    "resolve", epilog='Example: escrow discrepancy resolve 3f9a01 --act accept_late --reason "bank confirmed" --as zhang.prepare'
+)
+def resolve(
+    identity: _Id,
+    act: Annotated[Act, typer.Option(help="How to close it.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    item: Annotated[list[UUID] | None, typer.Option(help="Book item to match with (match_manually); may be repeated.")] = None,
+    as_user: _AsUser = None,
+    as_json: _Json = False,
+) -> None:
+    """Propose how to close a discrepancy, and show the entry approval would post. Another person approves."""
+    from reconciliation.resolving import prepare_resolution
+    from supervision.rights import Right
+
+    def propose(connection: Connection, by: Actor, now: datetime) -> str:
+        one, legs = prepare_resolution(connection, identity, act, by=by, now=now, reason=reason, item_ids=item or ())
+        if as_json:
+            body = {"id": one.discrepancy.discrepancy_id, "state": str(one.state), "act": str(act), "entry": _legs_json(legs)}
+            return json.dumps(body, ensure_ascii=False)
+        _echo_legs(legs)
+        short = one.discrepancy.discrepancy_id[:8]
+        return f"{short} {one.discrepancy.kind}: {act} proposed; another person approves: escrow discrepancy approve {short} --as USER"
+
+    _do(Right.PREPARE_DISCREPANCY, as_user, propose)
+
+
+@discrepancy_app.command("approve", epilog="Example: escrow discrepancy approve 3f9a01 --as li.approve")
+def approve(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> None:
+    """Approve another person's proposal: its entry is posted, and the account is reconciled again."""
+    from reconciliation.resolving import approve_resolution
+    from supervision.rights import Right
+
+    def decide(connection: Connection, by: Actor, now: datetime) -> str:
+        one, cleared = approve_resolution(connection, identity, by=by, now=now)
+        short = one.discrepancy.discrepancy_id[:8]
+        if as_json:
+            body = {"id": one.discrepancy.discrepancy_id, "state": str(one.state), "cleared_items": [str(c.item_id) for c in cleared]}
+            return json.dumps(body, ensure_ascii=False)
+        return f"{short} {one.discrepancy.kind}: {one.act} approved; {len(cleared)} book items cleared"
+
+    _do(Right.APPROVE_DISCREPANCY, as_user, decide, reconcile_again=identity)
+
+
+@discrepancy_app.command("reject", epilog='Example: escrow discrepancy reject 3f9a01 --reason "ask the bank first" --as li.approve')
+def reject(identity: _Id, reason: Annotated[str, typer.Option(help="Why.")], as_user: _AsUser = None) -> None:
+    """Turn another person's proposal down; the discrepancy is open again."""
+    from reconciliation.resolving import reject_resolution
+    from supervision.rights import Right
+
+    def decide(connection: Connection, by: Actor, now: datetime) -> str:
+        one = reject_resolution(connection, identity, by=by, now=now, reason=reason)
+        return f"{one.discrepancy.discrepancy_id[:8]} {one.discrepancy.kind}: proposal rejected; it is open again"
+
+    _do(Right.APPROVE_DISCREPANCY, as_user, decide)
+
+
+def _do(right: Any, as_user: str | None, act: Any, *, reconcile_again: str | None = None) -> None:
+    """Run one act in one transaction as the acting user, and print what it says."""
+    from entrypoints.acting import acting_principal
+    from entrypoints.bootstrap import job_settings, open_books
+    from entrypoints.clock import utc_now
+    from entrypoints.settings import read_settings
+    from jobs.reconciling import reconcile_through
+    from reconciliation.discrepancy_store import find_record
+    from reconciliation.resolving import Actor, latest_day
+
+    settings = read_settings(user=as_user)
+    principal = acting_principal(settings, right)
+    with open_books(settings) as engine:
+        with engine.begin() as connection:
+            said = act(connection, Actor(principal.user, principal.role), utc_now())
+        typer.echo(said)
+        if reconcile_again is not None:
+            with engine.begin() as connection:
+                day = latest_day(connection, find_record(connection, reconcile_again))
+                reconcile_through(connection, day, job_settings(settings, principal.user), utc_now())

@@ -1,9 +1,218 @@
-"""The statement commands."""
+"""``escrow statement``: take in banks' statement files, and see which have come."""
 
 from __future__ import annotations
 
+import json
+import sys
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+if TYPE_CHECKING:
+    from reconciliation.model import Receipt
+
+statement_app = typer.Typer(name="statement", help="Take in statement files; see which have come.", no_args_is_help=True)
+
+_AsUser = Annotated[str | None, typer.Option("--as", metavar="USER", help="Who acts (else ESCROW_USER).")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+#: Working days the arrival grid shows when no start is given.
+DAYS_SHOWN = 15
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
+    app.add_typer(statement_app)
+
+
+@statement_app.command(
+    "receive",
+    epilog="Example: escrow statement receive --sender NRB statements/NRB/2026-03-02/*.csv",
+)
+def receive(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Statement files; - reads standard input.")],
+    sender: Annotated[str, typer.Option(help="The bank that delivers them: its code or sender id (config/banks.yaml).")],
+    profile: Annotated[str | None, typer.Option(help="Read by this profile instead of asking which claims the file.")] = None,
+    as_user: _AsUser = None,
+    as_json: _Json = False,
+) -> None:
+    """Store statement files and let their statements count, wait for earlier ones, or be refused with every reason.
+
+    The bytes are kept whatever follows. The same file again, or the same content under another name, counts nothing twice.
+    Exit 1 when anything was refused.
+    """
+    from config.banks import load_banks
+    from config.profiles import load_profiles
+    from entrypoints.acting import acting_principal
+    from entrypoints.bootstrap import open_books
+    from entrypoints.clock import utc_now
+    from entrypoints.settings import read_settings
+    from jobs.directory import account_directory
+    from reconciliation.receiving import receive_statement_file
+    from supervision.rights import Right, require_bank
+
+    settings = read_settings(user=as_user)
+    principal = acting_principal(settings, Right.RECEIVE_STATEMENT)
+    banks = load_banks()
+    bank = next((one.bank_code for one in banks.values() if sender in (one.bank_code, one.sender_id)), None)
+    if bank is None:
+        known = ", ".join(f"{one.bank_code} ({one.sender_id})" for one in banks.values())
+        typer.echo(f"no bank {sender!r}; known banks: {known}", err=True)
+        raise typer.Exit(2)
+    require_bank(principal, bank)
+    contents = [(_name(path), _read(path)) for path in files]
+    refused = False
+    with open_books(settings) as engine:
+        for name, data in contents:
+            with engine.begin() as connection:
+                receipt = receive_statement_file(
+                    connection,
+                    data,
+                    name,
+                    sender_bank=bank,
+                    directory=account_directory(connection),
+                    profiles=load_profiles(),
+                    now=utc_now(),
+                    actor=principal.user,
+                    role=principal.role,
+                    profile_id=profile,
+                )
+            refused = refused or receipt.refused
+            _show(receipt, as_json=as_json)
+    raise typer.Exit(1 if refused else 0)
+
+
+def _name(path: Path) -> str:
+    return "standard input" if str(path) == "-" else path.name
+
+
+def _read(path: Path) -> bytes:
+    if str(path) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        typer.echo(f"{path} cannot be read: {error.strerror}; nothing was taken in", err=True)
+        raise typer.Exit(2) from None
+
+
+def _show(receipt: Receipt, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_as_json(receipt), ensure_ascii=False))
+        return
+    typer.echo(f"{receipt.file_name}: file {receipt.statement_file_id}, {receipt.format}, sha256 {receipt.sha256[:16]}...")
+    if not receipt.statements:
+        typer.echo("  refused: no statement could be read in it")
+    for one in receipt.statements:
+        typer.echo(f"  {one.account or '?'} {one.business_date or '?'}: {one.outcome}, {one.line_count} lines")
+        for reason in one.reasons:
+            typer.echo(f"    {reason}")
+    for finding in receipt.findings:
+        where = f" line {finding.line}" if finding.line else ""
+        typer.echo(f"  {finding.severity}{where}: {finding.message} [{finding.code}]")
+
+
+def _as_json(receipt: Receipt) -> dict[str, Any]:
+    return {
+        "file": receipt.file_name,
+        "statement_file_id": receipt.statement_file_id,
+        "sha256": receipt.sha256,
+        "format": receipt.format,
+        "profile": receipt.profile,
+        "refused": receipt.refused,
+        "same_as_file_id": receipt.same_as_file_id,
+        "statements": [
+            {
+                "account": one.account,
+                "business_date": one.business_date.isoformat() if one.business_date else None,
+                "outcome": str(one.outcome),
+                "kind": one.kind,
+                "lines": one.line_count,
+                "reasons": list(one.reasons),
+            }
+            for one in receipt.statements
+        ],
+        "findings": [
+            {
+                "severity": str(one.severity),
+                "code": one.code,
+                "statement": one.statement,
+                "line": one.line,
+                "field": one.field,
+                "message": one.message,
+            }
+            for one in receipt.findings
+        ],
+    }
+
+
+@statement_app.command("list", epilog="Example: escrow statement list --from 2026-03-02 --to 2026-03-27")
+def list_statements(
+    from_: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day shown.")] = None,
+    to: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; the newest known otherwise.")] = None,
+    account: Annotated[str | None, typer.Option(help="Account number; all accounts when left out.")] = None,
+    as_user: _AsUser = None,
+    as_json: _Json = False,
+) -> None:
+    """Which statements have come: accounts down, working days across. Exit 1 when one is missing or waits.
+
+    + counts, w waits for an earlier one, x was refused, . missing
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from config.calendars import load_calendar
+    from entrypoints.acting import acting_principal
+    from entrypoints.bootstrap import open_books
+    from entrypoints.commands.day_argument import chosen_accounts
+    from entrypoints.settings import read_settings
+    from reconciliation.arrivals import Arrival, arrivals, newest_day
+    from supervision.rights import require_bank
+
+    settings = read_settings(user=as_user)
+    principal = acting_principal(settings)
+    calendar = load_calendar()
+    with open_books(settings) as engine, engine.connect() as connection:
+        accounts = [
+            ref
+            for ref in chosen_accounts(connection, account)
+            if principal.bank_code is None or ref.bank_code == principal.bank_code
+        ]
+        last = to.date() if to else newest_day(connection)
+        if last is None:
+            typer.echo("no statement has come yet; escrow statement receive FILE --sender BANK takes one in")
+            return
+        first = from_.date() if from_ else last - timedelta(days=DAYS_SHOWN * 7 // 5 + 2)
+        days = [day for day in _days(first, last) if calendar.is_working_day(day)]
+        found = {ref.custody_account_id: arrivals(connection, ref, first, last) for ref in accounts}
+    for ref in accounts:
+        require_bank(principal, ref.bank_code)
+    missing = False
+    table = Table(title=f"Statements {first} to {last}", caption="+ counts   w waits   x refused   . missing")
+    table.add_column("account")
+    table.add_column("bank")
+    for day in days:
+        table.add_column(f"{day:%m-%d}", justify="center")
+    marks = {Arrival.COUNTED: "[green]+[/green]", Arrival.WAITING: "[yellow]w[/yellow]", Arrival.REFUSED: "[red]x[/red]"}
+    for ref in accounts:
+        had = found[ref.custody_account_id]
+        cells = [" " if day < ref.opened_on else marks.get(had.get(day, Arrival.MISSING), "[bold red].[/bold red]") for day in days]
+        gaps = [day for day in days if day >= ref.opened_on and had.get(day) is not Arrival.COUNTED]
+        missing = missing or bool(gaps)
+        table.add_row(ref.account_number, ref.bank_code, *cells)
+        if as_json:
+            body = {
+                "account": ref.account_number,
+                "bank": ref.bank_code,
+                "days": {str(day): str(had.get(day, Arrival.MISSING)) for day in days if day >= ref.opened_on},
+            }
+            typer.echo(json.dumps(body, ensure_ascii=False))
+    if not as_json:
+        Console().print(table)
+    raise typer.Exit(1 if missing else 0)
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]

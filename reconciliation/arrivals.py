@@ -1,0 +1,55 @@
+"""Which statements have come, account by account and day by day."""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+
+from sqlalchemy import Connection, text
+
+from reconciliation.model import CustodyAccountRef
+
+
+class Arrival(StrEnum):
+    """What came for one account and day; the best of several."""
+
+    COUNTED = "received"
+    WAITING = "waiting"
+    REFUSED = "refused"
+    MISSING = "missing"
+
+
+_ORDER = (Arrival.COUNTED, Arrival.WAITING, Arrival.REFUSED)
+
+
+def arrivals(conn: Connection, ref: CustodyAccountRef, first: date, last: date) -> dict[date, Arrival]:
+    """What came for an account, by business day; days on which nothing came are left out."""
+    rows = conn.execute(
+        text(
+            """
+            SELECT s.business_date, CASE WHEN c.statement_id IS NULL THEN 'waiting' ELSE 'received' END
+            FROM statement s LEFT JOIN statement_counted c USING (institution_id, statement_id)
+            WHERE s.institution_id = :institution AND s.custody_account_id = :account
+              AND s.business_date BETWEEN :first AND :last
+            UNION ALL
+            SELECT CAST(one ->> 'business_date' AS date), 'refused'
+            FROM statement_file_reading r CROSS JOIN LATERAL jsonb_array_elements(r.statements) AS one
+            WHERE one ->> 'outcome' = 'refused' AND CAST(one ->> 'custody_account_id' AS bigint) = :account
+              AND CAST(one ->> 'business_date' AS date) BETWEEN :first AND :last
+            """
+        ),
+        {"institution": ref.institution_id, "account": ref.custody_account_id, "first": first, "last": last},
+    )
+    found: dict[date, Arrival] = {}
+    for day, what in rows:
+        one = Arrival(what)
+        before = found.get(day)
+        if before is None or _ORDER.index(one) < _ORDER.index(before):
+            found[day] = one
+    return found
+
+
+def newest_day(conn: Connection) -> date | None:
+    """The newest business day for which any statement was kept."""
+    found: date | None = conn.execute(text("SELECT max(business_date) FROM statement")).scalar_one()
+    return found
