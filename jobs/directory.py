@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from escrow.store import custody_accounts
-from reconciliation.model import AccountDirectory, CustodyAccountRef
+from reconciliation.model import AccountDirectory
+from reports.coverage import custody_account_refs
 
 
 def account_directory(connection: sa.Connection) -> AccountDirectory:
     """Every filed custody account by (bank code, account number)."""
-    return {
-        (account.bank_code, account.account_number): CustodyAccountRef(
-            institution_id=account.institution_id,
-            custody_account_id=account.custody_account_id,
-            bank_code=account.bank_code,
-            account_number=account.account_number,
-            currency=account.currency,
-            opened_on=account.opened_on,
-            account_name=account.account_name,
-        )
-        for account in custody_accounts(connection)
-    }
+    return {(ref.bank_code, ref.account_number): ref for ref in custody_account_refs(connection)}

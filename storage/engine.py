@@ -132,3 +132,19 @@ def _create_database(maintenance_url: str, name: str) -> None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
             return
+
+
+def drop_embedded_database(settings: DatabaseSettings) -> None:
+    """Remove an embedded database with everything in it, if it exists. Raises DatabaseUnreachable for a server's database."""
+    import psycopg
+    from psycopg import sql
+
+    from storage.embedded import embedded_server
+
+    if settings.url is not None:
+        raise DatabaseUnreachable("a database on a server is never dropped by this program; ask its administrator")
+    with (
+        embedded_server(settings.data_folder, durable=settings.durable) as server,
+        psycopg.connect(server.url("postgres").replace("+psycopg", "", 1), autocommit=True) as connection,
+    ):
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(settings.database)))

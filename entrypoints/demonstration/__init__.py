@@ -1,0 +1,1 @@
+"""The demonstration: a simulated district through the whole engine, then held against its answer key."""
