@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from bank_adapters.model import Direction
-from simulation.defects import BadRow, Defect, DefectKind, StatementFate, Trap
+from simulation.defects import BadRow, Defect, DefectKind, Trap
 from simulation.district import District, with_paths
 from simulation.events import BankMovement
 from simulation.statements import AccountDay, Delivery
@@ -60,7 +60,7 @@ def coverage_of(district: District, account_days: Iterable[AccountDay]) -> dict[
             - total["payable"]
             - total["unidentified"]
         )
-        sound = district.statement_fates.get(key) in (None, *_HARMLESS)
+        sound = district.visible_on.get(key, each.day) == each.day
         clean = sound and each.day < dirty_from.get(each.institution_no, date.max)
         covered[key] = CoverageDay(
             total["held"],
@@ -72,9 +72,6 @@ def coverage_of(district: District, account_days: Iterable[AccountDay]) -> dict[
             clean,
         )
     return covered
-
-
-_HARMLESS = (StatementFate.SAME_BYTES, StatementFate.OTHER_NAME, StatementFate.OTHER_ENCODING)
 
 
 class _Moves:

@@ -78,7 +78,7 @@ class StatementFate(StrEnum):
 
     LATE_FILE = "late_file"  # delivered a day later
     NEVER = "never"  # never delivered (the last day of the span, so that no later file is torn off the chain)
-    SEQUENCE_SKIP = "sequence_skip"  # the number jumps by two, nothing else
+    OVERTAKEN = "overtaken"  # delivered two days later, after the next one, which by its number follows a gap
     CONTINUITY = "continuity"  # opens elsewhere than the day before closed; the right file follows a day later
     BALANCE = "balance"  # opening + in - out is not closing; the right file follows a day later
     SAME_BYTES = "same_bytes"  # delivered again a day later under the same name
@@ -113,7 +113,7 @@ PROFILES: dict[str, DefectRates] = {
         batch_fates=((BatchFate.FEE_KEPT, 3), (BatchFate.LOST, 1)),
         payment_fates=((PaymentFate.WRONG_AMOUNT, 2), (PaymentFate.LOST, 1), (PaymentFate.TWICE, 1)),
         statement_fates=(
-            (StatementFate.LATE_FILE, 2), (StatementFate.NEVER, 1), (StatementFate.SEQUENCE_SKIP, 1),
+            (StatementFate.LATE_FILE, 2), (StatementFate.NEVER, 1), (StatementFate.OVERTAKEN, 1),
             (StatementFate.CONTINUITY, 1), (StatementFate.BALANCE, 1), (StatementFate.SAME_BYTES, 1),
             (StatementFate.OTHER_NAME, 1), (StatementFate.OTHER_ENCODING, 1),
         ),
@@ -130,7 +130,7 @@ PROFILES: dict[str, DefectRates] = {
         batch_fates=((BatchFate.FEE_KEPT, 10), (BatchFate.LOST, 4)),
         payment_fates=((PaymentFate.WRONG_AMOUNT, 6), (PaymentFate.LOST, 4), (PaymentFate.TWICE, 4)),
         statement_fates=(
-            (StatementFate.LATE_FILE, 6), (StatementFate.NEVER, 2), (StatementFate.SEQUENCE_SKIP, 4),
+            (StatementFate.LATE_FILE, 6), (StatementFate.NEVER, 2), (StatementFate.OVERTAKEN, 4),
             (StatementFate.CONTINUITY, 4), (StatementFate.BALANCE, 4), (StatementFate.SAME_BYTES, 3),
             (StatementFate.OTHER_NAME, 3), (StatementFate.OTHER_ENCODING, 3),
         ),

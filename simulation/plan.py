@@ -22,6 +22,12 @@ BatchKey = tuple[str, int, date]  # channel, institution_no, day settled
 AccountDay = tuple[int, date]
 
 _LARGEST_UNLUCKY_BATCH = 12
+_DAYS_UNTIL_SOUND = {
+    StatementFate.LATE_FILE: 1,
+    StatementFate.CONTINUITY: 1,
+    StatementFate.BALANCE: 1,
+    StatementFate.OVERTAKEN: 2,
+}
 _MOST_CLASS_HOURS, _MOST_AMOUNT = 60, 500000
 _LARGEST_TAKEN_OUT = 200000  # fen; a bank's slip takes out what the account can bear
 
@@ -122,20 +128,24 @@ class _Planner:
         end = self.span.end
         for fate, wanted in self.rates.statement_fates:
             count = wanted
-            choices = [end] if fate is StatementFate.NEVER else list(days[1:-1])
+            lasts = _DAYS_UNTIL_SOUND.get(fate, 0)
+            choices = [end] if fate is StatementFate.NEVER else list(days[1 : -max(1, lasts)])
             spots = shuffled(self.rng, [(each.institution_no, day) for each in self.institutions for day in choices])
             for spot in spots:
                 if count == 0:
                     break
-                if spot in self.plan.quiet or spot[1] == self.plan.interest_on:
+                touched = [(spot[0], spot[1] + timedelta(days=step)) for step in range(max(1, lasts) + 1)]
+                on_interest = any(day == self.plan.interest_on for _, day in touched[: max(1, lasts)])
+                if on_interest or any(each in self.plan.quiet for each in touched):
                     continue
                 count -= 1
                 self.plan.statement_fates[spot] = fate
-                self.plan.quiet.update((spot[0], spot[1] + timedelta(days=step)) for step in (-1, 0, 1))
-                if fate is StatementFate.NEVER:
-                    self.plan.visible_on[spot] = None
-                elif fate in (StatementFate.LATE_FILE, StatementFate.CONTINUITY, StatementFate.BALANCE):
-                    self.plan.visible_on[spot] = spot[1] + timedelta(days=1)
+                self.plan.quiet.update([(spot[0], spot[1] - timedelta(days=1)), *touched])
+                for each in touched[:-1]:  # from a broken or missing file on, nothing is sound until the right one is there
+                    if fate is StatementFate.NEVER:
+                        self.plan.visible_on[each] = None
+                    elif lasts:
+                        self.plan.visible_on[each] = touched[-1][1]
 
     def _after_cut(self, count: int) -> None:
         for position in self.shuffled_numbers:

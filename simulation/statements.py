@@ -39,7 +39,10 @@ class StatementFile:
 
 @dataclass(frozen=True, slots=True)
 class AccountDay:
-    """The bank's truth of one account and day, in fen; ``delivered_on`` is when a sound file of it arrives, if ever."""
+    """The bank's truth of one account and day, in fen.
+
+    ``delivered_on`` is when it can be read: a sound file of it, and of all days before, is there; None when never.
+    """
 
     institution_no: int
     day: date
@@ -76,15 +79,14 @@ def deliver(district: District, profiles: Mapping[str, Profile]) -> Delivery:
             raise SimulationRefused(
                 f"bank {school.bank_code} needs the profile {school.profile!r}; known are {', '.join(sorted(profiles))}"
             )
-        balance, sequence = 0, 0
-        for day in district.span.days:
+        balance = 0
+        for sequence, day in enumerate(district.span.days, start=1):
             key = (school.institution_no, day)
             fate = district.statement_fates.get(key)
-            sequence += 2 if fate is StatementFate.SEQUENCE_SKIP else 1
             lines = booked.get(key, [])
             statement = _statement(school, day, sequence, balance, lines)
             made = _Made(district, school, day, statement, profile)
-            made.deliver(fate, sequence)
+            made.deliver(fate)
             files.extend(made.files)
             defects.extend(made.defects)
             path_of[key] = made.files[-1].path if made.files else ""
@@ -154,12 +156,17 @@ def _moved(statement: Statement, by: int, *, closing_only: bool) -> Statement:
     return replace(statement, opening_balance=statement.opening_balance + shift, closing_balance=closing, lines=lines)
 
 
+def tomorrow_of(day: date) -> date:
+    """The calendar day after."""
+    return day + timedelta(days=1)
+
+
 class _Made:
     """The files one account-day leads to; the last one is the one a sound reading comes from."""
 
     def __init__(self, district: District, school: Institution, day: date, statement: Statement, profile: Profile) -> None:
         self.district, self.school, self.day, self.statement, self.profile = district, school, day, statement, profile
-        self.tomorrow = day + timedelta(days=1)
+        self.tomorrow = tomorrow_of(day)
         self.files: list[StatementFile] = []
         self.defects: list[Defect] = []
 
@@ -171,9 +178,13 @@ class _Made:
         return write_delimited(statement, self.profile)
 
     def add(self, content: bytes, delivered_on: date, ending: str = "") -> None:
-        name = f"{self.school.account_number}_{self.day:%Y%m%d}{ending}.{_ENDINGS[self.profile.format]}"
-        path = f"statements/{self.school.bank_code}/{delivered_on.isoformat()}/{name}"
+        path = self.path_of(self.day, delivered_on, ending)
         self.files.append(StatementFile(self.school.institution_no, self.day, delivered_on, path, content))
+
+    def path_of(self, day: date, delivered_on: date, ending: str = "") -> str:
+        """Where the file of a day lies, relative to ``inputs/``."""
+        name = f"{self.school.account_number}_{day:%Y%m%d}{ending}.{_ENDINGS[self.profile.format]}"
+        return f"statements/{self.school.bank_code}/{delivered_on.isoformat()}/{name}"
 
     def name(self, kind: DefectKind, on: date, difference: int, sentence: str, also: tuple[DefectKind, ...] = ()) -> None:
         who = f"{self.school.account_number} ({self.school.bank_code})"
@@ -195,27 +206,32 @@ class _Made:
             )
         )
 
-    def deliver(self, fate: StatementFate | None, sequence: int) -> None:
+    def deliver(self, fate: StatementFate | None) -> None:
         sound, day, tomorrow = self.write(self.statement), self.day, self.tomorrow
         if fate is StatementFate.NEVER:
             self.name(_K.STATEMENT_MISSING, day, 0, f"The statement of ACCOUNT for {day} was never delivered.")
         elif fate is StatementFate.LATE_FILE:
             self.add(sound, tomorrow)
             self.name(_K.STATEMENT_MISSING, day, 0, f"The statement of ACCOUNT for {day} was delivered on {tomorrow} only.")
-        elif fate is StatementFate.SEQUENCE_SKIP:
-            self.add(sound, day)
-            self.name(
-                _K.STATEMENT_GAP,
-                day,
-                0,
-                f"The statement of ACCOUNT for {day} is number {sequence}; number {sequence - 1} does not exist.",
-            )
+        elif fate is StatementFate.OVERTAKEN:
+            self._overtaken(sound)
         elif fate in (StatementFate.CONTINUITY, StatementFate.BALANCE):
             self._broken(fate, sound)
         else:
             self.add(sound, day)
             if fate is not None:
                 self._again(fate, sound)
+
+    def _overtaken(self, sound: bytes) -> None:
+        """The next day's file comes first; neither can count before this one is there."""
+        number, after = self.statement.sequence, tomorrow_of(self.tomorrow)
+        self.add(sound, after)
+        late = f"The statement of ACCOUNT for {self.day} (number {number}) was delivered on {after} only, after the next one."
+        self.name(_K.STATEMENT_MISSING, self.day, 0, late)
+        gap = f"The statement of ACCOUNT for {self.tomorrow} arrived before number {number}, which was delivered on {after}."
+        self.name(_K.STATEMENT_GAP, self.tomorrow, 0, gap, (_K.STATEMENT_MISSING,))
+        next_one = self.path_of(self.tomorrow, self.tomorrow)
+        self.defects[-1] = replace(self.defects[-1], files=(next_one, *self.defects[-1].files))
 
     def _broken(self, fate: StatementFate, sound: bytes) -> None:
         balance = fate is StatementFate.BALANCE
