@@ -22,6 +22,9 @@ BatchKey = tuple[str, int, date]  # channel, institution_no, day settled
 AccountDay = tuple[int, date]
 
 _LARGEST_UNLUCKY_BATCH = 12
+#: A file that is late on a day nobody works, and there before anybody does, is missed by no supervisor.
+_MISSED_BY_PEOPLE = (StatementFate.LATE_FILE, StatementFate.OVERTAKEN)
+#: Calendar days from the defective day until all of its and the following days' files are there and sound.
 _DAYS_UNTIL_SOUND = {
     StatementFate.LATE_FILE: 1,
     StatementFate.CONTINUITY: 1,
@@ -130,6 +133,8 @@ class _Planner:
             count = wanted
             lasts = _DAYS_UNTIL_SOUND.get(fate, 0)
             choices = [end] if fate is StatementFate.NEVER else list(days[1 : -max(1, lasts)])
+            if fate in _MISSED_BY_PEOPLE:
+                choices = [day for day in choices if day in self.span.working]
             spots = shuffled(self.rng, [(each.institution_no, day) for each in self.institutions for day in choices])
             for spot in spots:
                 if count == 0:
