@@ -30,7 +30,9 @@ def mark_funded(conn: Connection, funded: Iterable[tuple[int, str, UUID]], funde
 
 
 def fund_cleared_receipts(conn: Connection, as_of: date) -> int:
-    """Mark as funded every prepayment whose receipt a transfer into custody cash has cleared by ``as_of``; how many are new.
+    """Mark as funded every prepayment whose receipt a transfer of money at the bank has cleared by ``as_of``; how many are new.
+
+    Money at the bank is custody cash, or a receipt nobody could name until now.
 
     A receipt cleared by anything else (written off, reversed) brought no money and funds nothing. ``funded_on`` is the booking
     date of the clearing transfer. Safe to repeat.
@@ -44,7 +46,7 @@ def fund_cleared_receipts(conn: Connection, as_of: date) -> int:
             JOIN open_item_clearing c ON c.institution_id = p.institution_id AND c.item_id = p.receipt_item_id
             JOIN transfer t ON t.institution_id = c.institution_id AND t.transfer_id = c.clearing_transfer_id
             JOIN account d ON d.institution_id = t.institution_id AND d.account_id = t.debit_account_id
-            WHERE d.kind = 'custody_cash' AND c.cleared_on <= :as_of
+            WHERE d.kind IN ('custody_cash', 'unidentified_receipts') AND c.cleared_on <= :as_of
                 AND NOT EXISTS (
                     SELECT FROM funding f WHERE f.institution_id = p.institution_id AND f.order_id = p.order_id)
             ORDER BY p.institution_id, p.order_id

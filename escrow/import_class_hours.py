@@ -17,7 +17,12 @@ from escrow.staging import copy_rows, stage, take_turn
 _FACTS = """
     SELECT s.line, i.institution_id, p.order_id IS NOT NULL AS order_known, p.class_hours, p.opened_on, known.content_digest,
         r.order_id IS NOT NULL AS released,
-        EXISTS (SELECT FROM refund f WHERE f.institution_id = p.institution_id AND f.order_id = p.order_id) AS order_refunded
+        EXISTS (
+            SELECT FROM refund f
+            WHERE f.institution_id = p.institution_id AND f.order_id = p.order_id
+                AND NOT EXISTS (
+                    SELECT FROM transfer b WHERE b.institution_id = f.institution_id AND b.reverses = f.transfer_id)
+        ) AS order_refunded
     FROM staged_event s
     LEFT JOIN institution i ON i.institution_code = s.institution_code
     LEFT JOIN prepayment p ON p.institution_id = i.institution_id AND p.order_id = s.order_id

@@ -52,7 +52,10 @@ _REQUESTED = """
                     SELECT FROM class_hour_event e WHERE e.institution_id = t.institution_id AND e.order_id = t.order_id
                         AND e.class_hour_no = t.class_hour_no AND e.event = 'dispute_upheld')) AS reserved_hours,
         (SELECT coalesce(sum(f.amount_minor_units), 0)::bigint FROM refund f
-            WHERE f.institution_id = p.institution_id AND f.order_id = p.order_id) AS refunded_before,
+            WHERE f.institution_id = p.institution_id AND f.order_id = p.order_id
+                AND NOT EXISTS (
+                    SELECT FROM transfer b WHERE b.institution_id = f.institution_id AND b.reverses = f.transfer_id)
+        ) AS refunded_before,
         CASE
             WHEN EXISTS (
                 SELECT FROM hold_in_force h
@@ -60,7 +63,7 @@ _REQUESTED = """
                     AND (h.custody_account_id = p.custody_account_id OR h.order_id = p.order_id)) THEN 'on_hold'
             WHEN EXISTS (
                 SELECT FROM transfer v WHERE v.institution_id = p.institution_id AND v.reverses = p.receipt_item_id) THEN 'voided'
-            WHEN u.order_id IS NULL THEN 'unfunded'
+            WHEN u.order_id IS NULL OR back.item_id IS NOT NULL THEN 'unfunded'
         END AS stopped_by
     FROM refund_request q
     JOIN prepayment p ON p.institution_id = q.institution_id AND p.order_id = q.order_id
@@ -68,6 +71,7 @@ _REQUESTED = """
     JOIN account transit ON transit.institution_id = p.institution_id AND transit.custody_account_id = p.custody_account_id
         AND transit.kind = 'refunds_in_transit' AND transit.subject = ''
     LEFT JOIN funding u ON u.institution_id = p.institution_id AND u.order_id = p.order_id AND u.funded_on <= :as_of
+    LEFT JOIN receipt_taken_back back ON back.institution_id = p.institution_id AND back.item_id = p.receipt_item_id
     WHERE q.requested_on <= :as_of
         AND NOT EXISTS (
             SELECT FROM refund f WHERE f.institution_id = q.institution_id AND f.refund_request_id = q.refund_request_id)

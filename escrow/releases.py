@@ -55,7 +55,7 @@ _CONFIRMED = """
                 THEN 'on_hold'
             WHEN EXISTS (
                 SELECT FROM transfer v WHERE v.institution_id = p.institution_id AND v.reverses = p.receipt_item_id) THEN 'voided'
-            WHEN u.order_id IS NULL THEN 'unfunded'
+            WHEN u.order_id IS NULL OR back.item_id IS NOT NULL THEN 'unfunded'
         END AS stopped_by
     FROM (
         SELECT e.institution_id, e.order_id, e.class_hour_no,
@@ -74,6 +74,7 @@ _CONFIRMED = """
     JOIN account payable ON payable.institution_id = p.institution_id AND payable.custody_account_id = p.custody_account_id
         AND payable.kind = 'payable_to_institution' AND payable.subject = ''
     LEFT JOIN funding u ON u.institution_id = p.institution_id AND u.order_id = p.order_id AND u.funded_on <= :as_of
+    LEFT JOIN receipt_taken_back back ON back.institution_id = p.institution_id AND back.item_id = p.receipt_item_id
     ORDER BY p.institution_id, p.order_id, c.class_hour_no
 """
 _COLUMNS = (

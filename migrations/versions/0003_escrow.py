@@ -56,12 +56,31 @@ VIEWS = (
         FROM release GROUP BY institution_id, order_id
     ) r ON r.institution_id = p.institution_id AND r.order_id = p.order_id
     LEFT JOIN (
-        SELECT institution_id, order_id, sum(amount_minor_units) AS amount
-        FROM refund GROUP BY institution_id, order_id
+        SELECT g.institution_id, g.order_id, sum(g.amount_minor_units) AS amount
+        FROM refund g
+        WHERE NOT EXISTS (
+            SELECT FROM transfer b WHERE b.institution_id = g.institution_id AND b.reverses = g.transfer_id)
+        GROUP BY g.institution_id, g.order_id
     ) f ON f.institution_id = p.institution_id AND f.order_id = p.order_id
     """,
     """COMMENT ON VIEW order_position IS
-       'paid = held + released + refunded of every order (invariant 4); a payment that was reversed counts as not paid'""",
+       'paid = held + released + refunded of every order (invariant 4); a reversed payment or refund counts as never made'""",
+    """
+    CREATE VIEW receipt_taken_back AS
+    WITH RECURSIVE chain AS (
+        SELECT i.institution_id, i.original_item_id AS item_id
+        FROM open_item i
+        WHERE i.kind = 'receipt' AND i.original_item_id IS NOT NULL
+            AND NOT EXISTS (
+                SELECT FROM open_item_clearing c WHERE c.institution_id = i.institution_id AND c.item_id = i.item_id)
+        UNION
+        SELECT i.institution_id, i.original_item_id
+        FROM chain c JOIN open_item i USING (institution_id, item_id)
+        WHERE i.original_item_id IS NOT NULL
+    )
+    SELECT institution_id, item_id FROM chain
+    """,
+    "COMMENT ON VIEW receipt_taken_back IS 'receipts the bank showed and took back: their money is on its way again'",
 )
 
 #: The last line of defence behind escrow/releases.py: the foreign keys of release already demand funding and a confirmation.
@@ -129,7 +148,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop everything again; refuses nothing, so only for an empty development database."""
-    for view in ("order_position", "class_hour_state", "hold_in_force"):
+    for view in ("receipt_taken_back", "order_position", "class_hour_state", "hold_in_force"):
         op.execute(f"DROP VIEW {view}")
     for table in reversed(TABLES):
         op.drop_table(table)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, text
+from sqlalchemy import event as database_event
+from sqlalchemy import text
 
 from escrow import import_reading, store
 from escrow.class_hour import REPORTED_EVENTS
@@ -466,7 +467,7 @@ def test_a_batch_counts_with_the_rows_we_cannot_take_and_never_changes(school):
 
 def test_a_thousand_orders_take_as_many_statements_as_ten(school):
     statements = []
-    event.listen(school.conn.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    database_event.listen(school.conn.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
     rows = [school.order_row(f"ORD{n}") for n in range(10)]
     school.import_orders(rows)
     few = len(statements)

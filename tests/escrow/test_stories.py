@@ -390,18 +390,57 @@ def test_a_reversed_payment_is_not_paid_and_releases_nothing(school):
     school.taught("ORD1", 1, "2025-03-05")
     school.confirmed("ORD1", 1, "2025-03-05")
     item_id = school.conn.execute(text("SELECT receipt_item_id FROM prepayment")).scalar_one()
-    reverse(
-        school.conn,
-        school.institution_id(),
-        [item_id],
-        now=school.now,
-        booking_date=date(2025, 3, 6),
-        actor="li",
-        reason="never paid",
-        rule_version="test",
-    )
+    _reverse(school, item_id, date(2025, 3, 6))
 
     position = school.position()
 
     assert (position.voided, position.paid_minor_units, position.held_minor_units) == (True, 0, 0)
     assert school.released("2025-03-06").withheld == {"voided": 1}
+
+
+def _reverse(school, transfer_id, day: date) -> None:
+    reverse(
+        school.conn,
+        school.institution_id(),
+        [transfer_id],
+        now=school.now,
+        booking_date=day,
+        actor="li",
+        reason="returned",
+        rule_version="test",
+    )
+
+
+def test_money_the_bank_took_back_is_not_paid_out(school):
+    school.paid("ORD1")
+    school.bank_shows("ORD1")
+    school.taught("ORD1", [1, 2], "2025-03-05")
+    school.confirmed("ORD1", 1, "2025-03-05")
+    clearing = school.conn.execute(text("SELECT transfer_id FROM funding")).scalar_one()
+    _reverse(school, clearing, date(2025, 3, 5))
+    school.asks_refund("R1", "ORD1", "2025-03-05", agreed_on="2025-03-05")
+
+    assert school.released("2025-03-05").withheld == {"unfunded": 1}
+    assert school.refunded("2025-03-05").withheld == {"unfunded": 1}
+
+
+def test_a_reversed_refund_is_held_again_and_can_be_asked_for_again(school):
+    school.paid("ORD1")
+    school.bank_shows("ORD1")
+    school.asks_refund("R1", "ORD1", "2025-03-05", agreed_on="2025-03-05")
+    school.refunded("2025-03-05")
+    refund = school.conn.execute(text("SELECT transfer_id FROM refund")).scalar_one()
+    _reverse(school, refund, date(2025, 3, 6))
+
+    assert school.position().held_minor_units == 100_000
+    assert school.instructed("2025-03-06").refunds == 0
+    school.asks_refund("R2", "ORD1", "2025-03-07", agreed_on="2025-03-07")
+    assert school.refunded("2025-03-07").amount_minor_units == 100_000
+
+
+def test_the_databases_own_calendar_day_is_shanghais(school):
+    school.paid("ORD1", paid_at="2025-03-03T23:59:59+08:00")
+    school.paid("ORD2", paid_at="2025-03-03T16:00:00+00:00")  # midnight of the 4th in Shanghai
+
+    days = dict(school.conn.execute(text("SELECT order_id, opened_on::text FROM prepayment")).all())
+    assert days == {"ORD1": "2025-03-03", "ORD2": "2025-03-04"}
