@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -26,7 +27,12 @@ _PENDING = frozenset({"PDNG", "INFO", "FUTR"})
 
 def local(element: Element) -> str:
     """The name of an element without its namespace."""
-    tag = element.tag
+    return _local_of(element.tag)
+
+
+@lru_cache(maxsize=2048)
+def _local_of(tag: object) -> str:
+    """Few names, many elements: each name is cut once. Comments have no name."""
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
@@ -41,8 +47,7 @@ def child(element: Element | None, *path: str) -> Element | None:
         if element is None:
             return None
         for each in element:
-            tag = each.tag
-            if isinstance(tag, str) and (tag == name or tag.endswith("}" + name)):
+            if _local_of(each.tag) == name:
                 element = each
                 break
         else:
@@ -136,7 +141,7 @@ def read_entry(
     parts: dict[str, Element] = {}
     details: list[Element] = []
     for each in entry:
-        name = local(each)
+        name = _local_of(each.tag)
         if name == "NtryDtls":
             details.extend(children(each, "TxDtls"))
         else:
@@ -241,10 +246,10 @@ def _details(details: list[Element]) -> _Details:
     parties: dict[str, str | None] = {}
     for detail in details:
         for part in detail:
-            name = local(part)
+            name = _local_of(part.tag)
             if name == "Refs":
                 for each in part:
-                    kind, value = local(each), _plain(each)
+                    kind, value = _local_of(each.tag), _plain(each)
                     if kind == "Prtry":
                         value = text_of(each, "Ref")
                     if kind == "EndToEndId":
