@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -61,6 +63,7 @@ for _name in COMMAND_MODULES:
 
 def main() -> None:
     """Run the program; a refusal becomes a message on stderr and exit code 1, a full stop by the user 130."""
+    signal.signal(signal.SIGTERM, _end_in_order)
     try:
         app()
     except KeyboardInterrupt:
@@ -71,6 +74,11 @@ def main() -> None:
             raise
         typer.echo(_sentence(failure), err=True)
         sys.exit(1)
+
+
+def _end_in_order(signal_number: int, _frame: FrameType | None) -> None:
+    """A polite stop from outside unwinds like any exit, so transactions roll back and the embedded server is stopped."""
+    sys.exit(128 + signal_number)
 
 
 def _sentence(failure: Exception) -> str:

@@ -52,7 +52,7 @@ def parse_minor_units(text: str, exponent: int) -> int:
     kept, rest = fraction[:exponent], fraction[exponent:]
     if rest.strip("0"):
         raise AmountRefused(f"{text!r} has more than {exponent} decimals")
-    units = int(found["whole"]) * 10**exponent + int(kept.ljust(exponent, "0") or "0")
+    units = int(found["whole"] + kept.ljust(exponent, "0"))
     if units > LARGEST_MINOR_UNITS:
         raise AmountRefused(f"{text!r} is larger than any amount the books can hold")
     return -units if found["sign"] == "-" else units

@@ -22,6 +22,9 @@ _DAYS_CLOSED = 2
 
 _BOOKS = "demo"
 
+#: The tables need so many columns; a narrower terminal wraps them.
+_NARROWEST = 140
+
 
 def register(app: typer.Typer) -> None:
     """Add ``demo`` to the program."""
@@ -46,8 +49,8 @@ def demo(
     from entrypoints.demonstration.clock import StoryClock
     from entrypoints.demonstration.display import closing_panel, days_table, score_table, show
     from entrypoints.demonstration.found import found_in_books
-    from entrypoints.demonstration.signing import close_day
-    from entrypoints.demonstration.story import DistrictStory, days_of
+    from entrypoints.demonstration.signing import DaySigned, close_day
+    from entrypoints.demonstration.story import DayTold, DistrictStory
     from entrypoints.settings import read_settings
     from jobs.daily import JOBS
     from jobs.runner import run_job
@@ -57,6 +60,8 @@ def demo(
     from storage.engine import drop_embedded_database
 
     console = Console()
+    if console.width < _NARROWEST:
+        console = Console(width=_NARROWEST)  # a table cut to 80 columns tells nothing
     settings = replace(read_settings(books=_BOOKS), database_url=None)  # the demonstration never touches a server's books
     district_folder = settings.data_folder / _BOOKS / "district"
     certificates_folder = settings.data_folder / _BOOKS / "certificates"
@@ -75,10 +80,11 @@ def demo(
         _empty(told.outbox)
         story = DistrictStory(engine, district_folder / "inputs", told, clock)
         console.print("[bold]2. Running every day through the engine[/bold]: import, reconcile, confirm, release, refund, disburse, seal")
-        story_days = list(days_of(district.span.first_day, district.span.last_day))
+        story_days = list(district.span.days)
         clock.set_day(story_days[0])
         story.open_institutions()
-        lines, closed = [], []
+        lines: list[DayTold] = []
+        closed: list[DaySigned] = []
         with _progress(console, len(story_days)) as advance:
             for day in story_days:
                 clock.set_day(day)

@@ -22,10 +22,10 @@ def days_table(days: Iterable[DayTold]) -> Table:
     """A line for every calendar day: what came, what matched, what did not, and whether the money is there."""
     table = Table(title="The district day by day", caption="Amounts in CNY. Weekend days are compared as well; no instruction leaves then.")
     for heading, right in (
-        ("day", False), ("orders", True), ("files", True), ("lines", True), ("matched", True),
+        ("day", False), ("orders", True), ("statements", True), ("lines", True), ("matched", True),
         ("discrepancies named", False), ("released", True), ("paid out", True), ("covered", True),
     ):  # fmt: skip
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "day")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "discrepancies named")
     for one in days:
         named = ", ".join(f"{count} {kind}" if count > 1 else kind for kind, count in one.discrepancies.items())
         covered = Text(f"{one.accounts_covered}/{one.accounts}", style="green" if one.accounts_covered == one.accounts else "bold red")

@@ -48,7 +48,7 @@ _REFUNDS = "SELECT refund_request_id, amount_minor_units, approved_on FROM refun
 _DISBURSEMENTS = "SELECT instruction_id, amount_minor_units, instruction_date FROM disbursement_instruction"
 
 _BALANCES = """
-    SELECT a.account_number, s.business_date, s.opening_minor_units, s.closing_minor_units, s.institution_id, s.custody_account_id
+    SELECT a.account_number, s.business_date, s.opening_minor_units, s.closing_minor_units
     FROM statement_counted c
     JOIN statement s USING (institution_id, statement_id)
     JOIN custody_account a ON a.institution_id = s.institution_id AND a.custody_account_id = s.custody_account_id
@@ -77,7 +77,7 @@ def found_in_books(connection: sa.Connection, findings: Sequence[FoundFinding]) 
         disbursements=[FoundPayment(*row) for row in rows(_DISBURSEMENTS)],
         balances=[
             FoundBalance(number, day, opening, closing, (number, day) not in short)
-            for number, day, opening, closing, _, _ in rows(_BALANCES)
+            for number, day, opening, closing in rows(_BALANCES)
         ],
         findings=findings,
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ class DistrictStory:
             discrepancies=named,
             released=results["release"]["amount_minor_units"],
             disbursed=results["disburse"]["disbursed_minor_units"],
-            accounts_covered=sum(proof.covered for proof in proofs),
+            accounts_covered=sum(proof.coverage.covered for proof in proofs),
             accounts=len(proofs),
         )
 
@@ -140,12 +140,6 @@ class DistrictStory:
 
 def _statement_files(inputs: Path, day: date) -> list[Path]:
     return sorted((inputs / "statements").glob(f"*/{day.isoformat()}/*"))
-
-
-def days_of(first: date, last: date) -> Iterator[date]:
-    """Every calendar day from first to last."""
-    for offset in range((last - first).days + 1):
-        yield first + timedelta(days=offset)
 
 
 def _named_on(connection: sa.Connection, day: date) -> Counter[str]:
