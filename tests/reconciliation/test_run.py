@@ -36,7 +36,9 @@ def found(town: Town, *kinds: DiscrepancyKind, state: DiscrepancyState = Discrep
 
 
 def kinds_and_amounts(result: RunResult) -> set[tuple[str, int]]:
-    return {(str(one.kind), one.amount_minor_units) for one in result.opened if one.kind is not DiscrepancyKind.COVERAGE_SHORTFALL}
+    return {
+        (str(one.kind), one.amount_minor_units) for one in result.opened if one.kind is not DiscrepancyKind.COVERAGE_SHORTFALL
+    }
 
 
 def books_balance(town: Town, kind: str, subject: str = "") -> int:
@@ -316,8 +318,16 @@ def test_the_database_itself_refuses(town: Town, attack: str) -> None:
 
 
 FORGERIES: dict[str, tuple[str, str, str]] = {
-    "a byte of a file": ("statement_file", "UPDATE statement_file SET sha256 = decode(repeat('00', 32), 'hex')", "statement_file"),
-    "a line's amount": ("statement_line", "UPDATE statement_line SET amount_minor_units = 119999 WHERE direction = 'IN'", "statement"),
+    "a byte of a file": (
+        "statement_file",
+        "UPDATE statement_file SET sha256 = decode(repeat('00', 32), 'hex')",
+        "statement_file",
+    ),
+    "a line's amount": (
+        "statement_line",
+        "UPDATE statement_line SET amount_minor_units = 119999 WHERE direction = 'IN'",
+        "statement",
+    ),
     "a match's member": ("match_book_item", "DELETE FROM match_book_item", "match"),
     "a run's result": ("run_discrepancy", "UPDATE run_discrepancy SET explanation = 'nothing'", "reconciliation_run"),
 }
