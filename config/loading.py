@@ -186,28 +186,44 @@ def _as_day(section: Section, key: str, value: Any) -> date:
 
 
 def _as_section(file: str, key: str, value: Any) -> Section:
+    return Section(file, key, _as_mapping(file, key, value))
+
+
+def _as_mapping(file: str, key: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigRefused(file, key, "is not a mapping of keys to values")
     for name in value:
         if not isinstance(name, str):
             raise ConfigRefused(file, key, f"the key {name!r} is not text; put it between quotes")
-    return Section(file, key, value)
+    return value
 
 
 def load_section(path: Path) -> Section:
     """Read a settings file whose top is a mapping. Raises ConfigRefused naming the file, and the line where YAML is broken."""
-    name = path.name
+    return parse_section(_read_bytes(path), path.name)
+
+
+def load_mapping(path: Path) -> dict[str, Any]:
+    """Read a settings file as the mapping it is, for a reader that checks the keys by a dataclass. Raises as load_section does."""
+    return _parse(_read_bytes(path), path.name)
+
+
+def _read_bytes(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise ConfigRefused(str(path), "", f"cannot be read ({error.strerror})") from None
     if len(raw) > LARGEST_CONFIG_BYTES:
-        raise ConfigRefused(name, "", f"is longer than {LARGEST_CONFIG_BYTES} bytes")
-    return parse_section(raw, name)
+        raise ConfigRefused(path.name, "", f"is longer than {LARGEST_CONFIG_BYTES} bytes")
+    return raw
 
 
 def parse_section(raw: bytes, name: str) -> Section:
     """Read settings from bytes; ``name`` is how refusals call them. See load_section."""
+    return Section(name, "", _parse(raw, name))
+
+
+def _parse(raw: bytes, name: str) -> dict[str, Any]:
     try:
         text = raw.decode("utf-8")
         document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader made stricter
@@ -219,4 +235,4 @@ def parse_section(raw: bytes, name: str) -> Section:
         raise ConfigRefused(name, where, str(error.problem or error.context)) from None
     except (yaml.YAMLError, ValueError) as error:  # an unprintable character; an impossible date such as 2025-02-30
         raise ConfigRefused(name, "", " ".join(str(error).split())) from None
-    return _as_section(name, "", document)
+    return _as_mapping(name, "", document)

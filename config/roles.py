@@ -19,7 +19,9 @@ def load_roster(path: Path = CONFIG_FOLDER / "roles.yaml") -> Roster:
         wanted = roles_section.texts(name)
         for right in wanted:
             if right not in known:
-                raise ConfigRefused(path.name, f"roles.{name}", f"{right!r} is not a right; known are: {', '.join(sorted(known))}")
+                raise ConfigRefused(
+                    path.name, f"roles.{name}", f"{right!r} is not a right; known are: {', '.join(sorted(known))}"
+                )
         roles[name] = frozenset(Right(right) for right in wanted)
     users: dict[str, Principal] = {}
     for name, section in users_section.each():

@@ -49,7 +49,7 @@ def parse(
 ) -> None:
     """Read ``files`` and print readings; exits 1 when one is refused, 2 for an unknown profile."""
     from bank_adapters.reading import read_statement_file
-    from config.errors import ConfigRefused
+    from config.loading import ConfigRefused
     from config.profiles import load_profiles
 
     try:

@@ -53,7 +53,7 @@ def simulate_district(
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON instead of text.")] = False,
 ) -> None:
     """Simulate and write; exit code 1 with one sentence when the arguments describe no district."""
-    from config.errors import ConfigRefused
+    from config.loading import ConfigRefused
     from config.profiles import load_profiles
     from simulation import DEFAULT_START, SimulationRefused, simulate, write_district
 

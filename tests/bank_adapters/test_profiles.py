@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bank_adapters.profile import normalised_label
-from config.errors import ConfigRefused
+from config.loading import ConfigRefused
 from config.profiles import PROFILE_FOLDER, load_profiles
 
 HARBOUR = (PROFILE_FOLDER / "harbour.yaml").read_text(encoding="utf-8")
