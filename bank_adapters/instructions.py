@@ -3,7 +3,7 @@
 Layout (UTF-8, CRLF, comma):
 
     H,<bank>,<kind>,<business date>,<sequence>,<count>,<currency>,<total>
-    R,<end-to-end reference>,<amount>,<currency>,<beneficiary name>,<beneficiary account>,<beneficiary bank>,<purpose>
+    R,<end-to-end reference>,<debit account>,<amount>,<currency>,<beneficiary name>,<beneficiary account>,<beneficiary bank>,<purpose>
     T,<count>,<total>,<SHA-256 of every byte before this line>
 
 Cells that a spreadsheet would run as a formula (= + - @ TAB CR at the start) carry a leading apostrophe; a text that itself
@@ -26,7 +26,7 @@ from money import Money, exponent_of
 from money.amount import AmountRefused
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
-_HEADER_CELLS, _ROW_CELLS, _TRAILER_CELLS = 8, 8, 4
+_HEADER_CELLS, _ROW_CELLS, _TRAILER_CELLS = 8, 9, 4
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
@@ -43,9 +43,12 @@ class InstructionFileRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PaymentOrder:
-    """One payment in the bank's terms. ``end_to_end_reference`` comes back on the statement line that shows it."""
+    """One payment in the bank's terms. ``end_to_end_reference`` comes back on the statement line that shows it;
+    ``debit_account`` is the custody account to pay out of.
+    """
 
     end_to_end_reference: str
+    debit_account: str
     amount: Money
     beneficiary_name: str
     beneficiary_account: str
@@ -55,8 +58,8 @@ class PaymentOrder:
     def __post_init__(self) -> None:
         if self.amount.minor_units <= 0:
             raise WritingRefused(f"payment order {self.end_to_end_reference} must pay more than nothing, not {self.amount}")
-        if not self.end_to_end_reference or not self.beneficiary_account:
-            raise WritingRefused("a payment order needs an end-to-end reference and a beneficiary account")
+        if not self.end_to_end_reference or not self.debit_account or not self.beneficiary_account:
+            raise WritingRefused("a payment order needs an end-to-end reference, a debit account and a beneficiary account")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,8 @@ def write_instruction_csv(file: InstructionFile) -> bytes:
     )  # fmt: skip
     for order in file.orders:
         texts = (order.beneficiary_name, order.beneficiary_account, order.beneficiary_bank, order.purpose)
-        reference = _safe(order.end_to_end_reference)
-        rows.writerow(["R", reference, order.amount.plain, order.amount.currency, *map(_safe, texts)])
+        reference, debit_account = _safe(order.end_to_end_reference), _safe(order.debit_account)
+        rows.writerow(["R", reference, debit_account, order.amount.plain, order.amount.currency, *map(_safe, texts)])
     body = out.getvalue().encode("utf-8")
     return body + f"T,{count},{total},{hashlib.sha256(body).hexdigest()}\r\n".encode("ascii")
 
@@ -149,15 +152,16 @@ def _split_trailer(data: bytes) -> tuple[bytes, list[str]]:
 
 def _order(row: list[str], number: int, currency: str) -> PaymentOrder:
     if len(row) != _ROW_CELLS or row[0] != "R":
-        raise InstructionFileRefused(f"line {number} is not an order (R and seven cells)")
-    _, reference, amount, row_currency, name, account, bank, purpose = row
+        raise InstructionFileRefused(f"line {number} is not an order (R and eight cells)")
+    _, reference, debit_account, amount, row_currency, name, account, bank, purpose = row
     if row_currency != currency:
         raise InstructionFileRefused(f"line {number} is in {row_currency}, the file in {currency}")
     try:
         money = Money(parse_point_amount(amount, exponent_of(currency)), currency)
     except (AmountUnreadable, AmountRefused) as problem:
         raise InstructionFileRefused(f"line {number}: amount {amount!r}: {problem}") from problem
-    return PaymentOrder(_unsafe(reference), money, _unsafe(name), _unsafe(account), _unsafe(bank), _unsafe(purpose))
+    texts = map(_unsafe, (name, account, bank, purpose))
+    return PaymentOrder(_unsafe(reference), _unsafe(debit_account), money, *texts)
 
 
 def _safe(text: str) -> str:

@@ -133,11 +133,6 @@ def _files(rows: Iterable[Any], reference: Callable[[Any], str]) -> Iterator[tup
         yield bank_code, found[bank_code, file_no]
 
 
-def _purpose(what: str, account_number: str) -> str:
-    """The order's purpose; it names the custody account, because a payment order itself does not."""
-    return f"{what} of prepaid tuition from custody account {account_number}"
-
-
 def _store_file(conn: Connection, bank_code: str, kind: str, as_of: date, orders: tuple[PaymentOrder, ...]) -> tuple[int, str]:
     """Write and keep the bank's next file of that kind and day; its number and name."""
     earlier = conn.scalar(
@@ -181,11 +176,12 @@ def _instruct_disbursements(
             orders.append(
                 PaymentOrder(
                     end_to_end_reference=instruction_id,
+                    debit_account=row.account_number,
                     amount=amount,
                     beneficiary_name=row.beneficiary_name,
                     beneficiary_account=row.beneficiary_account,
                     beneficiary_bank=row.beneficiary_bank,
-                    purpose=_purpose("release", row.account_number),
+                    purpose="release of prepaid tuition",
                 )
             )
             transfers.append(
@@ -248,11 +244,12 @@ def _instruct_refunds(conn: Connection, rows: list[Any], as_of: date) -> list[st
         orders = tuple(
             PaymentOrder(
                 end_to_end_reference=refund_reference(row.refund_request_id),
+                debit_account=row.account_number,
                 amount=Money(row.amount_minor_units, row.currency),
                 beneficiary_name=row.payee_name,
                 beneficiary_account=row.payee_account,
                 beneficiary_bank="",
-                purpose=_purpose("refund", row.account_number),
+                purpose="refund of prepaid tuition",
             )
             for row in refunds
         )

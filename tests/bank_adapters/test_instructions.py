@@ -23,7 +23,7 @@ from money import Money
 
 texts = st.text("=+-@'\",;张三AB1 ", max_size=30).filter(lambda text: text == text.strip())
 orders = st.lists(
-    st.builds(PaymentOrder, st.uuids().map(str), st.integers(1, 10**14).map(Money), texts, texts.filter(bool), texts, texts),
+    st.builds(PaymentOrder, st.uuids().map(str), texts.filter(bool), st.integers(1, 10**14).map(Money), texts, texts.filter(bool), texts, texts),
     max_size=6,
     unique_by=lambda order: order.end_to_end_reference,
 )
@@ -33,7 +33,7 @@ files = st.builds(
 
 
 def a_file() -> InstructionFile:
-    order = PaymentOrder("D-1", Money(123456), "=HYPERLINK(1)", "6222", "NRB", "release 2026-03")
+    order = PaymentOrder("D-1", "6010", Money(123456), "=HYPERLINK(1)", "6222", "NRB", "release 2026-03")
     return InstructionFile("NRB", "disbursement", date(2026, 3, 2), 1, (order,))
 
 
@@ -72,7 +72,7 @@ def test_header_and_trailer_carry_count_and_total() -> None:
 
 def test_an_order_of_nothing_and_two_orders_with_one_reference_are_refused() -> None:
     with pytest.raises(WritingRefused):
-        PaymentOrder("D-1", Money(0), "A", "1", "B", "p")
+        PaymentOrder("D-1", "6010", Money(0), "A", "1", "B", "p")
     order = a_file().orders[0]
     with pytest.raises(WritingRefused):
         InstructionFile("NRB", "refund", date(2026, 3, 2), 1, (order, order))
