@@ -97,6 +97,7 @@ def coverage_of(
     as_of: date,
     rules: MatchingRules,
     calendar: WorkingCalendar,
+    *,
     found: Sequence[Discrepancy] | None = None,
     lines: pd.DataFrame | None = None,
 ) -> Coverage:
@@ -156,7 +157,9 @@ def _standing_for(
     went out for an instruction still in transit has paid what is counted as in transit.
     """
     totals = {"IN": 0, "OUT": 0}
-    pairs = [one for one in found if one.kind in _PAYS_FOR_ITS_ITEM and one.item_ids and set(one.line_ids) <= line_ids]
+    pairs = [
+        one for one in found if one.kind in _PAYS_FOR_ITS_ITEM and one.item_ids and one.line_ids and set(one.line_ids) <= line_ids
+    ]
     if not pairs:
         return 0, 0
     wanted = sorted({item for one in pairs for item in one.item_ids})
@@ -171,12 +174,24 @@ def _standing_for(
         {"institution": ref.institution_id, "items": wanted},
     )
     items = {item: (direction, int(amount)) for item, direction, amount in rows if direction == "OUT" or item in late}
-    for one in pairs:
-        for direction in totals:
-            amounts = [items[item][1] for item in one.item_ids if item in items and items[item][0] == direction]
-            if amounts:
-                totals[direction] += min(one.amount_minor_units, sum(amounts))
+    # Each item is stood for at most once, whichever lines claim it: otherwise one receipt could hide two missing ones.
+    for one in sorted(pairs, key=lambda pair: pair.discrepancy_id):
+        left = one.amount_minor_units
+        for item in sorted(set(one.item_ids) & items.keys()):
+            direction, amount = items[item]
+            took = min(left, amount)
+            items[item] = (direction, amount - took)
+            totals[direction] += took
+            left -= took
     return totals["IN"], totals["OUT"]
 
 
-_PAYS_FOR_ITS_ITEM = frozenset({DiscrepancyKind.LATE, DiscrepancyKind.AMOUNT_MISMATCH, DiscrepancyKind.FEE_VARIANCE})
+_PAYS_FOR_ITS_ITEM = frozenset(
+    {
+        DiscrepancyKind.LATE,
+        DiscrepancyKind.AMOUNT_MISMATCH,
+        DiscrepancyKind.FEE_VARIANCE,
+        DiscrepancyKind.AMBIGUOUS,
+        DiscrepancyKind.DUPLICATE_LEDGER,
+    }
+)

@@ -183,7 +183,7 @@ def add_event(
     return last + 1
 
 
-def _event(
+def _event(  # noqa: PLR0917 - a row, column by column
     institution: int, identity: str, number: int, event: EventKind, now: datetime, day: date, actor: str, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     row = {

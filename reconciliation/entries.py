@@ -60,7 +60,7 @@ class Books:
     ref: CustodyAccountRef
     accounts: Mapping[str, int]
 
-    def transfer(self, line: Line, leg: int, debit: int, credit: int, amount: int, reason: str) -> Transfer:
+    def transfer(self, line: Line, *, leg: int, debit: int, credit: int, amount: int, reason: str) -> Transfer:
         """One leg of a line's journal entry, booked on the line's day."""
         institution = self.ref.institution_id
         return Transfer(
@@ -92,19 +92,23 @@ class Books:
             raise EntryRefused(f"the items differ from the line by {shown}; only a channel's fee may be missing from a receipt")
         for leg, item in enumerate(sorted(items, key=lambda one: one.item_id.bytes), 1):
             debit, credit = (cash, item.account_id) if line.direction == "IN" else (item.account_id, cash)
-            transfer = self.transfer(line, leg, debit, credit, item.amount, reason)
+            transfer = self.transfer(line, leg=leg, debit=debit, credit=credit, amount=item.amount, reason=reason)
             entry.transfers.append(transfer)
             entry.clearings.append(Clearing(self.ref.institution_id, item.item_id, transfer.transfer_id))
         if fee:
             fee_account = self.accounts["fee_receivable"]
-            entry.transfers.append(self.transfer(line, len(items) + 1, fee_account, cash, fee, "channel_fee_kept_back"))
+            entry.transfers.append(
+                self.transfer(
+                    line, leg=len(items) + 1, debit=fee_account, credit=cash, amount=fee, reason="channel_fee_kept_back"
+                )
+            )
         return entry
 
     def against(self, line: Line, kind: str, reason: str) -> Entry:
         """The entry of a whole line against an account of ``kind`` (suspense, interest, charges, a claim)."""
         cash, other = self.accounts["custody_cash"], self.accounts[kind]
         debit, credit = (cash, other) if line.direction == "IN" else (other, cash)
-        return Entry([self.transfer(line, 1, debit, credit, line.amount, reason)])
+        return Entry([self.transfer(line, leg=1, debit=debit, credit=credit, amount=line.amount, reason=reason)])
 
     def reversal_pair(self, forth: Line, back: Line) -> Entry:
         """Two lines that undo each other, through the suspense account of the first one's direction."""

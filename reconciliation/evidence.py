@@ -34,8 +34,8 @@ def evidence_of(conn: Connection, one: Discrepancy) -> dict[str, list[dict[str, 
     items = conn.execute(
         text(
             """
-            SELECT i.item_id, i.kind, i.direction, i.amount_minor_units, i.currency, i.due_date, i.booking_date, i.item_references,
-                t.source_kind, t.source_ref, k.item_id IS NOT NULL AS cleared
+            SELECT i.item_id, i.kind, i.direction, i.amount_minor_units, i.currency, i.due_date, i.booking_date,
+                i.item_references,                t.source_kind, t.source_ref, k.item_id IS NOT NULL AS cleared
             FROM open_item i JOIN transfer t ON t.institution_id = i.institution_id AND t.transfer_id = i.item_id
             LEFT JOIN open_item_clearing k ON k.institution_id = i.institution_id AND k.item_id = i.item_id
             WHERE i.institution_id = :institution AND i.item_id = ANY (:items) ORDER BY i.item_id

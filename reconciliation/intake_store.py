@@ -245,7 +245,7 @@ def books_cash(conn: Connection, ref: CustodyAccountRef) -> int:
     )
 
 
-def store_statement(conn: Connection, ref: CustodyAccountRef, file_id: int, index: int, one: Statement, day: date) -> int:
+def store_statement(conn: Connection, ref: CustodyAccountRef, one: Statement, *, file_id: int, index: int, day: date) -> int:
     """Keep a statement and its booked lines; returns its number. They do not count before ``count_statement``."""
     lines = booked_lines(one)
     opening, closing = one.opening_balance, one.closing_balance
@@ -278,7 +278,7 @@ def store_statement(conn: Connection, ref: CustodyAccountRef, file_id: int, inde
     ).scalar_one()
     if lines:
         identities = line_identities(ref.custody_account_id, lines, _contents_before(conn, ref, lines))
-        conn.execute(_INSERT_LINE, [_line_row(ref, int(number), n, line, *identities[n]) for n, line in enumerate(lines)])
+        conn.execute(_INSERT_LINE, [_line_row(ref, int(number), n, line, identities[n]) for n, line in enumerate(lines)])
     return int(number)
 
 
@@ -295,17 +295,17 @@ _INSERT_LINE = text(
 
 
 def _line_row(
-    ref: CustodyAccountRef, statement_id: int, position: int, line: StatementLine, line_id: str, ordinal: int
+    ref: CustodyAccountRef, statement_id: int, position: int, line: StatementLine, identity: tuple[str, int]
 ) -> dict[str, Any]:
     references = [*line.references]
     if line.end_to_end_reference and line.end_to_end_reference not in references:
         references.append(line.end_to_end_reference)
     return {
         **_keys(ref),
-        "line_id": line_id,
+        "line_id": identity[0],
         "statement": statement_id,
         "position": position,
-        "ordinal": ordinal,
+        "ordinal": identity[1],
         "booking_date": line.booking_date,
         "value_date": line.value_date,
         "direction": str(line.direction),

@@ -18,6 +18,7 @@ from reconciliation.discrepancy_store import clear_condition, condition_id, reco
 from reconciliation.intake import (
     Link,
     Verdict,
+    booked_lines,
     business_date_of,
     content_digest,
     counts_at_all,
@@ -25,7 +26,6 @@ from reconciliation.intake import (
     find_account,
     is_balance_break,
     judge,
-    booked_lines,
 )
 from reconciliation.model import AccountDirectory, CustodyAccountRef, Receipt, StatementOutcome, StatementReceipt
 from storage import audit
@@ -62,7 +62,7 @@ class _Outcome(Protocol):
 class _Reception:
     """One delivery in one database transaction."""
 
-    def __init__(self, conn: Connection, sender_bank: str, directory: AccountDirectory, now: datetime, actor: str):
+    def __init__(self, conn: Connection, sender_bank: str, directory: AccountDirectory, now: datetime, actor: str) -> None:
         self.conn = conn
         self.sender = sender_bank
         self.directory = directory
@@ -170,16 +170,17 @@ class _Reception:
         if not counts_at_all(one):
             return outcome(StatementOutcome.INFORMATION, f"a report of kind {one.kind} has no booked balances; it never counts")
         assert day is not None  # noqa: S101  faults_of has refused a statement without a day
-        return self._chain(file_id, number, one, ref, day, outcome)
+        return self._chain(one, ref, day, outcome, file_id=file_id, number=number)
 
     def _chain(
         self,
-        file_id: int,
-        number: int,
         one: Statement,
         ref: CustodyAccountRef,
         day: date,
         outcome: _Outcome,
+        *,
+        file_id: int,
+        number: int,
     ) -> StatementReceipt:
         before = intake_store.said_before(self.conn, ref, one, day)
         if before is not None:
@@ -204,7 +205,7 @@ class _Reception:
             reason = f"another statement for {day} with other content was received before and waits to be counted"
             self._open(ref, kind, day, f"{day}/{file_id}", reason, file_id=file_id)
             return outcome(StatementOutcome.REFUSED, reason, kind=kind)
-        intake_store.store_statement(self.conn, ref, file_id, number, one, day)
+        intake_store.store_statement(self.conn, ref, one, file_id=file_id, index=number, day=day)
         if verdict.kind is not None:
             self._open(ref, verdict.kind, day, str(day), verdict.reason, file_id=file_id, difference=verdict.difference)
             return outcome(StatementOutcome.WAITING, verdict.reason, kind=verdict.kind)

@@ -291,7 +291,8 @@ def _transfers_to_reverse(conn: Connection, record: DiscrepancyRecord, item_ids:
     rows = conn.execute(
         text(
             """
-            SELECT k.clearing_transfer_id, i.amount_minor_units FROM open_item_clearing k JOIN open_item i USING (institution_id, item_id)
+            SELECT k.clearing_transfer_id, i.amount_minor_units
+            FROM open_item_clearing k JOIN open_item i USING (institution_id, item_id)
             WHERE k.institution_id = :i AND k.item_id = ANY (:items)
             """
         ),
@@ -335,7 +336,7 @@ def _execute(
             reason=reason,
             rule_version=BY_HAND,
         )
-        _consume(conn, ref, act, lines, [], reason, by)
+        _consume(conn, ref, act, lines=lines, items=[], reason=reason, by=by)
         return ()
     entry = _entry(conn, record, books_of(conn, ref), act, item_ids)
     items = _items(conn, record, item_ids) if entry.clearings else []
@@ -348,13 +349,12 @@ def _execute(
         rule_version=BY_HAND,
         clearings=entry.clearings,
     )
-    _consume(conn, ref, act, lines, items, reason, by)
-    kinds = dict(
-        conn.execute(
-            text("SELECT item_id, kind FROM open_item WHERE institution_id = :i AND item_id = ANY (:items)"),
-            {"i": ref.institution_id, "items": [item.item_id for item in items]},
-        ).all()
+    _consume(conn, ref, act, lines=lines, items=items, reason=reason, by=by)
+    rows = conn.execute(
+        text("SELECT item_id, kind FROM open_item WHERE institution_id = :i AND item_id = ANY (:items)"),
+        {"i": ref.institution_id, "items": [item.item_id for item in items]},
     )
+    kinds: dict[UUID, str] = {row.item_id: row.kind for row in rows}
     return tuple(
         ClearedItem(ref.institution_id, made.item_id, kinds[made.item_id], made.clearing_transfer_id, lines[0].booking_date)
         for made in entry.clearings
@@ -362,7 +362,14 @@ def _execute(
 
 
 def _consume(
-    conn: Connection, ref: CustodyAccountRef, act: Act, lines: Sequence[Line], items: Sequence[Item], reason: str, by: Actor
+    conn: Connection,
+    ref: CustodyAccountRef,
+    act: Act,
+    *,
+    lines: Sequence[Line],
+    items: Sequence[Item],
+    reason: str,
+    by: Actor,
 ) -> None:
     """Record which lines and items a resolution has disposed of; the primary keys refuse a second time."""
     if not lines:

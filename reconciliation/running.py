@@ -62,14 +62,14 @@ class _Run:
     def run(self) -> RunResult:
         conn, ref = self.conn, self.ref
         lines = sides.open_bank_lines(conn, ref, self.day)
-        items = sides.book_items(conn, ref, self.day, self.rules, self.calendar, self.settlements)
+        items = sides.book_items(conn, ref, self.day, self.rules, self.calendar, settlements=self.settlements)
         outcome = match_frames(lines, items, self.rules, self.day)
         self._post(outcome, lines, items)
         newest = run_store.counted_statements(conn, ref, self.day)
         statement = newest[0] if newest else None
         still_open = lines[~lines["line_id"].isin(set(outcome.confirmed["member_id"]))]
         cash = self._ledger_cash()
-        found = self._discrepancies(outcome, lines, items, still_open, statement, cash)
+        found = self._discrepancies(outcome, lines, items, still_open=still_open, statement=statement, cash=cash)
         rows = self._rows(outcome, found)
         digest = output_hash(outcome.confirmed, rows)
         before = run_store.latest_run(conn, ref, self.day)
@@ -185,6 +185,7 @@ class _Run:
         outcome: Outcome,
         lines: pd.DataFrame,
         items: pd.DataFrame,
+        *,
         still_open: pd.DataFrame,
         statement: run_store.StatementSummary | None,
         cash: int,
@@ -264,7 +265,7 @@ class _Run:
     def _shortfall(
         self, statement: run_store.StatementSummary, found: Sequence[Discrepancy], still_open: pd.DataFrame
     ) -> list[Discrepancy]:
-        covered = coverage_of(self.conn, self.ref, self.day, self.rules, self.calendar, found, still_open)
+        covered = coverage_of(self.conn, self.ref, self.day, self.rules, self.calendar, found=found, lines=still_open)
         if covered.covered:
             return []
         shown = [

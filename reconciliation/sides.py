@@ -57,6 +57,7 @@ def book_items(
     through: date,
     rules: MatchingRules,
     calendar: WorkingCalendar,
+    *,
     settlements: Sequence[SettlementItem],
 ) -> pd.DataFrame:
     """Open items booked through a day, and as context (``consumed``) items matched in the last CONTEXT_DAYS (ITEM_COLUMNS).

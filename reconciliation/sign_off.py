@@ -24,7 +24,7 @@ from storage import audit
 class SignOffRefused(ValueError):
     """A day cannot be signed off (or reopened) now; ``reasons`` names every one."""
 
-    def __init__(self, ref: CustodyAccountRef, day: date, reasons: tuple[str, ...]):
+    def __init__(self, ref: CustodyAccountRef, day: date, reasons: tuple[str, ...]) -> None:
         self.reasons = reasons
         super().__init__(f"{ref.account_number} {day}: " + "; ".join(reasons))
 
@@ -93,9 +93,11 @@ def what_stands_against(
     through = newest[0].business_date if newest else None
     if calendar.is_working_day(day) and through != day:
         reasons.append(f"the statement for {day} has not been received" + (f" (the last is for {through})" if through else ""))
-    for waiting in waiting_statements(conn, ref):
-        if waiting.link.business_date <= day:
-            reasons.append(f"the statement for {waiting.link.business_date} waits for one that comes before it")
+    reasons += [
+        f"the statement for {waiting.link.business_date} waits for one that comes before it"
+        for waiting in waiting_statements(conn, ref)
+        if waiting.link.business_date <= day
+    ]
     run = latest_run(conn, ref, day)
     if run is None:
         reasons.append(f"{day} has not been reconciled; run: escrow run-day {day}")
@@ -239,8 +241,8 @@ def _event(
     conn.execute(
         text(
             """
-            INSERT INTO sign_off_event (institution_id, custody_account_id, business_date, event_no, event, event_at, actor, run_id,
-                reason, prepared_event_no, prepared_by)
+            INSERT INTO sign_off_event (institution_id, custody_account_id, business_date, event_no, event, event_at, actor,
+                run_id, reason, prepared_event_no, prepared_by)
             VALUES (:institution, :account, :day, :number, :event, :now, :actor, :run, :reason, :prepared_event_no, :prepared_by)
             """
         ),

@@ -119,12 +119,14 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
         """
         SELECT 'institution ' || m.institution_id || ', item ' || m.item_id,
             CASE WHEN k.item_id IS NULL THEN 'it is matched, but the books have not cleared it'
-                WHEN t.source_kind <> 'bank_line' OR b.line_id IS NULL THEN 'the books cleared it for another reason than its match'
+                WHEN t.source_kind <> 'bank_line' OR b.line_id IS NULL
+                    THEN 'the books cleared it for another reason than its match'
                 ELSE 'matched with ' || m.amount_minor_units || ', the item is ' || i.amount_minor_units END
         FROM match_book_item m JOIN open_item i USING (institution_id, item_id)
         LEFT JOIN open_item_clearing k USING (institution_id, item_id)
         LEFT JOIN transfer t ON t.institution_id = k.institution_id AND t.transfer_id = k.clearing_transfer_id
-        LEFT JOIN match_bank_line b ON b.institution_id = m.institution_id AND b.match_id = m.match_id AND b.line_id = t.source_ref
+        LEFT JOIN match_bank_line b ON b.institution_id = m.institution_id AND b.match_id = m.match_id
+            AND b.line_id = t.source_ref
         WHERE k.item_id IS NULL OR t.source_kind <> 'bank_line' OR b.line_id IS NULL
             OR m.amount_minor_units <> i.amount_minor_units
         """,
@@ -166,7 +168,8 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
         """
         SELECT 'institution ' || e.institution_id || ', account ' || e.custody_account_id || ', day ' || e.business_date
             || ', event ' || e.event_no,
-            CASE WHEN p.event_no IS NULL OR p.event NOT IN ('prepared', 'reopen_prepared') THEN 'it decides on something that is no proposal'
+            CASE WHEN p.event_no IS NULL OR p.event NOT IN ('prepared', 'reopen_prepared')
+                    THEN 'it decides on something that is no proposal'
                 WHEN p.actor = e.actor THEN 'approved by its own preparer ' || p.actor
                 ELSE 'it accepts a run of another account or day' END
         FROM sign_off_event e

@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
 
 
 @discrepancy_app.command("list", epilog="Example: escrow discrepancy list --open --kind AMOUNT_MISMATCH")
-def list_discrepancies(
+def list_discrepancies(  # noqa: PLR0917 - the command line is the signature
     date: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only those that date from this day.")] = None,
     account: Annotated[str | None, typer.Option(help="Account number.")] = None,
     kind: Annotated[list[DiscrepancyKind] | None, typer.Option(help="Only this kind; may be repeated.")] = None,
@@ -155,7 +155,14 @@ def show(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> None
     body = _as_json(one, refs[one.discrepancy.custody_account_id].account_number, age)
     body["evidence"] = evidence
     body["history"] = [
-        {"event": str(e.event), "at": e.event_at.isoformat(), "actor": e.actor, "act": e.act, "owner": e.owner, "reason": e.reason}
+        {
+            "event": str(e.event),
+            "at": e.event_at.isoformat(),
+            "actor": e.actor,
+            "act": e.act,
+            "owner": e.owner,
+            "reason": e.reason,
+        }
         for e in events
     ]
     body["possible_acts"] = sorted(str(act) for act in ACTS_BY_KIND[one.discrepancy.kind])
@@ -164,7 +171,9 @@ def show(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> None
         typer.echo(json.dumps(body, ensure_ascii=False, default=str))
         return
     typer.echo(f"{body['id']}\n{body['kind']}: {body['title_en']} {body['title_zh']}")
-    typer.echo(f"account {body['account']}, since {body['since']} ({age} working days), {body['state']}, owner {one.owner or '-'}")
+    typer.echo(
+        f"account {body['account']}, since {body['since']} ({age} working days), {body['state']}, owner {one.owner or '-'}"
+    )
     typer.echo(f"amount {body['amount']} {body['currency']}, bank less books {body['difference']}\n{body['explanation']}")
     for line in evidence["lines"]:
         typer.echo(
@@ -181,7 +190,9 @@ def show(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> None
         typer.echo(f"  {event.event_at:%Y-%m-%d %H:%M} {event.event} by {event.actor} {extra}".rstrip())
     _echo_legs(legs)
     if str(one.state) == "open":
-        typer.echo(f"possible: escrow discrepancy resolve {body['id'][:8]} --act {'|'.join(body['possible_acts']) or '(clears by itself)'}")
+        acts = "|".join(body["possible_acts"])
+        advice = f"escrow discrepancy resolve {body['id'][:8]} --reason WHY --act {acts}" if acts else "it clears by itself"
+        typer.echo(f"possible: {advice}")
 
 
 def _legs_json(legs: Sequence[ProposedLeg]) -> list[dict[str, str]]:
@@ -231,7 +242,7 @@ def comment_command(identity: _Id, text: Annotated[str, typer.Argument(help="Wha
 @discrepancy_app.command(
     "resolve", epilog='Example: escrow discrepancy resolve 3f9a01 --act accept_late --reason "bank confirmed" --as zhang.prepare'
 )
-def resolve(
+def resolve(  # noqa: PLR0917 - the command line is the signature
     identity: _Id,
     act: Annotated[Act, typer.Option(help="How to close it.")],
     reason: Annotated[str, typer.Option(help="Why.")],
@@ -250,7 +261,8 @@ def resolve(
             return json.dumps(body, ensure_ascii=False)
         _echo_legs(legs)
         short = one.discrepancy.discrepancy_id[:8]
-        return f"{short} {one.discrepancy.kind}: {act} proposed; another person approves: escrow discrepancy approve {short} --as USER"
+        who = f"another person approves: escrow discrepancy approve {short} --as USER"
+        return f"{short} {one.discrepancy.kind}: {act} proposed; {who}"
 
     _do(Right.PREPARE_DISCREPANCY, as_user, propose)
 
@@ -265,14 +277,20 @@ def approve(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> N
         one, cleared = approve_resolution(connection, identity, by=by, now=now)
         short = one.discrepancy.discrepancy_id[:8]
         if as_json:
-            body = {"id": one.discrepancy.discrepancy_id, "state": str(one.state), "cleared_items": [str(c.item_id) for c in cleared]}
+            body = {
+                "id": one.discrepancy.discrepancy_id,
+                "state": str(one.state),
+                "cleared_items": [str(c.item_id) for c in cleared],
+            }
             return json.dumps(body, ensure_ascii=False)
         return f"{short} {one.discrepancy.kind}: {one.act} approved; {len(cleared)} book items cleared"
 
     _do(Right.APPROVE_DISCREPANCY, as_user, decide, reconcile_again=identity)
 
 
-@discrepancy_app.command("reject", epilog='Example: escrow discrepancy reject 3f9a01 --reason "ask the bank first" --as li.approve')
+@discrepancy_app.command(
+    "reject", epilog='Example: escrow discrepancy reject 3f9a01 --reason "ask the bank first" --as li.approve'
+)
 def reject(identity: _Id, reason: Annotated[str, typer.Option(help="Why.")], as_user: _AsUser = None) -> None:
     """Turn another person's proposal down; the discrepancy is open again."""
     from reconciliation.resolving import reject_resolution

@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
     @app.command(
         epilog="Example: escrow match --bank-lines bank.csv --book-lines book.parquet --out result/",
     )
-    def match(
+    def match(  # noqa: PLR0917 - the command line is the signature
         bank_lines: Annotated[Path, typer.Option(help="CSV or Parquet: line_id, account, currency, direction, amount, ...")],
         book_lines: Annotated[Path, typer.Option(help="CSV or Parquet: item_id, account, currency, direction, amount, ...")],
         out: Annotated[Path, typer.Option(help="Folder for matches.csv, discrepancies.csv, findings.csv, summary.json")],
@@ -30,16 +30,16 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print summary.json on standard output")] = False,
     ) -> None:
         """Compare bank lines with book lines and name every difference. Exit 1 when something is outstanding."""
-        from config.loading import ConfigRefused  # noqa: PLC0415
-        from config.matching import load_matching_rules  # noqa: PLC0415
-        from reconciliation.matching import FrameRefused  # noqa: PLC0415
-        from reconciliation.matching.files import (  # noqa: PLC0415
+        from config.loading import ConfigRefused
+        from config.matching import load_matching_rules
+        from reconciliation.matching import FrameRefused
+        from reconciliation.matching.files import (
             MatchFileRefused,
             read_bank_lines,
             read_book_lines,
             write_outcome,
         )
-        from reconciliation.matching.workers import match_in_workers  # noqa: PLC0415
+        from reconciliation.matching.workers import match_in_workers
 
         try:
             loaded = load_matching_rules(rules)

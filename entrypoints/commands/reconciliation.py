@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date
+    from datetime import date as Date
 
     from sqlalchemy import Connection
 
@@ -113,7 +113,7 @@ def show(date: _Day, account: _Account = None, as_user: _AsUser = None, as_json:
     epilog="Examples: escrow reconciliation sign-off --date 2026-03-20 --prepare --as zhang.prepare  |  "
     "escrow reconciliation sign-off --date 2026-03-20 --approve --as li.approve",
 )
-def sign_off(
+def sign_off(  # noqa: PLR0917 - the command line is the signature
     date: _Day,
     account: _Account = None,
     prepare: _Prepare = False,
@@ -131,7 +131,7 @@ def sign_off(
         raise typer.Exit(2)
     calendar = load_calendar()
 
-    def act(connection: Connection, ref: CustodyAccountRef, day: date, by: Actor, now: datetime) -> SignOff:
+    def act(connection: Connection, ref: CustodyAccountRef, day: Date, by: Actor, now: datetime) -> SignOff:
         handler = prepare_sign_off if prepare else approve_sign_off
         return handler(connection, ref, day, by=by, calendar=calendar, now=now)
 
@@ -144,7 +144,7 @@ def sign_off(
     epilog='Examples: escrow reconciliation reopen --date 2026-03-20 --account 62.. --prepare --reason "late correction" '
     "--as zhang.prepare  |  escrow reconciliation reopen --date 2026-03-20 --account 62.. --approve --as li.approve",
 )
-def reopen_command(
+def reopen_command(  # noqa: PLR0917 - the command line is the signature
     date: _Day,
     account: Annotated[str, typer.Option(help="Account number.")],
     prepare: _Prepare = False,
@@ -161,7 +161,7 @@ def reopen_command(
         typer.echo("say --prepare --reason WHY (first person) or --approve (second person)", err=True)
         raise typer.Exit(2)
 
-    def act(connection: Connection, ref: CustodyAccountRef, day: date, by: Actor, now: datetime) -> SignOff:
+    def act(connection: Connection, ref: CustodyAccountRef, day: Date, by: Actor, now: datetime) -> SignOff:
         if prepare:
             return prepare_reopening(connection, ref, day, by=by, now=now, reason=reason)
         return reopen(connection, ref, day, by=by, now=now)
@@ -175,7 +175,7 @@ def _for_each(
     date: datetime,
     account: str | None,
     as_user: str | None,
-    act: Callable[[Connection, CustodyAccountRef, date, Actor, datetime], SignOff],
+    act: Callable[[Connection, CustodyAccountRef, Date, Actor, datetime], SignOff],
     *,
     as_json: bool,
 ) -> None:
@@ -205,7 +205,12 @@ def _for_each(
                 reasons = refusal.reasons
                 refused += 1
             if as_json:
-                body = {"account": ref.account_number, "date": f"{date:%Y-%m-%d}", "done": state or None, "refused": list(reasons)}
+                body = {
+                    "account": ref.account_number,
+                    "date": f"{date:%Y-%m-%d}",
+                    "done": state or None,
+                    "refused": list(reasons),
+                }
                 typer.echo(json.dumps(body, ensure_ascii=False))
             elif reasons:
                 typer.echo(f"{ref.account_number}: refused")
@@ -218,7 +223,9 @@ def _for_each(
     raise typer.Exit(1 if refused or not accounts else 0)
 
 
-@reconciliation_app.command("certificate", epilog="Example: escrow reconciliation certificate --date 2026-03-20 --out certificates/")
+@reconciliation_app.command(
+    "certificate", epilog="Example: escrow reconciliation certificate --date 2026-03-20 --out certificates/"
+)
 def certificate_command(
     date: _Day,
     account: _Account = None,
@@ -253,7 +260,12 @@ def certificate_command(
                 unsigned += not made.signed_off
                 state = "signed off" if made.signed_off else "NOT signed off"
                 if as_json:
-                    body = {"account": ref.account_number, "date": f"{date:%Y-%m-%d}", "file": str(path), "signed_off": made.signed_off}
+                    body = {
+                        "account": ref.account_number,
+                        "date": f"{date:%Y-%m-%d}",
+                        "file": str(path),
+                        "signed_off": made.signed_off,
+                    }
                     typer.echo(json.dumps(body, ensure_ascii=False))
                 else:
                     typer.echo(f"{path}  ({state})")

@@ -151,7 +151,9 @@ def _as_json(receipt: Receipt) -> dict[str, Any]:
 @statement_app.command("list", epilog="Example: escrow statement list --from 2026-03-02 --to 2026-03-27")
 def list_statements(
     from_: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day shown.")] = None,
-    to: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; the newest known otherwise.")] = None,
+    to: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; the newest known otherwise.")
+    ] = None,
     account: Annotated[str | None, typer.Option(help="Account number; all accounts when left out.")] = None,
     as_user: _AsUser = None,
     as_json: _Json = False,
@@ -198,7 +200,9 @@ def list_statements(
     marks = {Arrival.COUNTED: "[green]+[/green]", Arrival.WAITING: "[yellow]w[/yellow]", Arrival.REFUSED: "[red]x[/red]"}
     for ref in accounts:
         had = found[ref.custody_account_id]
-        cells = [" " if day < ref.opened_on else marks.get(had.get(day, Arrival.MISSING), "[bold red].[/bold red]") for day in days]
+        cells = [
+            " " if day < ref.opened_on else marks.get(had.get(day, Arrival.MISSING), "[bold red].[/bold red]") for day in days
+        ]
         gaps = [day for day in days if day >= ref.opened_on and had.get(day) is not Arrival.COUNTED]
         missing = missing or bool(gaps)
         table.add_row(ref.account_number, ref.bank_code, *cells)

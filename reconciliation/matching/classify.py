@@ -58,8 +58,8 @@ def _late_twins(state: Comparison) -> None:
         found = resolve(pairs[late], state)
         members = hits.units.items_of(found.unique["unit"].tolist())
         for line, unit, reference in found.unique[["line", "unit", "reference"]].itertuples(index=False):
-            until = hits.units.frame["until"].iat[unit]
-            days = int(state.lines["booked"].iat[line] - until)
+            until = hits.units.frame["until"].iloc[unit]
+            days = int(state.lines["booked"].iloc[line] - until)
             when = f"{days} days after its window ended" if days > 0 else "long before it was due"
             state.name(_K.LATE, line, members[unit], 0, f"reference {reference} and amount agree, but it was booked {when}")
         state.name_undecided(found.undecided, hits.units)
@@ -111,14 +111,14 @@ def _name_by_rank(state: Comparison, line: int, pairs: pd.DataFrame, items_of: l
     first = pairs.iloc[0]
     rank = int(first["rank"])
     kind = _KIND_BY_RANK[rank]
-    amount = int(state.lines["amount"].iat[line])
+    amount = int(state.lines["amount"].iloc[line])
     members: list[int] = []
     for step, unit in zip(pairs["step"].tolist(), pairs["unit"].tolist(), strict=True):
         members += items_of[step][unit]
     expected = int(first["expected"])
     difference = amount - expected
     reference = first["reference"]
-    currency = state.lines["currency"].iat[line]
+    currency = state.lines["currency"].iloc[line]
     shown = plain_amounts(np.array([amount, expected, difference]), [currency] * 3)
     why = f"reference {reference}: bank {shown[0]}, books {shown[1]}"
     if kind is _K.DUPLICATE_BANK:
@@ -153,9 +153,9 @@ def _fee_or_amount(
         names = ", ".join(state.items["item_id"].iloc[np.array(members)[alone]].tolist()[:3])
         return _K.AMOUNT_MISMATCH, f"{why}, which is the amount of {names}"
     largest = max(fee, gross * state.rules.largest_fee_basis_points // 10_000)
-    inward = bool(state.lines["inward"].iat[int(first["line"])])
+    inward = bool(state.lines["inward"].iloc[int(first["line"])])
     if inward and (bool(first["is_group"]) or fee > 0) and 0 <= gross - amount <= largest:
-        kept = plain_amounts(np.array([gross - amount, fee]), [state.lines["currency"].iat[int(first["line"])]] * 2)
+        kept = plain_amounts(np.array([gross - amount, fee]), [state.lines["currency"].iloc[int(first["line"])]] * 2)
         return _K.FEE_VARIANCE, f"{why}: a fee of {kept[0]} was kept back, {kept[1]} was expected"
     return _K.AMOUNT_MISMATCH, why
 
@@ -175,8 +175,8 @@ def _by_text(state: Comparison) -> np.ndarray:
     named = np.zeros(len(open_at), dtype=bool)
     for chosen, kind in choices:
         for line in open_at[chosen & ~named].tolist():
-            sign = 1 if state.lines["inward"].iat[line] else -1
-            state.name(kind, line, (), sign * int(state.lines["amount"].iat[line]), _TEXT_REASONS[kind])
+            sign = 1 if state.lines["inward"].iloc[line] else -1
+            state.name(kind, line, (), sign * int(state.lines["amount"].iloc[line]), _TEXT_REASONS[kind])
         named |= chosen
     return open_at[~named]
 
@@ -216,14 +216,14 @@ def _plain(values: pd.Series) -> pd.Series:
 
 def _unmatched_lines(state: Comparison, ours: np.ndarray) -> None:
     for line in np.flatnonzero(state.open_lines).tolist():
-        amount = int(state.lines["amount"].iat[line])
+        amount = int(state.lines["amount"].iloc[line])
         if ours[line]:
             kind, why = _K.MISSING_IN_LEDGER, "its reference looks like ours, but the books hold no such item"
-        elif state.lines["inward"].iat[line]:
+        elif state.lines["inward"].iloc[line]:
             kind, why = _K.UNIDENTIFIED_RECEIPT, "money came in without a reference the books know"
         else:
             kind, why = _K.UNEXPLAINED_PAYMENT, "money left without an instruction the books know"
-        state.name(kind, line, (), amount if state.lines["inward"].iat[line] else -amount, why)
+        state.name(kind, line, (), amount if state.lines["inward"].iloc[line] else -amount, why)
 
 
 def _ledger_twins(state: Comparison) -> None:
@@ -248,9 +248,9 @@ def _ledger_twins(state: Comparison) -> None:
             continue
         again = still if len(still) < len(twins) else still[1:]
         for item in again:
-            others = ", ".join(state.items["item_id"].iat[other] for other in twins if other != item)
+            others = ", ".join(state.items["item_id"].iloc[other] for other in twins if other != item)
             why = f"the books hold the same movement under reference {reference} already: {others}"
-            state.name(_K.DUPLICATE_LEDGER, -1, [item], -int(state.items["amount"].iat[item]), why)
+            state.name(_K.DUPLICATE_LEDGER, -1, [item], -int(state.items["amount"].iloc[item]), why)
 
 
 def _unmatched_items(state: Comparison) -> pd.DataFrame:

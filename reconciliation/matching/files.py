@@ -73,7 +73,7 @@ def read_book_lines(path: Path) -> Side:
 class _Reader:
     """Reads one side, collecting findings; ``good`` marks the rows still in."""
 
-    def __init__(self, path: Path, columns: tuple[str, ...], identity: str, dates: tuple[str, ...]):
+    def __init__(self, path: Path, columns: tuple[str, ...], identity: str, dates: tuple[str, ...]) -> None:
         self.path = path
         self.columns = columns
         self.identity = identity

@@ -27,7 +27,10 @@ _BETWEEN_ROWS = "\x1e"
 
 
 def match_ids(rules: Iterable[str], members: Iterable[str]) -> list[str]:
-    """The id of each match: SHA-256 (first 32 hex digits) of its rule and its sorted members, ids joined by ``|``."""
+    """The id of each match: SHA-256 (first 32 hex digits) of its rule and its sorted members.
+
+    ``members``: one text per match, ``bank:<line id>`` and ``book:<item id>`` of all its members, joined by ``|``.
+    """
     return [
         hashlib.sha256(f"{rule}{_BETWEEN_FIELDS}{member}".encode()).hexdigest()[:32]
         for rule, member in zip(rules, members, strict=True)

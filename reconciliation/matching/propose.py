@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from reconciliation.discrepancy import DiscrepancyKind
 from reconciliation.matching.state import Comparison

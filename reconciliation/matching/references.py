@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from reconciliation.matching.rules import MatchingRules
 
 _NOT_LETTER_OR_DIGIT = r"[^\pL\pN]+"
-_NOT_PART_OF_A_TOKEN = r"[^0-9A-Za-z\-_/.]+"
+_BETWEEN_WORDS = r"[^0-9A-Za-z\-_/.]+"
 
 
 def normalise_text(text: str) -> str:
@@ -41,7 +41,7 @@ def reference_table(values: pd.Series, rules: MatchingRules) -> pd.DataFrame:
 def text_token_table(values: pd.Series, rules: MatchingRules) -> pd.DataFrame:
     """The same table for whole words of free text; a word counts as a reference only when it holds a digit."""
     plain = pc.utf8_normalize(_array(values), form="NFKC")
-    words = pc.split_pattern(pc.replace_substring_regex(plain, pattern=_NOT_PART_OF_A_TOKEN, replacement="|"), "|")
+    words = pc.split_pattern(pc.replace_substring_regex(plain, pattern=_BETWEEN_WORDS, replacement="|"), "|")
     table = _usable(words, rules)
     return table[table["reference"].str.contains(r"[0-9]", regex=True)].reset_index(drop=True)
 

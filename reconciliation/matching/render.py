@@ -78,7 +78,7 @@ def _accepted(state: Comparison, accepted: Accepted) -> pd.DataFrame:
     items = pd.DataFrame({"head": head_of_unit[accepted.members["unit"].to_numpy()], "at": accepted.members["item"].to_numpy()})
     items = items.sort_values(["head", "at"], kind="stable", ignore_index=True)
     line_ids = state.lines["line_id"].iloc[pairs["line"].to_numpy()].reset_index(drop=True)
-    item_ids = state.items["item_id"].iloc[items["at"].to_numpy()].reset_index(drop=True)
+    item_ids = "book:" + state.items["item_id"].iloc[items["at"].to_numpy()].reset_index(drop=True)
     if len(items) != len(pairs):
         item_ids = item_ids.groupby(items["head"].to_numpy()).agg("|".join).reset_index(drop=True)
         count = items.groupby("head").size().astype("str").reset_index(drop=True)
@@ -87,7 +87,7 @@ def _accepted(state: Comparison, accepted: Accepted) -> pd.DataFrame:
         due = pd.Series("; due ", index=line_ids.index, dtype="str").str.cat(
             day_text(state.items["due"].to_numpy()[items["at"].to_numpy()])
         )
-    members = "bank:" + line_ids + "|book:" + item_ids
+    members = "bank:" + line_ids + "|" + item_ids
     heads = pd.DataFrame(
         {
             "match_id": pd.Series(match_ids([str(accepted.rule)] * len(pairs), members.tolist()), dtype="str"),
@@ -171,12 +171,12 @@ def discrepancy_rows(state: Comparison, unmatched: pd.DataFrame) -> pd.DataFrame
             (
                 discrepancy_id(kind, lines, members),
                 str(kind),
-                side["account"].iat[at],
-                side["currency"].iat[at],
+                side["account"].iloc[at],
+                side["currency"].iloc[at],
                 "both" if lines and members else "bank" if lines else "book",
                 "|".join(lines),
                 "|".join(members),
-                int(side["amount"].iat[at]),
+                int(side["amount"].iloc[at]),
                 difference,
                 why,
             )

@@ -124,7 +124,8 @@ class Comparison:
     @classmethod
     def of(cls, lines: pd.DataFrame, items: pd.DataFrame, rules: MatchingRules, as_of: date | None) -> Comparison:
         """Begin a comparison. Adds ``account_code`` to both frames; the cut-off of an account is ``as_of`` or its latest
-        booking date, or its latest due date when the bank has shown no line at all."""
+        booking date, or its latest due date when the bank has shown no line at all.
+        """
         codes, accounts = pd.factorize(pd.concat([lines["account"], items["account"]], ignore_index=True))
         lines["account_code"] = codes[: len(lines)].astype(np.int64)
         items["account_code"] = codes[len(lines) :].astype(np.int64)
@@ -150,11 +151,13 @@ class Comparison:
 
     @property
     def open_lines(self) -> Flags:
-        return ~self.line_used & ~self.line_named
+        flags: Flags = ~self.line_used & ~self.line_named
+        return flags
 
     @property
     def open_items(self) -> Flags:
-        return ~self.item_used & ~self.item_named
+        flags: Flags = ~self.item_used & ~self.item_named
+        return flags
 
     def line_open(self, at: pd.Series) -> Flags:
         found: Flags = self.open_lines[at.to_numpy()]
@@ -318,7 +321,7 @@ class Comparison:
                 kind, text = DiscrepancyKind.AMBIGUOUS, f"{len(items)} book items fit reference"
             difference = 0
             if twins:
-                difference = int(self.lines["amount"].iat[line]) - sum(int(self.items["amount"].iat[item]) for item in items)
+                difference = int(self.lines["amount"].iloc[line]) - sum(int(self.items["amount"].iloc[item]) for item in items)
             self.name(kind, line, items, difference, f"{text} {shown[line]}; none may be chosen without a person")
 
     def _signatures(self, items: list[int]) -> dict[int, tuple[str, ...]]:

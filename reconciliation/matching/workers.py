@@ -31,4 +31,5 @@ def match_in_workers(
 
 def _bucket(accounts: pd.Series, workers: int) -> np.ndarray:
     codes = {name: zlib.crc32(str(name).encode()) % workers for name in accounts.unique()}
-    return accounts.map(codes).to_numpy(dtype=np.int64)
+    buckets: np.ndarray = accounts.map(codes).to_numpy(dtype=np.int64)
+    return buckets

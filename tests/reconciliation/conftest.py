@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from uuid import UUID
@@ -179,8 +179,8 @@ class Town:
 
 
 @pytest.fixture
-def town(books: Engine) -> Iterator[Town]:
+def town(books: Engine) -> Town:
     ref = CustodyAccountRef(1, 17, BANK, NUMBER, "CNY", date(2025, 3, 1), "Sunrise Custody")
     with books.begin() as conn:
         accounts = open_chart(conn, load_chart(), 1, 17, "CNY", ["wechat", "alipay", "bank_transfer"], date(2025, 1, 1))
-    yield Town(books, ref, dict(accounts), load_calendar())
+    return Town(books, ref, dict(accounts), load_calendar())

@@ -164,6 +164,7 @@ def test_a_settlement_batch_is_matched_by_its_total_and_its_fee_is_the_instituti
     assert kinds_and_amounts(result) == set()
     assert books_balance(town, "fee_receivable") == 1800
     assert books_balance(town, "custody_cash") == 298200
+    assert nothing_is_wrong(town)
 
 
 def test_an_unexpected_fee_is_named_with_its_amount_and_charged_to_the_institution(town: Town) -> None:
