@@ -47,8 +47,9 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class PostingFigures:
-    """What one run measured. ``batches`` is our batch posting, ``naive`` one transfer a commit by the same function, ``floor`` COPY
-    of the same rows into the same columns and indexes without guards, balances or seals."""
+    """What one run measured. ``batches`` is our batch posting, ``naive`` one transfer a commit by the same function, ``floor``
+    COPY of the same rows into the same columns and indexes without guards, balances or seals.
+    """
 
     batch_rows: int
     accounts: int

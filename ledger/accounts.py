@@ -55,7 +55,8 @@ def open_accounts(conn: Connection, chart: Chart, wanted: Sequence[NewAccount]) 
         row = found[new.custody_account_id, new.kind, new.subject]
         if row.currency != new.currency:
             raise AccountRefused(
-                f"account {new.custody_account_id}:{new.kind}:{new.subject} holds {row.currency}; it cannot be opened in {new.currency}"
+                f"account {new.custody_account_id}:{new.kind}:{new.subject} holds {row.currency}; "
+                f"it cannot be opened in {new.currency}"
             )
     return {name: row.account_id for name, row in found.items()}
 
@@ -80,7 +81,7 @@ _FIND_ACCOUNTS = text(f"""
 """)
 
 
-def open_chart(
+def open_chart(  # noqa: PLR0917  the order is that of the books' own names
     conn: Connection,
     chart: Chart,
     institution_id: int,
@@ -135,7 +136,8 @@ def accounts(conn: Connection, *, custody_account_id: int | None = None) -> list
 
 def close_account(conn: Connection, *, institution_id: int, account_id: int, closed_on: date, actor: str, reason: str) -> None:
     """Close an account from a business day on. Raises IntegrityError (``ledger_closing_with_balance``,
-    ``ledger_closing_before_posting``, or the primary key when it is closed already)."""
+    ``ledger_closing_before_posting``, or the primary key when it is closed already).
+    """
     conn.execute(
         insert(account_closing).values(
             institution_id=institution_id, account_id=account_id, closed_on=closed_on, actor=actor, reason=reason

@@ -27,7 +27,7 @@ class LeafWriter:
         self._days: dict[date, int] = {}
         self._sized: dict[str, str] = {}
 
-    def leaf(
+    def leaf(  # noqa: PLR0917  the columns of a transfer in table order
         self,
         institution_id: int,
         transfer_id: str,

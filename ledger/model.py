@@ -208,7 +208,7 @@ class Fault:
 class PostingRefused(ValueError):
     """The books refused transfers; nothing of this call was posted."""
 
-    def __init__(self, refusals: tuple[Refusal, ...]):
+    def __init__(self, refusals: tuple[Refusal, ...]) -> None:
         self.refusals = refusals
         first = refusals[0]
         more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""

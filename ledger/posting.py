@@ -86,7 +86,7 @@ class Decision:
 
 
 class _Refused(Exception):
-    def __init__(self, code: RefusalCode, message: str):
+    def __init__(self, code: RefusalCode, message: str) -> None:
         self.code = code
         self.message = message
 
@@ -152,7 +152,7 @@ class _Judge:
         opened: dict[TransferKey, OpenItem],
         clearing: dict[TransferKey, Clearing],
         decision: Decision,
-    ):
+    ) -> None:
         self.books = books
         self.opened = opened
         self.clearing = clearing

@@ -178,22 +178,23 @@ _BALANCES_KNOWN_AT = """
     GROUP BY p.institution_id, p.account_id
 """
 _BY_ACCOUNT = """
-    SELECT a.institution_id, a.custody_account_id, a.account_id, a.kind, a.subject, a.normal_side, a.currency, 1 AS accounts, s.units
+    SELECT a.institution_id, a.custody_account_id, a.account_id, a.kind, a.subject, a.normal_side, a.currency,
+        1 AS accounts, s.units
     FROM ({balances}) AS s JOIN account a ON a.institution_id = s.institution_id AND a.account_id = s.account_id
     WHERE CAST(:custody_account AS bigint) IS NULL OR a.custody_account_id = :custody_account
     ORDER BY a.custody_account_id, a.kind, a.subject, a.account_id
 """
 _BY_KIND = """
     SELECT CASE WHEN CAST(:custody_account AS bigint) IS NULL THEN NULL ELSE min(a.institution_id) END AS institution_id,
-        CAST(:custody_account AS bigint) AS custody_account_id, NULL AS account_id, a.kind, '' AS subject, a.normal_side, a.currency,
-        count(*) AS accounts, sum(s.units) AS units
+        CAST(:custody_account AS bigint) AS custody_account_id, NULL AS account_id, a.kind, '' AS subject, a.normal_side,
+        a.currency, count(*) AS accounts, sum(s.units) AS units
     FROM ({balances}) AS s JOIN account a ON a.institution_id = s.institution_id AND a.account_id = s.account_id
     WHERE CAST(:custody_account AS bigint) IS NULL OR a.custody_account_id = :custody_account
     GROUP BY a.kind, a.normal_side, a.currency ORDER BY a.kind, a.currency
 """
 
 
-def account_statement(
+def account_statement(  # noqa: PLR0917  account and period come naturally in this order
     conn: Connection,
     account_id: int,
     from_: date | None = None,
@@ -314,8 +315,9 @@ def _code(custody_account_id: int, kind: str, subject: str) -> str:
 
 
 _JOURNAL = text("""
-    SELECT t.institution_id, t.batch_id, t.line, t.transfer_id, t.booking_date, b.posted_at, t.debit_account_id, t.credit_account_id,
-        t.amount_minor_units, t.currency, t.reason, t.source_kind, t.source_ref, t.reverses, b.actor, b.rule_version,
+    SELECT t.institution_id, t.batch_id, t.line, t.transfer_id, t.booking_date, b.posted_at, t.debit_account_id,
+        t.credit_account_id, t.amount_minor_units, t.currency, t.reason, t.source_kind, t.source_ref, t.reverses,
+        b.actor, b.rule_version,
         d.custody_account_id AS debit_custody_account_id, d.kind AS debit_kind, d.subject AS debit_subject,
         c.custody_account_id AS credit_custody_account_id, c.kind AS credit_kind, c.subject AS credit_subject
     FROM transfer t

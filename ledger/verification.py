@@ -22,7 +22,8 @@ MOST_NAMED = 100
 @dataclass(frozen=True, slots=True)
 class Check:
     """What one check looked at and found. ``rows`` is how many rows it examined; ``wrong`` how many were wrong, of which the
-    first ``MOST_NAMED`` are in ``faults``."""
+    first ``MOST_NAMED`` are in ``faults``.
+    """
 
     name: str
     rows: int
@@ -61,7 +62,8 @@ def _ask(conn: Connection, question: _Question) -> Check:
     rows = conn.execute(text(f"SELECT count(*) FROM {question.counted}")).scalar_one()
     found = conn.execute(
         text(
-            f"SELECT wrong.row, wrong.what, count(*) OVER () AS wrong_rows FROM ({question.wrong}) AS wrong ORDER BY 1 LIMIT {MOST_NAMED}"
+            f"SELECT wrong.row, wrong.what, count(*) OVER () AS wrong_rows FROM ({question.wrong}) AS wrong"
+            f" ORDER BY 1 LIMIT {MOST_NAMED}"
         )
     ).all()
     return Check(
@@ -194,7 +196,8 @@ QUESTIONS = (
             SELECT DISTINCT ON (institution_id) institution_id, batch_id, row_digest FROM posting_batch
             ORDER BY institution_id, batch_id DESC
         ) AS b ON b.institution_id = h.institution_id
-        WHERE h.last_batch_id IS DISTINCT FROM coalesce(b.batch_id, 0) OR h.written_batch_id IS DISTINCT FROM coalesce(b.batch_id, 0)
+        WHERE h.last_batch_id IS DISTINCT FROM coalesce(b.batch_id, 0)
+            OR h.written_batch_id IS DISTINCT FROM coalesce(b.batch_id, 0)
             OR h.last_digest IS DISTINCT FROM coalesce(b.row_digest, decode(repeat('00', 32), 'hex'))
         UNION ALL
         SELECT format('institution %s', institution_id), 'its accounts have no head' FROM account
@@ -230,7 +233,8 @@ QUESTIONS = (
         """
         SELECT format('institution %s, transfer %s', l.institution_id, l.transfer_id) AS row,
             CASE WHEN a.account_id IS NULL THEN format('account %s does not exist', l.account_id)
-                WHEN a.currency <> l.currency THEN format('%s on account %s, which holds %s', l.currency, l.account_id, a.currency)
+                WHEN a.currency <> l.currency
+                    THEN format('%s on account %s, which holds %s', l.currency, l.account_id, a.currency)
                 WHEN l.booking_date < a.opened_on OR l.booking_date >= c.closed_on
                     THEN format('account %s was not open on %s', l.account_id, l.booking_date)
                 ELSE format('account %s fell below its floor', l.account_id) END AS what
@@ -323,7 +327,8 @@ QUESTIONS = (
         """
         SELECT format('institution %s, account %s', a.institution_id, a.account_id) AS row,
             format('%s%s holds %s minor units in transit, its open items are %s', a.kind,
-                CASE a.subject WHEN '' THEN '' ELSE ':' || a.subject END, abs(coalesce(l.balance, 0)), coalesce(i.amount, 0)) AS what
+                CASE a.subject WHEN '' THEN '' ELSE ':' || a.subject END, abs(coalesce(l.balance, 0)),
+                coalesce(i.amount, 0)) AS what
         FROM account a
         LEFT JOIN (SELECT institution_id, account_id, sum(delta) AS balance FROM verified_leg GROUP BY 1, 2) AS l
             ON l.institution_id = a.institution_id AND l.account_id = a.account_id

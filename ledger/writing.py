@@ -187,8 +187,8 @@ _ACCOUNTS = f"""
 TRANSFER_COLUMNS = """t.transfer_id, t.institution_id, t.debit_account_id, t.credit_account_id, t.amount_minor_units, t.currency,
     t.booking_date, t.reason, t.source_kind, t.source_ref, t.reverses"""
 
-ITEM_COLUMNS = """i.item_id, i.institution_id, i.custody_account_id, i.account_id, i.kind, i.direction, i.amount_minor_units, i.currency,
-    i.booking_date, i.due_date, i.item_references, i.group_key, i.expected_fee_minor_units, i.counterparty_name,
+ITEM_COLUMNS = """i.item_id, i.institution_id, i.custody_account_id, i.account_id, i.kind, i.direction, i.amount_minor_units,
+    i.currency, i.booking_date, i.due_date, i.item_references, i.group_key, i.expected_fee_minor_units, i.counterparty_name,
     i.counterparty_account, i.original_item_id"""
 
 _WANTED = "unnest(%s::integer[], %s::uuid[]) AS w(institution_id, id)"
@@ -208,7 +208,8 @@ def open_item_of(row: Sequence[Any]) -> OpenItem:
 @contextmanager
 def _collection_paused() -> Iterator[None]:
     """No cyclic garbage collection meanwhile: a batch is hundreds of thousands of tuples without a cycle, and walking them again
-    and again took a third of the client's time."""
+    and again took a third of the client's time.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -220,7 +221,8 @@ def _collection_paused() -> Iterator[None]:
 
 def _cursor(conn: Connection) -> Any:
     """A driver cursor in the caller's transaction. Before writing through it SQLAlchemy must have executed something (``post``
-    locks the heads): it commits only a transaction it knows has begun."""
+    locks the heads): it commits only a transaction it knows has begun.
+    """
     driver = conn.connection.driver_connection
     assert driver is not None  # noqa: S101  a connection that has just answered has a driver connection
     return driver.cursor()

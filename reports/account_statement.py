@@ -18,7 +18,8 @@ from money import Money
 class AccountStatement:
     """One page. ``opening`` and ``closing`` are the balances before ``from_`` and through ``to``, by booking date; the lines'
     own balances run in posting order, so a back-dated posting stands where it was posted. ``next_after`` asks for the next
-    page, None when this is the last."""
+    page, None when this is the last.
+    """
 
     account: Account
     from_: date | None

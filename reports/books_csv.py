@@ -24,8 +24,8 @@ TRIAL_BALANCE_HEADER = (
     "custody_account_id", "account_id", "kind", "name_en", "name_zh", "subject", "currency", "debit", "credit",
 )  # fmt: skip
 OPEN_ITEMS_HEADER = (
-    "custody_account_id", "item_id", "kind", "direction", "amount", "currency", "booking_date", "due_date", "references", "group_key",
-    "counterparty_name", "counterparty_account",
+    "custody_account_id", "item_id", "kind", "direction", "amount", "currency", "booking_date", "due_date", "references",
+    "group_key", "counterparty_name", "counterparty_account",
 )  # fmt: skip
 
 
@@ -53,8 +53,9 @@ def export_csv(conn: Connection, chart: Chart, out: Path, *, as_of: date | None 
     )  # fmt: skip
     item_rows = (
         (
-            item.custody_account_id, item.item_id, item.kind, item.direction, item.amount.plain, item.amount.currency, item.booking_date,
-            item.due_date, " | ".join(item.references), item.group_key, item.counterparty_name, item.counterparty_account,
+            item.custody_account_id, item.item_id, item.kind, item.direction, item.amount.plain, item.amount.currency,
+            item.booking_date, item.due_date, " | ".join(item.references), item.group_key,
+            item.counterparty_name, item.counterparty_account,
         )
         for item in open_items(conn, as_of=as_of)
     )  # fmt: skip

@@ -101,6 +101,10 @@ def _transfers(conn: Connection, as_of: date | None) -> Iterator[Any]:
         yield from rows
 
 
+def _currencies(accounts: dict[int, _Named]) -> list[str]:
+    return sorted({account.currency for account in accounts.values()})
+
+
 def _amount(minor_units: int, currency: str) -> str:
     return f"{format_minor_units(minor_units, exponent_of(currency))} {currency}"
 
@@ -114,11 +118,9 @@ def _one_line(value: str) -> str:
 
 
 def _write_hledger(stream: TextIO, accounts: dict[int, _Named], transfers: Callable[[], Iterator[Any]]) -> int:
-    for currency in sorted({account.currency for account in accounts.values()}):
-        stream.write(f"commodity 1000.{'0' * exponent_of(currency)} {currency}\n")
+    stream.writelines(f"commodity 1000.{'0' * exponent_of(currency)} {currency}\n" for currency in _currencies(accounts))
     stream.write("decimal-mark .\n\n")
-    for account in accounts.values():
-        stream.write(f"account {account.name}\n")
+    stream.writelines(f"account {account.name}\n" for account in accounts.values())
     count, last_day = 0, date.min
     for row in transfers():
         debit, credit = accounts[row.debit_account_id], accounts[row.credit_account_id]
@@ -130,18 +132,18 @@ def _write_hledger(stream: TextIO, accounts: dict[int, _Named], transfers: Calla
         count, last_day = count + 1, row.booking_date
     if accounts:
         stream.write(f"\n{last_day} * balances\n")
-    for account in accounts.values():
-        stream.write(f"    {account.name}  {_amount(0, account.currency)} = {_amount(account.minor_units, account.currency)}\n")
+    stream.writelines(
+        f"    {account.name}  {_amount(0, account.currency)} = {_amount(account.minor_units, account.currency)}\n"
+        for account in accounts.values()
+    )
     return count
 
 
 def _write_beancount(stream: TextIO, accounts: dict[int, _Named], transfers: Callable[[], Iterator[Any]]) -> int:
     stream.write('option "title" "Prepaid escrow books"\n')
-    for currency in sorted({account.currency for account in accounts.values()}):
-        stream.write(f'option "operating_currency" "{currency}"\n')
+    stream.writelines(f'option "operating_currency" "{currency}"\n' for currency in _currencies(accounts))
     stream.write("\n")
-    for account in accounts.values():
-        stream.write(f"{account.opened_on} open {account.name} {account.currency}\n")
+    stream.writelines(f"{account.opened_on} open {account.name} {account.currency}\n" for account in accounts.values())
     count, last_day = 0, date.min
     for row in transfers():
         debit, credit = accounts[row.debit_account_id], accounts[row.credit_account_id]

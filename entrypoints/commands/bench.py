@@ -40,7 +40,7 @@ def post_command(
     ] = 50_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Post transfers in batches, one a commit, and against the floor of a bare COPY; the books are verified before figures appear.
+    """Post transfers in batches, one a commit, and against the floor of a bare COPY; verified before figures appear.
 
     Every transfer touches one hot account and one of many order accounts, with all guards, running balances, day sums and
     seals on.

@@ -93,7 +93,7 @@ To = Annotated[date | None, typer.Option("--to", parser=_day, metavar="DATE", he
 
 
 @ledger_app.command("trial-balance")
-def trial_balance_command(
+def trial_balance_command(  # noqa: PLR0917  typer's options
     as_of: AsOf = None,
     known_at: KnownAt = None,
     account: CustodyAccount = None,
@@ -103,7 +103,7 @@ def trial_balance_command(
 ) -> None:
     """Debits and credits of every account, whose totals are equal.
 
-    Examples: escrow ledger trial-balance --as-of 2025-03-31 --lang zh; escrow ledger trial-balance --account 6222020001 --by account
+    Examples: escrow ledger trial-balance --as-of 2025-03-31 --lang zh; escrow ledger trial-balance --account 6222020001
     """
     from config.chart import load_chart
     from reports.trial_balance import trial_balance_report
@@ -127,7 +127,7 @@ def trial_balance_command(
 
 
 @ledger_app.command("account")
-def account_command(
+def account_command(  # noqa: PLR0917  typer's options
     account: Annotated[
         str, typer.Argument(metavar="ACCOUNT", help="Number of the account, or CUSTODY:KIND[:SUBJECT], such as 3:custody_cash.")
     ],
@@ -157,7 +157,7 @@ def account_command(
 
 
 @ledger_app.command("journal")
-def journal_command(
+def journal_command(  # noqa: PLR0917  typer's options
     from_: From = None,
     to: To = None,
     known_at: KnownAt = None,

@@ -464,14 +464,14 @@ def _guard_ddl() -> list[str]:
         ]
     for table in PROJECTIONS:
         statements += [
-            f"CREATE TRIGGER {table}_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}"
-            " FOR EACH STATEMENT EXECUTE FUNCTION ledger_guard_projection()",
+            f"""CREATE TRIGGER {table}_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}
+                FOR EACH STATEMENT EXECUTE FUNCTION ledger_guard_projection()""",
             f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_guard",
         ]
     return [
         *statements,
-        "CREATE CONSTRAINT TRIGGER journal_head_header AFTER INSERT OR UPDATE ON journal_head"
-        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger_require_header()",
+        """CREATE CONSTRAINT TRIGGER journal_head_header AFTER INSERT OR UPDATE ON journal_head
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger_require_header()""",
         "ALTER TABLE journal_head ENABLE ALWAYS TRIGGER journal_head_header",
     ]
 

@@ -30,13 +30,12 @@ class Desk:
     ids: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.ids = open_chart(
-            self.conn, self.chart, self.institution, self.custody_account, "CNY", ["wechat"], date(2025, 1, 1)
-        )
+        self.ids = open_chart(self.conn, self.chart, self.institution, self.custody_account, "CNY", ["wechat"], date(2025, 1, 1))
 
     def open_orders(self, *orders: str, currency: str = "CNY") -> None:
         wanted = [
-            NewAccount(self.institution, self.custody_account, "prepayment_held", order, currency, date(2025, 1, 1)) for order in orders
+            NewAccount(self.institution, self.custody_account, "prepayment_held", order, currency, date(2025, 1, 1))
+            for order in orders
         ]
         for (_, kind, subject), account_id in open_accounts(self.conn, self.chart, wanted).items():
             self.ids[kind, subject] = account_id

@@ -69,7 +69,8 @@ def raw_transfer(desk: Desk, *, rightful_leaf: bool = True, **changes: Any) -> d
     head = desk.conn.execute(text("SELECT last_batch_id FROM journal_head WHERE institution_id = :i"), {"i": desk.institution})
     cash, transit = desk.ids["custody_cash", ""], desk.ids["receipts_in_transit", "wechat"]
     state = {
-        row.account_id: row for row in desk.conn.execute(text("SELECT account_id, last_seq, balance_minor_units AS balance FROM account_balance"))
+        row.account_id: row
+        for row in desk.conn.execute(text("SELECT account_id, last_seq, balance_minor_units AS balance FROM account_balance"))
     }
     given = desk.transfer(("custody_cash", ""), ("receipts_in_transit", "wechat"), 20_000, "raw")
     row: dict[str, Any] = {
@@ -160,7 +161,11 @@ def test_a_forged_transfer_is_refused_by_name(attacked: Desk) -> None:
 
 def test_a_header_with_a_false_digest_is_refused(attacked: Desk) -> None:
     for column, rule in (("root", "ledger_batch_root"), ("previous_digest", "ledger_batch_chain")):
-        header = HEADER.format(count=1, total=20_000).replace("posted_at)", f"posted_at, {column})").replace("now())", "now(), sha256('x'))")
+        header = (
+            HEADER.format(count=1, total=20_000)
+            .replace("posted_at)", f"posted_at, {column})")
+            .replace("now())", "now(), sha256('x'))")
+        )
         assert attack(attacked, header=header) == rule
 
 
@@ -173,7 +178,12 @@ def test_no_transfer_can_be_added_to_a_batch_that_has_its_header(attacked: Desk)
     first = raw_transfer(attacked)
     attacked.conn.execute(text(insert_sql("transfer", first)), first)
     attacked.conn.execute(text(HEADER.format(count=1, total=20_000)), first)
-    late = raw_transfer(attacked, batch_id=3, line=2, transfer_id=attacked.transfer(("custody_cash", ""), ("bank_interest", ""), 1, "l").transfer_id)
+    late = raw_transfer(
+        attacked,
+        batch_id=3,
+        line=2,
+        transfer_id=attacked.transfer(("custody_cash", ""), ("bank_interest", ""), 1, "l").transfer_id,
+    )
     assert refusal(attacked.conn, insert_sql("transfer", late), **late) == "ledger_batch_out_of_order"
 
 
@@ -204,7 +214,11 @@ def test_a_false_reversal_is_refused(attacked: Desk) -> None:
 def sessions(conn: Connection) -> tuple[str, ...]:
     """What a session may pretend: nothing, or (the owner's only) to be a replica, where ordinary triggers sleep."""
     plain = "SELECT 1"
-    return (plain,) if conn.scalar(text("SELECT current_user")) == "attacker" else (plain, "SET LOCAL session_replication_role = replica")
+    return (
+        (plain,)
+        if conn.scalar(text("SELECT current_user")) == "attacker"
+        else (plain, "SET LOCAL session_replication_role = replica")
+    )
 
 
 def test_history_refuses_update_delete_truncate_and_upsert(attacked: Desk) -> None:
@@ -221,8 +235,8 @@ def test_history_refuses_update_delete_truncate_and_upsert(attacked: Desk) -> No
             f"UPDATE {table} SET {column} = {column}",
             f"DELETE FROM {table}",
             f"TRUNCATE {table} CASCADE",
-            f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM {table} LIMIT 1"
-            f" ON CONFLICT ON CONSTRAINT pk_{table} DO UPDATE SET {column} = excluded.{column}",
+            f"""INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM {table} LIMIT 1
+                ON CONFLICT ON CONSTRAINT pk_{table} DO UPDATE SET {column} = excluded.{column}""",
         ):
             for session in sessions(conn):
                 name = refusal(conn, session, statement)
@@ -299,7 +313,9 @@ def test_an_open_item_must_be_what_its_transfer_put_in_transit(attacked: Desk) -
 
 
 def test_an_account_with_a_balance_or_later_postings_cannot_be_closed(attacked: Desk) -> None:
-    close = "INSERT INTO account_closing (institution_id, account_id, closed_on, actor, reason) VALUES (7, :account, :on, 'x', 'y')"
+    close = (
+        "INSERT INTO account_closing (institution_id, account_id, closed_on, actor, reason) VALUES (7, :account, :on, 'x', 'y')"
+    )
     held = refusal(attacked.conn, close, account=attacked.ids["prepayment_held", "A"], on=date(2025, 4, 1))
     assert held == "ledger_closing_with_balance"
 
@@ -309,8 +325,9 @@ def test_every_column_of_a_transfer_is_under_its_leaf(attacked: Desk) -> None:
     row = raw_transfer(attacked)
     for column in set(transfer_table.columns.keys()) - {"leaf"}:
         value = row[column]
-        other = {int: lambda v: v + 1, str: lambda v: v + "x", date: lambda v: date(2025, 3, 4)}.get(type(value), lambda _: NOW.date())(value)
+        other = {int: lambda v: v + 1, str: lambda v: v + "x", date: lambda v: date(2025, 3, 4)}.get(
+            type(value), lambda _: NOW.date()
+        )(value)
         if column in ("transfer_id", "reverses"):
             other = UUID(int=1)
         assert raw_transfer(attacked, **{column: other})["leaf"] != row["leaf"], column
-

@@ -160,9 +160,7 @@ def test_two_clearings_of_one_item_in_one_call_leave_the_first(desk: Desk) -> No
     paid, item = desk.paid("A", 500)
     first, first_clearing = desk.received("one", 500, item)
     second, second_clearing = desk.received("two", 500, item)
-    outcome = desk.post(
-        paid, first, second, open_items=[item], clearings=[first_clearing, second_clearing], on_refusal="report"
-    )
+    outcome = desk.post(paid, first, second, open_items=[item], clearings=[first_clearing, second_clearing], on_refusal="report")
     assert codes(outcome) == [RefusalCode.ALREADY_CLEARED]
     assert outcome.posted == (paid.transfer_id, first.transfer_id)
 
@@ -200,7 +198,7 @@ def test_a_reversal_undoes_an_order_and_its_open_item(desk: Desk) -> None:
     assert len(outcome.posted) == 1
     assert (balance(desk.conn, desk.ids[HELD_A]), open_items(desk.conn)) == (Money(0), [])
     assert reverse(desk.conn, 7, [paid.transfer_id], **undo).already_posted == outcome.posted
-    with pytest.raises(PostingRefused, match="already_cleared|already_reversed"):
+    with pytest.raises(PostingRefused, match=r"already_cleared|already_reversed"):
         reverse(desk.conn, 7, [paid.transfer_id], **{**undo, "booking_date": DAY + timedelta(days=2)})
     with pytest.raises(PostingRefused, match="unknown_original"):
         reverse(desk.conn, 7, [transfer_id(7, DAY, "no", "such")], **undo)
@@ -276,7 +274,9 @@ def test_several_institutions_in_one_call_get_a_batch_each(connection: Connectio
     transfers = [one.transfer(CASH, HELD_A, 5, "x"), two.transfer(CASH, HELD_A, 6, "x")]
     outcome = post(connection, transfers, now=NOW, actor="t", reason="r", rule_version="1")
     assert outcome.batches == ((7, 1), (8, 1))
-    foreign = replace(transfers[0], credit_account_id=two.ids[HELD_A], source_ref="y", transfer_id=transfer_id(7, DAY, "test", "y"))
+    foreign = replace(
+        transfers[0], credit_account_id=two.ids[HELD_A], source_ref="y", transfer_id=transfer_id(7, DAY, "test", "y")
+    )
     assert codes(one.post(foreign, on_refusal="report")) == [RefusalCode.UNKNOWN_ACCOUNT]
     assert verify(connection) == []
 

@@ -24,7 +24,17 @@ from ledger.verification import GUARDS
 from storage.verification import rows_with_wrong_digest
 from tests.ledger.conftest import DAY, Desk
 
-TABLES = (account, account_closing, account_balance, account_day, journal_head, posting_batch, transfer, open_item, open_item_clearing)
+TABLES = (
+    account,
+    account_closing,
+    account_balance,
+    account_day,
+    journal_head,
+    posting_batch,
+    transfer,
+    open_item,
+    open_item_clearing,
+)
 
 #: Another value of each type; where a CHECK allows few values, the other one.
 OTHER = {
@@ -86,7 +96,9 @@ def named(conn: Connection) -> list[str]:
 def key_values(conn: Connection, table: Any) -> list[str]:
     """The identifying part of the row at hand: its last key column (dates and numbers as text)."""
     columns = [column.name for column in table.primary_key.columns]
-    row = conn.execute(text(f"SELECT {', '.join(columns)} FROM {table.name} WHERE ctid = (SELECT min(ctid) FROM {table.name})")).one()
+    row = conn.execute(
+        text(f"SELECT {', '.join(columns)} FROM {table.name} WHERE ctid = (SELECT min(ctid) FROM {table.name})")
+    ).one()
     return [str(value) for value in row]
 
 
@@ -226,7 +238,9 @@ def test_a_posting_outside_an_accounts_life_is_named(told: Desk) -> None:
     conn = told.conn
     with_triggers_off(conn)
     conn.execute(
-        text("INSERT INTO account_closing (institution_id, account_id, closed_on, actor, reason, row_digest) VALUES (7, :a, :d, 'x', 'y', '')"),
+        text(
+            "INSERT INTO account_closing (institution_id, account_id, closed_on, actor, reason, row_digest) VALUES (7, :a, :d, 'x', 'y', '')"
+        ),
         {"a": told.ids["prepayment_held", "A"], "d": DAY - timedelta(days=1)},
     )
     triggers_back_on(conn)

@@ -40,7 +40,12 @@ def told(connection: Connection) -> Desk:
     desk.open_orders("back-dated")
     desk.post(
         desk.transfer(
-            ("custody_cash", ""), ("prepayment_held", "back-dated"), 7, "late; note | 'x'", day=date(2025, 2, 1), reason='say "hi" \\ ;'
+            ("custody_cash", ""),
+            ("prepayment_held", "back-dated"),
+            7,
+            "late; note | 'x'",
+            day=date(2025, 2, 1),
+            reason='say "hi" \\ ;',
         )
     )
     return desk
@@ -59,7 +64,9 @@ def ours(conn: Connection, as_of: date | None = None) -> dict[str, Money]:
 
 def hledger(path: Path, *arguments: str) -> str:
     assert HLEDGER is not None
-    done = subprocess.run([HLEDGER, "-f", str(path), *arguments], capture_output=True, text=True, env={"LANG": "C.UTF-8"}, check=False)
+    done = subprocess.run(
+        [HLEDGER, "-f", str(path), *arguments], capture_output=True, text=True, env={"LANG": "C.UTF-8"}, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -119,7 +126,9 @@ def test_bean_check_notices_a_fen_that_is_missing(told: Desk, tmp_path: Path) ->
 @needs_hledger
 def test_hledger_notices_a_fen_that_is_missing(told: Desk, tmp_path: Path) -> None:
     path = export_plain_text(told.conn, tmp_path, "hledger").path
-    path.write_text(path.read_text(encoding="utf-8").replace("  33.33 CNY", "  33.34 CNY").replace("  -33.33 CNY\n\n", "  -33.34 CNY\n\n"))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("  33.33 CNY", "  33.34 CNY").replace("  -33.33 CNY\n\n", "  -33.34 CNY\n\n")
+    )
     assert HLEDGER is not None
     assert subprocess.run([HLEDGER, "-f", str(path), "check"], capture_output=True, check=False).returncode != 0
 
