@@ -126,6 +126,8 @@ class Score:
     """The comparison. ``by_kind``: a tally of every kind of discrepancy. ``confusion``: (expected kind, found kind) -> count of
     defects seen under another name. ``late``: defects named after their day. ``amounts_off``: named with another amount.
     ``carried`` and ``consequences``: found discrepancies that are rightly there without being defects of their own.
+    ``shortfalls_unseen``: account-days on which money was truly short and coverage was called proven; told, but no part of
+    ``perfect``, because from which day an unresolved difference counts as short is the engine's convention.
     """
 
     matches: Tally
@@ -139,6 +141,7 @@ class Score:
     carried: int
     consequences: int
     others: tuple[Tally, ...]
+    shortfalls_unseen: tuple[str, ...]
 
     @property
     def tallies(self) -> tuple[Tally, ...]:
@@ -178,6 +181,7 @@ def score(key: ScoringKey, found: Found) -> Score:
         carried=named.carried,
         consequences=named.consequences,
         others=tuple(others),
+        shortfalls_unseen=_shortfalls_unseen(key, found.balances or ()),
     )
 
 
@@ -371,6 +375,16 @@ def _balances(key: ScoringKey, found: Sequence[FoundBalance]) -> list[Tally]:
         else:
             coverage.right += 1
     return [balances, coverage]
+
+
+def _shortfalls_unseen(key: ScoringKey, found: Iterable[FoundBalance]) -> tuple[str, ...]:
+    """Account-days called covered although the truth is short; by how much, in fen."""
+    unseen: list[str] = []
+    for each in found:
+        truth = key.balances.get((each.account_number, each.day))
+        if truth is not None and each.covered and not truth.covered:
+            unseen.append(f"account {each.account_number} on {each.day}: {-truth.surplus} fen short, called covered")
+    return tuple(sorted(unseen))
 
 
 def _findings(key: ScoringKey, found: Sequence[FoundFinding]) -> Tally:

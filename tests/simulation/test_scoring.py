@@ -164,6 +164,15 @@ def test_a_clean_day_without_proof_of_coverage_is_wrong(key: ScoringKey, answer:
     assert (result["balances"].wrong, result["balances"].money) == (1, 5)
 
 
+def test_a_truly_short_day_called_covered_is_told(key: ScoringKey, answer: Found) -> None:
+    assert answer.balances is not None
+    assert score(key, answer).shortfalls_unseen == ()
+    position = next(number for number, each in enumerate(answer.balances) if not each.covered)
+    given = [replace(each, covered=True) if number == position else each for number, each in enumerate(answer.balances)]
+    (told,) = score(key, replace(answer, balances=given)).shortfalls_unseen
+    assert answer.balances[position].account_number in told
+
+
 def test_a_sound_row_refused_and_a_bad_row_taken_are_told_apart(key: ScoringKey, answer: Found) -> None:
     assert answer.findings is not None
     given = [
