@@ -97,7 +97,7 @@ def demo(
                     closed.append(close_day(engine, day, told, clock, certificates_folder, reconcile_again=reconcile_again))
                 advance(day)
         with engine.connect() as connection:
-            found = found_in_books(connection, story.findings)
+            found = found_in_books(connection, story.findings, story.covered)
             compared = score(read_key(district_folder / "answer-key"), found)
             faults = faults_in_books(connection)
     show(console, days_table(lines), score_table(compared))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -54,21 +54,18 @@ _BALANCES = """
     JOIN custody_account a ON a.institution_id = s.institution_id AND a.custody_account_id = s.custody_account_id
 """
 
-_SHORTFALLS = """
-    SELECT a.account_number, e.business_date
-    FROM discrepancy d JOIN discrepancy_event e USING (institution_id, discrepancy_id)
-    JOIN custody_account a ON a.institution_id = d.institution_id AND a.custody_account_id = d.custody_account_id
-    WHERE d.kind = 'COVERAGE_SHORTFALL'
-"""
+def found_in_books(
+    connection: sa.Connection, findings: Sequence[FoundFinding], covered: Mapping[tuple[str, date], bool]
+) -> Found:
+    """Everything the engine found, as the scoring compares it.
 
-
-def found_in_books(connection: sa.Connection, findings: Sequence[FoundFinding]) -> Found:
-    """Everything the engine found, as the scoring compares it. ``findings`` are the import reports' refused rows."""
+    ``findings`` are the import reports' refused rows; ``covered`` says whether coverage was proven at the end of each day, by
+    (account number, day), as the day itself saw it.
+    """
 
     def rows(query: str) -> list[Any]:
         return list(connection.execute(sa.text(query)))
 
-    short: set[tuple[str, date]] = {(number, day) for number, day in rows(_SHORTFALLS)}
     return Found(
         matches=[FoundMatch(a, day, ref, amount, tuple(books)) for a, day, ref, amount, books in rows(_MATCHES)],
         discrepancies=[FoundDiscrepancy(k, a, day, amount, off, tuple(refs)) for k, a, day, amount, off, refs in rows(_DISCREPANCIES)],
@@ -76,7 +73,7 @@ def found_in_books(connection: sa.Connection, findings: Sequence[FoundFinding]) 
         refunds=[FoundPayment(*row) for row in rows(_REFUNDS)],
         disbursements=[FoundPayment(*row) for row in rows(_DISBURSEMENTS)],
         balances=[
-            FoundBalance(number, day, opening, closing, (number, day) not in short)
+            FoundBalance(number, day, opening, closing, covered.get((number, day), False))
             for number, day, opening, closing in rows(_BALANCES)
         ],
         findings=findings,

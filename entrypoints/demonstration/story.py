@@ -59,6 +59,7 @@ class DistrictStory:
         self.settings = settings
         self.clock = clock
         self.findings: list[FoundFinding] = []
+        self.covered: dict[tuple[str, date], bool] = {}
 
     def open_institutions(self) -> int:
         """Import the institutions; how many custody accounts have books now."""
@@ -83,6 +84,7 @@ class DistrictStory:
         with self.engine.connect() as connection:
             proofs = coverage(connection, day)
             named = _named_on(connection, day)
+        self.covered.update({(proof.account_number, day): proof.coverage.covered for proof in proofs})
         return DayTold(
             day=day,
             working_day=self.settings.calendar.is_working_day(day),
