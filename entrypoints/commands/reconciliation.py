@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date as Date
+    from datetime import date as Date  # noqa: N812 - the option is called date
 
     from sqlalchemy import Connection
 

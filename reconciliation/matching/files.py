@@ -33,7 +33,8 @@ BOOK_COLUMNS = (
     "counterparty_account", "group_key", "expected_fee", "kind", "original_item_id",
 )  # fmt: skip
 
-_LARGEST_WHOLE_DIGITS = 15
+#: Any amount of so many digits, decimals included, fits 64 bits.
+_MOST_DIGITS = 18
 _FORMULA = r"^(?:[=+@\t\r]|-[^0-9.]|-$)"
 
 
@@ -190,7 +191,7 @@ class _Reader:
     def _amount(self, frame: pd.DataFrame, name: str, *, least: int) -> pd.Series:
         """Decimal text as Int64 minor units of each row's currency; what cannot be read is refused."""
         text = frame[name].where(frame[name] != "", "0" if least == 0 else "")
-        plain = text.str.fullmatch(rf"[+]?[0-9]{{1,{_LARGEST_WHOLE_DIGITS}}}(\.[0-9]*)?").to_numpy(dtype=bool)
+        plain = text.str.fullmatch(rf"[+]?[0-9]{{1,{_MOST_DIGITS}}}(\.[0-9]*)?").to_numpy(dtype=bool)
         self._refuse(frame, ~plain, name, "is not a positive decimal amount such as 1234.56 (the direction carries the sign)")
         text = text.where(plain, "0").str.lstrip("+")
         parts = text.str.partition(".")
@@ -198,9 +199,12 @@ class _Reader:
         units = np.zeros(len(frame), dtype=np.int64)
         exponents = frame["currency"].map(lambda code: MINOR_UNIT_EXPONENTS.get(code, 2)).to_numpy()
         self._refuse(frame, decimals.str.len().to_numpy() > exponents, name, "has more decimals than its currency")
+        long = parts[0].str.len().to_numpy() + exponents > _MOST_DIGITS
+        self._refuse(frame, long, name, "is larger than any amount the books can hold")
+        whole = parts[0].where(~long, "0")
         for exponent in np.unique(exponents):
             rows = exponents == exponent
-            digits = parts[0][rows] + decimals[rows].str.slice(0, int(exponent)).str.pad(int(exponent), "right", "0")
+            digits = whole[rows] + decimals[rows].str.slice(0, int(exponent)).str.pad(int(exponent), "right", "0")
             units[rows] = digits.astype("int64").to_numpy()
         self._refuse(frame, units < least, name, "is not above zero")
         return pd.Series(units, index=frame.index, dtype="Int64")
