@@ -54,6 +54,9 @@ ledger_app = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
+    from entrypoints.commands.coverage import add_coverage
+
+    add_coverage(ledger_app)
     app.add_typer(ledger_app, name="ledger")
 
 
