@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -94,6 +94,21 @@ def merged(outcomes: Iterable[Outcome]) -> Outcome:
         pd.concat([part.matches for part in parts], ignore_index=True),
         pd.concat([part.discrepancies for part in parts], ignore_index=True),
         versions.pop(),
+    )
+
+
+def of_account(outcome: Outcome, account: str, line_ids: Container[str]) -> Outcome:
+    """The part of an outcome that is one account's, as comparing it alone would have found it.
+
+    ``line_ids``: the account's bank lines; every match has at least one.
+    """
+    matches = outcome.matches
+    on_bank = matches[matches["side"] == "bank"]
+    own = set(on_bank.loc[[one in line_ids for one in on_bank["member_id"]], "match_id"])
+    return Outcome(
+        matches[matches["match_id"].isin(own)].reset_index(drop=True),
+        outcome.discrepancies[outcome.discrepancies["account"] == account].reset_index(drop=True),
+        outcome.rules_version,
     )
 
 

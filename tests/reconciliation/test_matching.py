@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from config.matching import load_matching_rules
 from reconciliation.matching import FrameRefused, Outcome, match_frames, merged
+from reconciliation.matching.outcome import of_account
 from reconciliation.matching.workers import match_in_workers
 
 RULES = load_matching_rules()
@@ -277,6 +278,10 @@ def test_every_line_is_in_one_match_or_one_discrepancy_and_sums_agree(lines: Any
 def test_accounts_do_not_know_of_each_other(lines: Any, items: Any) -> None:
     left, right = frames(lines, items)
     whole = match_frames(left, right, RULES)
+    for name in ("A", "B"):
+        own = left[left["account"] == name] if len(left) else left
+        alone = match_frames(own, right[right["account"] == name] if len(right) else right, RULES)
+        assert of_account(whole, name, set(own["line_id"])).output_hash == alone.output_hash
     parts = merged(
         match_frames(
             left[left["account"] == name] if len(left) else left, right[right["account"] == name] if len(right) else right, RULES
