@@ -3,7 +3,8 @@
 Layout (UTF-8, CRLF, comma):
 
     H,<bank>,<kind>,<business date>,<sequence>,<count>,<currency>,<total>
-    R,<end-to-end reference>,<debit account>,<amount>,<currency>,<beneficiary name>,<beneficiary account>,<beneficiary bank>,<purpose>
+    R,<end-to-end reference>,<debit account>,<amount>,<currency>,
+        <beneficiary name>,<beneficiary account>,<beneficiary bank>,<purpose>   (one line)
     T,<count>,<total>,<SHA-256 of every byte before this line>
 
 Cells that a spreadsheet would run as a formula (= + - @ TAB CR at the start) carry a leading apostrophe; a text that itself

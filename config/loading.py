@@ -204,7 +204,7 @@ def load_section(path: Path) -> Section:
 
 
 def load_mapping(path: Path) -> dict[str, Any]:
-    """Read a settings file as the mapping it is, for a reader that checks the keys by a dataclass. Raises as load_section does."""
+    """Read a settings file as the mapping it is, for a reader that checks the keys itself. Raises as load_section does."""
     return _parse(_read_bytes(path), path.name)
 
 

@@ -15,7 +15,7 @@ def load_roster(path: Path = CONFIG_FOLDER / "roles.yaml") -> Roster:
     top.finish()
     known = {right.value for right in Right}
     roles: dict[str, frozenset[Right]] = {}
-    for name in roles_section.keys():
+    for name in roles_section.keys():  # noqa: SIM118 - a Section, not a dict
         wanted = roles_section.texts(name)
         for right in wanted:
             if right not in known:

@@ -8,7 +8,7 @@ from supervision.rights import Principal, Right, require
 
 def acting_principal(settings: Settings, right: Right | str | None = None) -> Principal:
     """The acting principal, refused with NotAllowed when it is unknown or lacks ``right``."""
-    from config.roles import load_roster  # noqa: PLC0415 - keep start-up fast
+    from config.roles import load_roster
 
     roster = load_roster()
     principal = roster.principal(settings.user or "system")

@@ -88,7 +88,9 @@ def _sentence(failure: Exception) -> str:
     from storage.errors import StorageRefused
     from supervision.rights import NotAllowed
 
-    if isinstance(failure, (ConfigRefused, PostingRefused, StorageRefused, NotAllowed, LookupError, ValueError, RuntimeError, OSError)):
+    if isinstance(
+        failure, (ConfigRefused, PostingRefused, StorageRefused, NotAllowed, LookupError, ValueError, RuntimeError, OSError)
+    ):
         return f"error: {failure}"
     return (
         f"error: {type(failure).__name__}: {str(failure).splitlines()[0] if str(failure) else ''}\n"

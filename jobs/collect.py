@@ -49,7 +49,14 @@ def receipt_text(receipt: Receipt) -> bytes:
             for one in receipt.statements
         ],
         "findings": [
-            {"severity": str(f.severity), "code": f.code, "line": f.line, "field": f.field, "message": f.message, "message_zh": f.message_zh}
+            {
+                "severity": str(f.severity),
+                "code": f.code,
+                "line": f.line,
+                "field": f.field,
+                "message": f.message,
+                "message_zh": f.message_zh,
+            }
             for f in receipt.findings
         ],
     }
@@ -73,7 +80,11 @@ def collect_statements(connection: sa.Connection, as_of: date, settings: JobSett
 def _collect_one(engine: sa.Engine, path: Path, bank_code: str, settings: JobSettings, now: datetime) -> bool:
     size = path.stat().st_size
     if size > LARGEST_STATEMENT_BYTES:
-        _move(path, "refused", f"refused: {size} bytes are more than the {LARGEST_STATEMENT_BYTES} a statement file may have\n".encode())
+        _move(
+            path,
+            "refused",
+            f"refused: {size} bytes are more than the {LARGEST_STATEMENT_BYTES} a statement file may have\n".encode(),
+        )
         return True
     data = path.read_bytes()
     with engine.begin() as own:

@@ -128,4 +128,3 @@ JOBS: Mapping[str, Job] = {
 
 #: What ``escrow run-day`` runs; ``verify`` is the night's job and runs by itself.
 DAY_ORDER = tuple(name for name in JOBS if name != "verify")
-

@@ -85,4 +85,6 @@ def require_jurisdiction(principal: Principal, lineage: Iterable[str]) -> None:
     """
     codes = list(lineage)
     if principal.jurisdiction is not None and principal.jurisdiction not in codes:
-        raise NotAllowed(f"{principal.user} supervises {principal.jurisdiction}, which does not contain {codes[0] if codes else '?'}")
+        raise NotAllowed(
+            f"{principal.user} supervises {principal.jurisdiction}, which does not contain {codes[0] if codes else '?'}"
+        )

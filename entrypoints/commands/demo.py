@@ -67,8 +67,10 @@ def demo(
     certificates_folder = settings.data_folder / _BOOKS / "certificates"
     clock = StoryClock()
 
-    console.print(f"[bold]1. Simulating a district[/bold] (seed {seed}): truth first, then files with defects, the answer key apart")
-    district = _simulate(seed, institutions, orders, days, defects, district_folder)
+    console.print(
+        f"[bold]1. Simulating a district[/bold] (seed {seed}): truth first, then files with defects, the answer key apart"
+    )
+    district = _simulate(seed=seed, institutions=institutions, orders=orders, days=days, defects=defects, folder=district_folder)
     console.print(
         f"   {len(district.institutions)} institutions, {len(district.reported)} orders, "
         f"{len(district.class_hour_events)} class-hour events, {len(district.movements)} bank lines in {district_folder}"
@@ -79,7 +81,9 @@ def demo(
         _empty(told.inbox)
         _empty(told.outbox)
         story = DistrictStory(engine, district_folder / "inputs", told, clock)
-        console.print("[bold]2. Running every day through the engine[/bold]: import, reconcile, confirm, release, refund, disburse, seal")
+        console.print(
+            "[bold]2. Running every day through the engine[/bold]: import, reconcile, confirm, release, refund, disburse, seal"
+        )
         story_days = list(district.span.days)
         clock.set_day(story_days[0])
         story.open_institutions()
@@ -102,8 +106,14 @@ def demo(
             faults = faults_in_books(connection)
     show(console, days_table(lines), score_table(compared))
     for one in closed:
-        console.print(f"{one.day}: {one.signed} custody accounts signed off by two people", *one.resolved, *one.refused, sep="\n   ")
-    verdict = f"[red]{len(faults)} faults[/red]" if faults else "[green]every balance, digest and chain derived again and found equal[/green]"
+        console.print(
+            f"{one.day}: {one.signed} custody accounts signed off by two people", *one.resolved, *one.refused, sep="\n   "
+        )
+    verdict = (
+        f"[red]{len(faults)} faults[/red]"
+        if faults
+        else "[green]every balance, digest and chain derived again and found equal[/green]"
+    )
     console.print(f"The books verify: {verdict}")
     for fault in faults[:10]:
         console.print(f"   {fault.table} {fault.row}: {fault.what}")
@@ -115,7 +125,7 @@ def demo(
         raise typer.Exit(1)
 
 
-def _simulate(seed: int, institutions: int, orders: int, days: int, defects: str, folder: Path) -> District:
+def _simulate(*, seed: int, institutions: int, orders: int, days: int, defects: str, folder: Path) -> District:
     from config.profiles import load_profiles
     from entrypoints.commands.simulate import terms_from_config
     from simulation import DEFAULT_START, simulate, write_district

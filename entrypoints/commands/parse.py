@@ -43,7 +43,9 @@ def register(app: typer.Typer) -> None:
 
 def parse(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Statement files: MT940/942, camt, CSV, XLS, XLSX.")],
-    profile: Annotated[str | None, typer.Option(help="Read every file by this profile instead of asking which claims it.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Read every file by this profile instead of asking which claims it.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file and line.")] = False,
     lang: Annotated[Language, typer.Option(help="Language of messages.")] = Language.EN,
 ) -> None:

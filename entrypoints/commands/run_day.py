@@ -67,7 +67,7 @@ def list_jobs(
         rows = job_runs(connection, as_of=as_of.date() if as_of else None, limit=limit)
     if json:
         jobs = [{"job": job.name, "title": job.title} for job in JOBS.values()]
-        typer.echo(json_text.dumps({"jobs": jobs, "runs": [dict(row._mapping) for row in rows]}, default=str, ensure_ascii=False))
+        typer.echo(json_text.dumps({"jobs": jobs, "runs": [row._asdict() for row in rows]}, default=str, ensure_ascii=False))
         return
     console = Console()
     table = Table("job", "what it does", title="Jobs, in the order of a day")
@@ -115,7 +115,10 @@ def _show(runs: list[JobRun], *, as_json: bool) -> None:
     from rich.table import Table
 
     if as_json:
-        rows = [{"job": r.job, "as_of": str(r.as_of), "attempts": r.attempts, "fresh": r.fresh, "result": dict(r.result)} for r in runs]
+        rows = [
+            {"job": r.job, "as_of": str(r.as_of), "attempts": r.attempts, "fresh": r.fresh, "result": dict(r.result)}
+            for r in runs
+        ]
         typer.echo(json_text.dumps(rows, ensure_ascii=False, default=str))
         return
     table = Table("job", "attempt", "what it did", title=f"Business day {runs[0].as_of}")
@@ -134,7 +137,9 @@ def _in_words(result: Any) -> str:
         if key.endswith("_minor_units"):
             parts.append(f"{key.removesuffix('_minor_units').replace('_', ' ')} CNY {format_minor_units(value, grouped=True)}")
         elif isinstance(value, dict):
-            parts.append(f"{key.replace('_', ' ')}: " + ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in value.items()))
+            parts.append(
+                f"{key.replace('_', ' ')}: " + ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in value.items())
+            )
         elif isinstance(value, list):
             parts.append(f"{key.replace('_', ' ')}: " + ", ".join(map(str, value)))
         else:

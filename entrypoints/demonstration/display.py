@@ -20,7 +20,9 @@ _FAULTS_SHOWN = 10
 
 def days_table(days: Iterable[DayTold]) -> Table:
     """A line for every calendar day: what came, what matched, what did not, and whether the money is there."""
-    table = Table(title="The district day by day", caption="Amounts in CNY. Weekend days are compared as well; no instruction leaves then.")
+    table = Table(
+        title="The district day by day", caption="Amounts in CNY. Weekend days are compared as well; no instruction leaves then."
+    )
     for heading, right in (
         ("day", False), ("orders", True), ("statements", True), ("lines", True), ("matched", True),
         ("discrepancies named", False), ("released", True), ("paid out", True), ("covered", True),
@@ -28,7 +30,9 @@ def days_table(days: Iterable[DayTold]) -> Table:
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "discrepancies named")
     for one in days:
         named = ", ".join(f"{count} {kind}" if count > 1 else kind for kind, count in one.discrepancies.items())
-        covered = Text(f"{one.accounts_covered}/{one.accounts}", style="green" if one.accounts_covered == one.accounts else "bold red")
+        covered = Text(
+            f"{one.accounts_covered}/{one.accounts}", style="green" if one.accounts_covered == one.accounts else "bold red"
+        )
         table.add_row(
             f"{one.day:%Y-%m-%d %a}",
             str(one.orders),
@@ -79,7 +83,11 @@ def closing_panel(certificates: Sequence[Path], commands: Sequence[tuple[str, st
     """Where the certificate lies and what to try next."""
     lines = [*(Text(fact) for fact in facts), Text("")]
     if certificates:
-        lines += [Text("Open the daily certificate in a browser:", style="bold"), Text(f"  {certificates[0]}", style="cyan"), Text("")]
+        lines += [
+            Text("Open the daily certificate in a browser:", style="bold"),
+            Text(f"  {certificates[0]}", style="cyan"),
+            Text(""),
+        ]
     lines.append(Text("Try next:", style="bold"))
     width = max(len(command) for command, _ in commands)
     for command, meaning in commands:

@@ -54,6 +54,7 @@ _BALANCES = """
     JOIN custody_account a ON a.institution_id = s.institution_id AND a.custody_account_id = s.custody_account_id
 """
 
+
 def found_in_books(
     connection: sa.Connection, findings: Sequence[FoundFinding], covered: Mapping[tuple[str, date], bool]
 ) -> Found:
@@ -68,7 +69,9 @@ def found_in_books(
 
     return Found(
         matches=[FoundMatch(a, day, ref, amount, tuple(books)) for a, day, ref, amount, books in rows(_MATCHES)],
-        discrepancies=[FoundDiscrepancy(k, a, day, amount, off, tuple(refs)) for k, a, day, amount, off, refs in rows(_DISCREPANCIES)],
+        discrepancies=[
+            FoundDiscrepancy(k, a, day, amount, off, tuple(refs)) for k, a, day, amount, off, refs in rows(_DISCREPANCIES)
+        ],
         releases=[FoundPayment(*row) for row in rows(_RELEASES)],
         refunds=[FoundPayment(*row) for row in rows(_REFUNDS)],
         disbursements=[FoundPayment(*row) for row in rows(_DISBURSEMENTS)],

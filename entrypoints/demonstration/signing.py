@@ -64,7 +64,13 @@ def close_day(
             signed += 1
         except SignOffRefused as refusal:
             refused.append(str(refusal))
-    return DaySigned(day, tuple(resolved), signed, tuple(refused), write_certificates(engine, accounts, day, settings, clock, folder))
+    return DaySigned(
+        day,
+        tuple(resolved),
+        signed,
+        tuple(refused),
+        write_certificates(engine, accounts, day, settings, clock=clock, folder=folder),
+    )
 
 
 def _resolve(engine: sa.Engine, day: date, clock: Clock) -> list[str]:
@@ -91,7 +97,7 @@ def _sign(engine: sa.Engine, ref: CustodyAccountRef, day: date, settings: JobSet
 
 
 def write_certificates(
-    engine: sa.Engine, accounts: Sequence[CustodyAccountRef], day: date, settings: JobSettings, clock: Clock, folder: Path
+    engine: sa.Engine, accounts: Sequence[CustodyAccountRef], day: date, settings: JobSettings, *, clock: Clock, folder: Path
 ) -> tuple[Path, ...]:
     """Write the day's certificate of every account as ``<folder>/<day>/<account>.html``."""
     target = folder / day.isoformat()

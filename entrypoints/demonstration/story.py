@@ -153,4 +153,4 @@ def _named_on(connection: sa.Connection, day: date) -> Counter[str]:
         ),
         {"day": day},
     )
-    return Counter({kind: count for kind, count in rows})
+    return Counter(dict(tuple(row) for row in rows))

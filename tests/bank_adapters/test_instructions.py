@@ -23,12 +23,26 @@ from money import Money
 
 texts = st.text("=+-@'\",;张三AB1 ", max_size=30).filter(lambda text: text == text.strip())
 orders = st.lists(
-    st.builds(PaymentOrder, st.uuids().map(str), texts.filter(bool), st.integers(1, 10**14).map(Money), texts, texts.filter(bool), texts, texts),
+    st.builds(
+        PaymentOrder,
+        st.uuids().map(str),
+        texts.filter(bool),
+        st.integers(1, 10**14).map(Money),
+        texts,
+        texts.filter(bool),
+        texts,
+        texts,
+    ),
     max_size=6,
     unique_by=lambda order: order.end_to_end_reference,
 )
 files = st.builds(
-    InstructionFile, st.sampled_from(["NRB", "=X"]), st.sampled_from(InstructionKind), st.dates(), st.integers(1, 999), orders.map(tuple)
+    InstructionFile,
+    st.sampled_from(["NRB", "=X"]),
+    st.sampled_from(InstructionKind),
+    st.dates(),
+    st.integers(1, 999),
+    orders.map(tuple),
 )
 
 

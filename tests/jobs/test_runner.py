@@ -31,7 +31,14 @@ class Told:
 def note(connection: Connection, as_of: date, settings: Any, now: datetime) -> Mapping[str, Any]:
     """A job whose work is one audit event."""
     audit.record(
-        connection, now=now, actor=settings.actor, role="system", act="test:job:done", object_kind="day", object_id=str(as_of), details={}
+        connection,
+        now=now,
+        actor=settings.actor,
+        role="system",
+        act="test:job:done",
+        object_kind="day",
+        object_id=str(as_of),
+        details={},
     )
     return {"noted": 1}
 

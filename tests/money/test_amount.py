@@ -22,7 +22,25 @@ def test_plain_decimals_become_fen(text: str, minor_units: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " 1", "1 ", "1,234.56", "18.151", "NaN", "Infinity", "1e3", "1_000", "１２", "--1", ".", ".5", "0x10", "1.2.3", "9" * 30]
+    "text",
+    [
+        "",
+        " 1",
+        "1 ",
+        "1,234.56",
+        "18.151",
+        "NaN",
+        "Infinity",
+        "1e3",
+        "1_000",
+        "１２",
+        "--1",
+        ".",
+        ".5",
+        "0x10",
+        "1.2.3",
+        "9" * 30,
+    ],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(AmountRefused):

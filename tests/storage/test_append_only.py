@@ -282,4 +282,4 @@ def test_details_hold_nothing_inexact(on_foundation: Connection) -> None:
     with pytest.raises(TypeError, match="float"):
         _event(on_foundation, details={"amounts": [1, {"fee": 0.1}]})
     with pytest.raises(ValueError, match="zone"):
-        _event(on_foundation, now=datetime(2026, 3, 2, 9, 30))  # noqa: DTZ001
+        _event(on_foundation, now=datetime(2026, 3, 2, 9, 30))
