@@ -51,7 +51,7 @@ def parse_point_amount(text: str, exponent: int, *, grouped: bool = False) -> in
     if found is None:
         raise AmountUnreadable("no decimal amount")
     sign, whole, fraction = found.groups()
-    units = minor_units(whole.replace(",", ""), fraction or "", exponent)
+    units = minor_units(whole.replace(",", "") if "," in whole else whole, fraction or "", exponent)
     return -units if sign == "-" else units
 
 

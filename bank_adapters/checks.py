@@ -63,9 +63,12 @@ def check_balance_identity(draft: StatementDraft, findings: Findings) -> None:
 def check_control_totals(draft: StatementDraft, findings: Findings) -> None:
     """Declared counts and sums equal those read."""
     totals = draft.totals
-    figures = _figures(draft.lines, totals)
-    booked = _figures([line for line in draft.lines if line.status is LineStatus.BOOKED], totals)
     declared_figures = [(name, declared) for name, declared in _declared(totals) if declared is not None]
+    if not declared_figures:
+        return
+    figures = _figures(draft.lines, totals)
+    booked_lines = [line for line in draft.lines if line.status is LineStatus.BOOKED]
+    booked = figures if len(booked_lines) == len(draft.lines) else _figures(booked_lines, totals)
     if all(declared.value == booked[name] for name, declared in declared_figures):
         return  # banks count pending lines or leave them out; either way, but one way
     for name, declared in declared_figures:
@@ -111,17 +114,22 @@ def _declared(totals: ControlTotals) -> tuple[tuple[str, Declared | None], ...]:
 
 
 def _figures(lines: list[StatementLine], totals: ControlTotals) -> dict[str, int]:
-    figures = dict.fromkeys(("line_count", "in_count", "out_count", "in_total", "out_total", "net_total"), 0)
+    in_count = in_total = out_total = 0
+    by_booked_side = totals.by_booked_side
     for line in lines:
         units = line.amount.minor_units
         is_in = line.direction is Direction.IN
-        if totals.by_booked_side and line.reversal:
+        if by_booked_side and line.reversal:
             is_in, units = not is_in, -units
-        figures["line_count"] += 1
-        figures["in_count" if is_in else "out_count"] += 1
-        figures["in_total" if is_in else "out_total"] += units
-        figures["net_total"] += units if is_in else -units
-    return figures
+        if is_in:
+            in_count += 1
+            in_total += units
+        else:
+            out_total += units
+    return {
+        "line_count": len(lines), "in_count": in_count, "out_count": len(lines) - in_count,
+        "in_total": in_total, "out_total": out_total, "net_total": in_total - out_total,
+    }  # fmt: skip
 
 
 def check_running_balances(draft: StatementDraft, findings: Findings) -> None:
@@ -135,11 +143,13 @@ def check_running_balances(draft: StatementDraft, findings: Findings) -> None:
             before = None  # the chain cannot be followed over a gap; the balance identity still holds the statement
             continue
         found = line.running_balance.minor_units
-        if before is not None and found != before + signed(line):
-            findings.add(
-                "running_balance", line=line.line, field="running_balance",
-                found=line.running_balance.plain, expected=amount_text(before + signed(line), draft.currency),
-            )  # fmt: skip
+        if before is not None:
+            expected = before + signed(line)
+            if found != expected:
+                findings.add(
+                    "running_balance", line=line.line, field="running_balance",
+                    found=line.running_balance.plain, expected=amount_text(expected, draft.currency),
+                )  # fmt: skip
         before = found
     last = lines[-1].running_balance if lines else None
     if last is not None and draft.closing_balance is not None and last.minor_units != draft.closing_balance.minor_units:

@@ -168,7 +168,15 @@ class Findings:
         chinese_named = {name: named.get(f"{name}_zh", value) for name, value in named.items()}
         self.items.append(
             Finding(
-                severity, code, english.format(**named), self.statement, line, offset, field, shown, chinese.format(**chinese_named)
+                severity,
+                code,
+                english.format(**named),
+                self.statement,
+                line,
+                offset,
+                field,
+                shown,
+                chinese.format(**chinese_named),
             )
         )
 
@@ -184,11 +192,8 @@ class Findings:
                 name = "more_findings" if severity is Severity.ERROR else "more_remarks"
                 _, english, chinese = CATALOGUE[name]
                 facts = {"count": count - MOST_OF_ONE_CODE, "code": code}
-                items.append(
-                    Finding(severity, name, english.format(**facts), statement, message_zh=chinese.format(**facts))
-                )
+                items.append(Finding(severity, name, english.format(**facts), statement, message_zh=chinese.format(**facts)))
         return tuple(sorted(items, key=lambda item: (item.line is None, item.line or 0)))
-
 
 
 def amount_text(minor_units: int, currency: str | None) -> str:

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 
 class ProfileFormat(StrEnum):
@@ -174,6 +175,7 @@ class Profile:
 _BLANKS = re.compile(r"[\s\u3000\ufeff]+")
 
 
+@lru_cache(maxsize=8192)
 def normalised_label(text: str) -> str:
     """A header or label as compared: NFKC (full-width brackets and letters become ASCII), no blanks, no colon at the end."""
     return _BLANKS.sub("", unicodedata.normalize("NFKC", text)).rstrip(":").lower()

@@ -68,9 +68,7 @@ class _Claim:
 class _Run:
     """One reading: what the file turned out to be."""
 
-    def __init__(
-        self, data: bytes, name: str, profiles: Sequence[Profile], profile_id: str | None, findings: Findings
-    ) -> None:
+    def __init__(self, data: bytes, name: str, profiles: Sequence[Profile], profile_id: str | None, findings: Findings) -> None:
         self.data = data
         self.name = name
         self.profiles = profiles

@@ -19,12 +19,17 @@ _TOKEN = re.compile(
 _SEARCHED = 512
 
 
+_LONGEST_NO_REFERENCE = max(map(len, NO_REFERENCE))
+
+
 def meaningful(reference: str | None) -> str | None:
     """The reference, or None when it only says that there is none."""
-    if reference is None:
+    if not reference:
         return None
     reference = reference.strip()
-    return None if reference.upper() in NO_REFERENCE else reference
+    if len(reference) <= _LONGEST_NO_REFERENCE and reference.upper() in NO_REFERENCE:
+        return None
+    return reference
 
 
 def reference_set(given: Iterable[str | None], text: str | None = None) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 
 #: ISO 4217 currencies whose minor unit is not a hundredth. Any other three-letter code has two decimals.
 MINOR_UNIT_EXPONENTS = {
@@ -29,6 +29,7 @@ class CurrencyMismatch(ValueError):
     """Amounts of different currencies were put together."""
 
 
+@lru_cache(maxsize=1024)
 def exponent_of(currency: str) -> int:
     """Number of decimals of the currency's minor unit (ISO 4217): 2 for CNY, 0 for JPY, 3 for BHD."""
     if not _CURRENCY.fullmatch(currency):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
-from typing import cast
 from zoneinfo import ZoneInfo
 
 from lxml.etree import _Element as Element
@@ -27,18 +24,34 @@ _PENDING = frozenset({"PDNG", "INFO", "FUTR"})
 
 def local(element: Element) -> str:
     """The name of an element without its namespace."""
-    return _local_of(element.tag)
+    return _LOCAL[element.tag]
 
 
-@lru_cache(maxsize=2048)
-def _local_of(tag: object) -> str:
+class _LocalNames(dict[object, str]):
     """Few names, many elements: each name is cut once. Comments have no name."""
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+    def __missing__(self, tag: object) -> str:
+        name = tag.rpartition("}")[2] if isinstance(tag, str) else ""
+        if len(self) < _MOST_NAMES:
+            self[tag] = name
+        return name
+
+
+_MOST_NAMES = 4096
+_LOCAL = _LocalNames()
+
+
+def _parts(element: Element) -> dict[str, Element]:
+    """The first child of each local name: one walk instead of one for every child asked for."""
+    found: dict[str, Element] = {}
+    for each in element:
+        found.setdefault(_LOCAL[each.tag], each)
+    return found
 
 
 def line_of(element: Element | None) -> int | None:
     """The line an element begins in (the stubs of lxml type ``sourceline`` as an ellipsis)."""
-    return cast("int | None", element.sourceline) if element is not None else None
+    return element.sourceline if element is not None else None  # type: ignore[return-value]
 
 
 def child(element: Element | None, *path: str) -> Element | None:
@@ -47,7 +60,7 @@ def child(element: Element | None, *path: str) -> Element | None:
         if element is None:
             return None
         for each in element:
-            if _local_of(each.tag) == name:
+            if _LOCAL[each.tag] == name:
                 element = each
                 break
         else:
@@ -63,12 +76,7 @@ def text_of(element: Element | None, *path: str) -> str | None:
     return found.text.strip() or None
 
 
-def children(element: Element, name: str) -> Iterator[Element]:
-    """Children with this local name."""
-    return (each for each in element if local(each) == name)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReadAmount:
     """An Amt element read: minor units (never negative) and its currency."""
 
@@ -105,20 +113,28 @@ def read_amount(element: Element | None, fallback_currency: str | None, findings
 
 def read_direction(element: Element, findings: Findings) -> Direction | None:
     """CdtDbtInd of an entry or balance, or None with a finding."""
-    text = text_of(element, "CdtDbtInd")
+    return _direction(text_of(element, "CdtDbtInd"), element, findings)
+
+
+def _direction(text: str | None, owner: Element, findings: Findings) -> Direction | None:
     direction = _DIRECTIONS.get(text or "")
     if direction is None:
-        findings.add("direction_unreadable", line=line_of(element), field="CdtDbtInd", excerpt=text or "")
+        findings.add("direction_unreadable", line=line_of(owner), field="CdtDbtInd", excerpt=text or "")
     return direction
 
 
-def read_day(
-    holder: Element | None, findings: Findings, zone: ZoneInfo, field: str
-) -> tuple[date | None, datetime | None]:
+def read_day(holder: Element | None, findings: Findings, zone: ZoneInfo, field: str) -> tuple[date | None, datetime | None]:
     """Dt or DtTm inside ``holder``: the date as written, and the instant (naive times are the bank's zone)."""
     if holder is None:
         return None, None
-    text = text_of(holder, "Dt") or text_of(holder, "DtTm") or (holder.text or "").strip()
+    text = None
+    for each in holder:
+        name = _LOCAL[each.tag]
+        if name == "Dt" and (text := _plain(each)):
+            break
+        if name == "DtTm":
+            text = text or _plain(each)
+    text = text or (holder.text or "").strip()
     if not text:
         findings.add("date_unreadable", line=line_of(holder), field=field, excerpt="")
         return None, None
@@ -141,9 +157,9 @@ def read_entry(
     parts: dict[str, Element] = {}
     details: list[Element] = []
     for each in entry:
-        name = _local_of(each.tag)
+        name = _LOCAL[each.tag]
         if name == "NtryDtls":
-            details.extend(children(each, "TxDtls"))
+            details.extend(detail for detail in each if _LOCAL[detail.tag] == "TxDtls")
         else:
             parts.setdefault(name, each)
     amount = read_amount(parts.get("Amt"), currency, findings, entry)
@@ -151,7 +167,7 @@ def read_entry(
         counter = child(parts.get("AmtDtls"), "CntrValAmt", "Amt")
         if counter is not None and counter.get("Ccy") == currency:  # the bank's own conversion into the account's currency
             amount = read_amount(counter, currency, findings, entry)
-    direction = read_direction(entry, findings)
+    direction = _direction(_plain(parts.get("CdtDbtInd")), entry, findings)
     reversal = _is_reversal(parts.get("RvslInd"), findings)
     booking_date, booked_at = read_day(parts.get("BookgDt"), findings, zone, "BookgDt")
     value_date, _ = read_day(parts.get("ValDt"), findings, zone, "ValDt")
@@ -202,6 +218,8 @@ def _is_reversal(element: Element | None, findings: Findings) -> bool:
 
 def _status(element: Element | None, findings: Findings) -> LineStatus:
     """BOOK is booked, PDNG, INFO and FUTR are not; without a status an entry is booked, as banks that leave it out mean."""
+    if element is None:
+        return LineStatus.BOOKED
     text = _plain(element) or text_of(element, "Cd") or text_of(element, "Prtry")
     if text is None or text == "BOOK":
         return LineStatus.BOOKED
@@ -213,14 +231,18 @@ def _status(element: Element | None, findings: Findings) -> LineStatus:
 def _transaction_code(element: Element | None) -> str | None:
     if element is None:
         return None
-    if proprietary := text_of(element, "Prtry", "Cd"):
+    parts = _parts(element)
+    if proprietary := text_of(parts.get("Prtry"), "Cd"):
         return proprietary
-    paths = (("Domn", "Cd"), ("Domn", "Fmly", "Cd"), ("Domn", "Fmly", "SubFmlyCd"))
-    family = (text_of(element, *path) for path in paths)
-    return "-".join(part for part in family if part) or None
+    if (domain := parts.get("Domn")) is None:
+        return None
+    domains = _parts(domain)
+    code, family = _plain(domains.get("Cd")), domains.get("Fmly")
+    families = _parts(family) if family is not None else {}
+    return "-".join(part for part in (code, _plain(families.get("Cd")), _plain(families.get("SubFmlyCd"))) if part) or None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Details:
     end_to_end_reference: str | None = None
     references: tuple[str | None, ...] = ()
@@ -246,10 +268,10 @@ def _details(details: list[Element]) -> _Details:
     parties: dict[str, str | None] = {}
     for detail in details:
         for part in detail:
-            name = _local_of(part.tag)
+            name = _LOCAL[part.tag]
             if name == "Refs":
                 for each in part:
-                    kind, value = _local_of(each.tag), _plain(each)
+                    kind, value = _LOCAL[each.tag], _plain(each)
                     if kind == "Prtry":
                         value = text_of(each, "Ref")
                     if kind == "EndToEndId":
@@ -281,10 +303,12 @@ def _parties(element: Element) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for each in element:
         role = local(each)
+        parts = _parts(each)
         if role.endswith("Acct"):
-            found[role] = text_of(each, "Id", "IBAN") or text_of(each, "Id", "Othr", "Id")
+            found[role] = text_of(parts.get("Id"), "IBAN") or text_of(parts.get("Id"), "Othr", "Id")
         else:
-            found[role] = text_of(each, "Nm") or text_of(each, "Pty", "Nm") or text_of(each, "Agt", "FinInstnId", "Nm")
+            name = _plain(parts.get("Nm")) or text_of(parts.get("Pty"), "Nm")
+            found[role] = name or text_of(parts.get("Agt"), "FinInstnId", "Nm")
     return found
 
 

@@ -91,8 +91,7 @@ class _Reader:
         }  # fmt: skip
 
     def start(self, element: Element) -> None:
-        name = local(element)
-        if name in _KINDS and self.draft is None and _is_message(element.getparent()):
+        if self.draft is None and (name := local(element)) in _KINDS and _is_message(element.getparent()):
             self.draft = StatementDraft(kind=_KINDS[name], line=line_of(element))
             self.root = element
             self.findings.statement = len(self.statements)
@@ -103,8 +102,8 @@ class _Reader:
             self._sweep(element)
             self._finish()
             _forget(element)
-        elif self.root is not None and local(element) == "Ntry" and element.getparent() is self.root:
-            if self.root[0] is not element:
+        elif self.root is not None and element.getparent() is self.root and local(element) == "Ntry":
+            if element.getprevious() is not None:
                 self._sweep(element)
             self._entry(element)
             element.clear()
@@ -254,8 +253,11 @@ class _Reader:
         if draft.page > 1 and (before is None or before.page != draft.page - 1):
             sequence = draft.sequence or draft.statement_id or "?"
             self.findings.add("page_missing", line=draft.line, field="PgNb", page=draft.page - 1, sequence=sequence)
-        elif before is not None and before.closing_balance and draft.opening_balance and (
-            before.closing_balance != draft.opening_balance
+        elif (
+            before is not None
+            and before.closing_balance
+            and draft.opening_balance
+            and (before.closing_balance != draft.opening_balance)
         ):
             self.findings.add(
                 "page_chain", line=draft.line, field="PgNb", page=draft.page,
@@ -288,9 +290,7 @@ class _Reader:
             (found if same else foreign).append((amount.money(direction), day, line_of(element)))
         if found:
             for money, _, line in foreign:
-                self.findings.add(
-                    "balance_other_currency", line=line, field=f"Bal/{code}", name=code, currency=money.currency
-                )
+                self.findings.add("balance_other_currency", line=line, field=f"Bal/{code}", name=code, currency=money.currency)
         return found or foreign
 
 

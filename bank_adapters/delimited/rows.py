@@ -27,7 +27,7 @@ ZIP_MAGIC = b"PK\x03\x04"
 _FLOAT_DIGITS = 15  # an IEEE double keeps 15 decimal digits for sure
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
     """Cells of one row and the 1-based line (or sheet row) where it begins."""
 
@@ -82,8 +82,7 @@ def sheet_rows(data: bytes, kind: str, findings: Findings) -> list[Row]:
         if sheet.height > MAX_ROWS or sheet.width > MAX_COLUMNS:
             raise SheetRefused(f"sheet of {sheet.height} rows and {sheet.width} columns")
         rows = [
-            Row(number, tuple(map(cell_text, cells)))
-            for number, cells in enumerate(sheet.to_python(skip_empty_area=False), 1)
+            Row(number, tuple(map(cell_text, cells))) for number, cells in enumerate(sheet.to_python(skip_empty_area=False), 1)
         ]
         rows = [row for row in rows if any(cell.strip() for cell in row.cells)]
         if not rows:

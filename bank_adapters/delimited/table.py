@@ -30,6 +30,7 @@ from bank_adapters.references import reference_set
 from money import Money
 from money.amount import AmountRefused
 
+_DASH_MARKS = "-\u2014\uff0d"
 _DASHES = re.compile(r"[-\u2014\uff0d]+")
 _SPOILED_NUMBER = re.compile(r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]+", re.ASCII)
 _DATES_IN_TEXT = re.compile(r"[0-9]{4}[-/年]?[0-9]{2}[-/月]?[0-9]{2}日?", re.ASCII)
@@ -80,6 +81,14 @@ class _Reader:
         for index, column in enumerate(header.columns):
             if column is not None and column.field is not None:
                 self.at.setdefault(column.field, []).append(index)
+        # one walk over a row finds every cell that is used; names are plain text because hashing a member of an enum is slow
+        self.plan = [
+            (column.field.value, index, column.field in _TEXT_FIELDS)
+            for index, column in enumerate(header.columns)
+            if column is not None and column.field is not None and column.field is not ColumnField.DESCRIPTION
+        ]
+        self.descriptions = self.at.get(ColumnField.DESCRIPTION, [])
+        self.one_moment = ColumnField.BOOKED_AT in self.at
         self.named_width = max(index for index, column in enumerate(header.columns) if column is not None) + 1
         self.zone = ZoneInfo(layout.time_zone)
         self.currency_names = {normalised_label(name): code for name, code in layout.currency_names}
@@ -137,11 +146,12 @@ class _Reader:
         first = next((cell for cell in row.cells if cell.strip()), None)
         if first is None:
             return
-        name = normalised_label(first)
-        for start, footer in self.footers:
-            if name.startswith(start):
-                self._footer(row, footer)
-                return
+        if self.footers:
+            name = normalised_label(first)
+            for start, footer in self.footers:
+                if name.startswith(start):
+                    self._footer(row, footer)
+                    return
         if self.footer_seen:
             self.findings.add("after_footer", line=row.line, excerpt=" ".join(row.cells))
             return
@@ -155,7 +165,7 @@ class _Reader:
 
     def _fits(self, row: Row) -> bool:
         """Rows as wide as the header. Empty cells beyond it are harmless; short rows only where the bank writes them so."""
-        if any(cell.strip() for cell in row.cells[self.width :]):
+        if len(row.cells) > self.width and any(cell.strip() for cell in row.cells[self.width :]):
             self.findings.add("long_row", line=row.line, excerpt=" ".join(row.cells[self.width :]))
             return False
         if len(row.cells) < self.named_width:
@@ -164,41 +174,43 @@ class _Reader:
             return self.layout.short_rows
         return True
 
-    def _cell(self, row: Row, field: ColumnField) -> str:
-        """The first non-empty cell of a field, '' when the bank writes a dash or nothing."""
-        for index in self.at.get(field, ()):
-            if index < len(row.cells):
-                text = row.cells[index].strip().removeprefix("'")
-                if text and text not in self.empty and not _DASHES.fullmatch(text):
-                    if field in _TEXT_FIELDS and _SPOILED_NUMBER.fullmatch(text):
-                        self.findings.add("float_reference", line=row.line, field=field.value, excerpt=text)
-                    return text
-        return ""
+    def _cells(self, row: Row) -> dict[str, str]:
+        """The first non-empty cell of every field; fields where the bank writes a dash or nothing are left out."""
+        found: dict[str, str] = {}
+        cells, empty = row.cells, self.empty
+        for name, index, is_text in self.plan:
+            if index >= len(cells) or not (text := cells[index].strip()) or name in found:
+                continue
+            if text[0] == "'":
+                text = text[1:]
+            if not text or text in empty or (text[0] in _DASH_MARKS and _DASHES.fullmatch(text)):
+                continue
+            if is_text and _SPOILED_NUMBER.fullmatch(text):
+                self.findings.add("float_reference", line=row.line, field=name, excerpt=text)
+            found[name] = text
+        return found
 
     def _line(self, row: Row) -> StatementLine | None:
-        currency = self._row_currency(row)
-        booking_date, booked_at = self._booked(row)
-        value_date = self._date(row, ColumnField.VALUE_DATE)
-        moved = self._amount_and_direction(row, currency)
+        cells = self._cells(row)
+        get = cells.get
+        currency = self._row_currency(get("currency"), row.line)
+        booking_date, booked_at = self._booked(cells, row.line)
+        value_text = get("value_date")
+        value_date = self._read_date(value_text, row.line, "value_date") if value_text else None
+        moved = self._amount_and_direction(cells, currency, row.line)
         if moved is None:
             return None
         units, direction, reversal = moved
-        mark = self._cell(row, ColumnField.REVERSAL_MARK)
-        if mark:
+        if mark := get("reversal_mark"):
             if mark in self.layout.reversal_marks:
                 reversal = True
             else:
                 self.findings.add("direction_unreadable", line=row.line, field="reversal_mark", excerpt=mark)
         if not units:
             self.findings.add("amount_zero", line=row.line, field="amount")
-        descriptions = [
-            row.cells[index].strip()
-            for index in self.at.get(ColumnField.DESCRIPTION, ())
-            if index < len(row.cells) and row.cells[index].strip() and not _DASHES.fullmatch(row.cells[index].strip())
-        ]
-        description = " ".join(text for text in descriptions if text not in self.empty) or None
-        bank_reference = self._cell(row, ColumnField.BANK_REFERENCE) or None
-        end_to_end = self._cell(row, ColumnField.END_TO_END_REFERENCE) or None
+        description = self._description(row)
+        bank_reference, end_to_end = get("bank_reference"), get("end_to_end_reference")
+        balance = get("running_balance")
         return StatementLine(
             booking_date=booking_date,
             value_date=value_date,
@@ -208,32 +220,36 @@ class _Reader:
             line=row.line,
             bank_reference=bank_reference,
             end_to_end_reference=end_to_end,
-            references=reference_set((bank_reference, end_to_end, self._cell(row, ColumnField.REFERENCE)), description),
-            counterparty_name=self._cell(row, ColumnField.COUNTERPARTY_NAME) or None,
-            counterparty_account=self._cell(row, ColumnField.COUNTERPARTY_ACCOUNT) or None,
+            references=reference_set((bank_reference, end_to_end, get("reference")), description),
+            counterparty_name=get("counterparty_name"),
+            counterparty_account=get("counterparty_account"),
             description=description,
             reversal=reversal,
-            transaction_code=self._cell(row, ColumnField.TRANSACTION_CODE) or None,
-            running_balance=self._running_balance(row, currency),
+            transaction_code=get("transaction_code"),
+            running_balance=self._running_balance(balance, currency, row.line) if balance else None,
             booked_at=booked_at,
             source=self.layout.delimiter.join(row.cells),
         )
 
-    def _row_currency(self, row: Row) -> str:
-        text = self._cell(row, ColumnField.CURRENCY)
+    def _description(self, row: Row) -> str | None:
+        """The cells of all description columns, joined."""
+        kept = []
+        for index in self.descriptions:
+            text = row.cells[index].strip() if index < len(row.cells) else ""
+            if text and text not in self.empty and (text[0] not in _DASH_MARKS or not _DASHES.fullmatch(text)):
+                kept.append(text)
+        return " ".join(kept) or None
+
+    def _row_currency(self, text: str | None, line: int) -> str:
         if not text:
             return self.currency
         code = self._currency_code(text)
         if code is None:
-            self.findings.add("currency_unknown", line=row.line, field="currency", excerpt=text)
+            self.findings.add("currency_unknown", line=line, field="currency", excerpt=text)
             return self.currency
         if not self.currency_known and not self.draft.lines:
-            self._set_currency(text, row.line)
+            self._set_currency(text, line)
         return code
-
-    def _date(self, row: Row, field: ColumnField) -> date | None:
-        text = self._cell(row, field)
-        return self._read_date(text, row.line, field.value) if text else None
 
     def _read_date(self, text: str, line: int, field: str) -> date | None:
         try:
@@ -245,26 +261,26 @@ class _Reader:
             self.findings.add("date_clamped", line=line, field=field, excerpt=text, date=read.day)
         return read.day
 
-    def _booked(self, row: Row) -> tuple[date | None, datetime | None]:
+    def _booked(self, cells: dict[str, str], line: int) -> tuple[date | None, datetime | None]:
         """Booking date, and the instant when the bank gives a time."""
-        if ColumnField.BOOKED_AT in self.at:
-            field, text = ColumnField.BOOKED_AT.value, self._cell(row, ColumnField.BOOKED_AT)
-            day_text, _, time_text = text.partition(" ")
+        if self.one_moment:
+            field = "booked_at"
+            day_text, _, time_text = cells.get(field, "").partition(" ")
         else:
-            field, day_text = ColumnField.BOOKING_DATE.value, self._cell(row, ColumnField.BOOKING_DATE)
-            time_text = self._cell(row, ColumnField.BOOKING_TIME)
+            field = "booking_date"
+            day_text, time_text = cells.get(field, ""), cells.get("booking_time", "")
         if not day_text:
-            self.findings.add("date_missing", line=row.line, field=field, severity=Severity.ERROR)
+            self.findings.add("date_missing", line=line, field=field, severity=Severity.ERROR)
             return None, None
         if " " in day_text and not time_text.strip():
             day_text, _, time_text = day_text.partition(" ")
-        day = self._read_date(day_text, row.line, field)
+        day = self._read_date(day_text, line, field)
         if day is None or not time_text.strip():
             return day, None
         try:
             clock = read_time(time_text.strip())
         except DateUnreadable:
-            self.findings.add("date_unreadable", line=row.line, field="booking_time", excerpt=time_text)
+            self.findings.add("date_unreadable", line=line, field="booking_time", excerpt=time_text)
             return day, None
         return day, datetime.combine(day, clock, self.zone)
 
@@ -279,52 +295,48 @@ class _Reader:
             self.findings.add("amount_unreadable", line=line, field=field, excerpt=text)
         return None
 
-    def _amount_and_direction(self, row: Row, currency: str) -> tuple[int, Direction, bool] | None:
+    def _amount_and_direction(self, cells: dict[str, str], currency: str, line: int) -> tuple[int, Direction, bool] | None:
         """Positive minor units, which way the money really moved, and whether it undoes another movement."""
         if self.layout.direction is DirectionRule.TWO_COLUMNS:
-            return self._two_columns(row, currency)
-        text = self._cell(row, ColumnField.AMOUNT)
+            return self._two_columns(cells, currency, line)
+        text = cells.get("amount")
         if not text:
-            self.findings.add("amount_missing", line=row.line, field="amount")
+            self.findings.add("amount_missing", line=line, field="amount")
             return None
-        units = self._amount(text, currency, row.line, "amount")
+        units = self._amount(text, currency, line, "amount")
         if units is None:
             return None
         if self.layout.direction is DirectionRule.SIGNED:
             return abs(units), Direction.OUT if text.startswith("-") else Direction.IN, False
-        mark = self._cell(row, ColumnField.MARK)
+        mark = cells.get("mark", "")
         if mark in self.layout.in_marks:
             return _by_effect(units, Direction.IN)
         if mark in self.layout.out_marks:
             return _by_effect(units, Direction.OUT)
-        self.findings.add("direction_unreadable", line=row.line, field="mark", excerpt=mark)
+        self.findings.add("direction_unreadable", line=line, field="mark", excerpt=mark)
         return None
 
-    def _two_columns(self, row: Row, currency: str) -> tuple[int, Direction, bool] | None:
-        texts = [self._cell(row, field) for field in (ColumnField.AMOUNT_IN, ColumnField.AMOUNT_OUT)]
-        if not any(texts):
-            self.findings.add("amount_missing", line=row.line, field="amount_in")
+    def _two_columns(self, cells: dict[str, str], currency: str, line: int) -> tuple[int, Direction, bool] | None:
+        text_in, text_out = cells.get("amount_in"), cells.get("amount_out")
+        if not text_in and not text_out:
+            self.findings.add("amount_missing", line=line, field="amount_in")
             return None
-        fields = ("amount_in", "amount_out")
-        units = [self._amount(text, currency, row.line, field) if text else 0 for text, field in zip(texts, fields, strict=True)]
-        incoming, outgoing = units
+        incoming = self._amount(text_in, currency, line, "amount_in") if text_in else 0
+        outgoing = self._amount(text_out, currency, line, "amount_out") if text_out else 0
         if incoming is None or outgoing is None:
             return None
         if incoming and outgoing:
-            self.findings.add("both_columns", line=row.line, field="amount_in")
+            self.findings.add("both_columns", line=line, field="amount_in")
             return None
-        if outgoing or (texts[1] and not texts[0]):
+        if outgoing or (text_out and not text_in):
             return _by_effect(outgoing, Direction.OUT)
         return _by_effect(incoming, Direction.IN)
 
-    def _running_balance(self, row: Row, currency: str) -> Money | None:
-        text = self._cell(row, ColumnField.RUNNING_BALANCE)
-        if not text:
-            return None
+    def _running_balance(self, text: str, currency: str, line: int) -> Money | None:
         try:
             return Money(parse_point_amount(text, exponent_or_two(currency), grouped=self.layout.thousands == ","), currency)
         except (AmountUnreadable, AmountRefused):
-            self.findings.add("running_balance_unreadable", line=row.line, field="running_balance", excerpt=text)
+            self.findings.add("running_balance_unreadable", line=line, field="running_balance", excerpt=text)
             return None
 
     # -- below the table ---------------------------------------------------------------------------------------------
@@ -340,9 +352,9 @@ class _Reader:
                 rest[first] = ""
             self._take_facts(Row(row.line, tuple(rest)), footer.facts, Severity.ERROR)
             return
-        for field, name in ((ColumnField.AMOUNT_IN, "in_total"), (ColumnField.AMOUNT_OUT, "out_total")):
-            text = self._cell(row, field)
-            if text:
+        cells = self._cells(row)
+        for field, name in (("amount_in", "in_total"), ("amount_out", "out_total")):
+            if text := cells.get(field):
                 units = self._amount(text, self.currency, row.line, name)
                 if units is not None:
                     setattr(self.draft.totals, name, Declared(units, row.line))

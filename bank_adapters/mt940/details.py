@@ -12,7 +12,7 @@ from bank_adapters.references import meaningful
 FULL_LINE = 60
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Details:
     """What :86: says of one movement."""
 
@@ -27,6 +27,7 @@ class Details:
 NOTHING = Details()
 
 _GERMAN = re.compile(r"\s?([0-9]{3})([?>~<^\x1e])(?=[0-9]{2})", re.ASCII)
+_SUBFIELDS = {mark: re.compile(re.escape(mark) + r"([0-9]{2})", re.ASCII) for mark in "?>~<^\x1e"}
 _SEPA = re.compile(r"(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|COAM|OAMT|IBAN|BIC|PURP)\+")
 _KEYWORDS = (
     "TRTP|EREF|REMI|BENM|ORDP|NAME|IBAN|BBAN|BIC|ISDT|MARF|CSID|PREF|KREF|TRCD|RTRN|CNTP|PURP|ULTC|ULTD|SVCL|ACCW|ADDR|"
@@ -42,8 +43,10 @@ def read_details(first: str, more: Sequence[str]) -> Details:
     if found := _GERMAN.match(first):
         return _german(found, "".join((first, *more)))
     text = joined(first, more)
-    if text.startswith("/") and (_DUTCH.match(text) or _DUTCH.search(text)):
-        return _dutch(text)
+    if text.startswith("/"):
+        pieces = _DUTCH.split(text)
+        if len(pieces) > 1:
+            return _dutch(pieces)
     text = text.strip()
     return Details(description=text or None)
 
@@ -65,8 +68,7 @@ def joined(first: str, more: Sequence[str]) -> str:
 
 def _german(found: re.Match[str], text: str) -> Details:
     """Code, then subfields of separator and two digits; a hard line break may stand inside a subfield's mark."""
-    separator = re.escape(found[2])
-    pieces = re.split(separator + r"([0-9]{2})", text[found.end() - 1 :])
+    pieces = _SUBFIELDS[found[2]].split(text[found.end() - 1 :])
     purpose: list[str] = []
     name: list[str] = []
     account = iban = label = None
@@ -101,9 +103,8 @@ def _sepa_keys(text: str) -> dict[str, str]:
     return keyed
 
 
-def _dutch(text: str) -> Details:
-    """``/KEY/value`` pairs; a key may come twice (``/REMI/``), its values are joined."""
-    pieces = _DUTCH.split(text)
+def _dutch(pieces: list[str]) -> Details:
+    """``/KEY/value`` pairs, split; a key may come twice (``/REMI/``), its values are joined."""
     values: dict[str, str] = {}
     for key, given in zip(pieces[1::2], pieces[2::2], strict=True):
         value = given.strip() if key == "CNTP" else given.strip().strip("/")

@@ -42,7 +42,7 @@ def read_balance(content: str, fallback_currency: str | None) -> BalanceField:
     return BalanceField(amount, found[3], read_yymmdd(found[2]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LineField:
     """:61: - subfields 1 to 8. ``direction`` is the effect: RC takes money out, RD puts it back."""
 
@@ -83,7 +83,8 @@ def read_line(content: str, exponent: int) -> LineField:
     entry_date: ReadDate | None = None
     if entry_text:
         entry_date = read_mmdd_near(entry_text, value_date.day)
-    amount = amount.strip()
+    if " " in amount:
+        amount = amount.strip()
     has_comma = "," in amount or "." in amount
     units = parse_comma_amount(amount, exponent, comma_required=type_code is None)
     direction, reversal, expected = _MARKS[mark]
@@ -154,5 +155,3 @@ def read_declared_totals(text: str, exponent: int) -> DeclaredTotals | None:
         )  # fmt: skip
     except ValueError:
         return None
-
-

@@ -34,6 +34,7 @@ from money import Money
 
 _INTRADAY_TAGS = ("34F", "90D", "90C", "13D")
 _UNREADABLE = (FieldUnreadable, AmountUnreadable, DateUnreadable)
+_LINE_TAGS = frozenset({"61", "86", "NS"})  # within a statement these open nothing
 _IN_BLOCK = re.compile(r"\{4:\s*\Z")
 
 
@@ -78,16 +79,18 @@ class _Reader:
     def take(self, event: Event) -> None:
         """Take one event of the scanner."""
         if event.kind is Kind.FIELD:
-            if event.tag in ("940", "942", "950"):
+            tag = event.tag
+            if tag in ("940", "942", "950"):
                 self._close_statement()
-                self.message_type = event.tag
+                self.message_type = tag
                 self._unknown_lines(event)
                 return
-            self._boundary(event)
-            if event.tag not in ("61", "86", "NS"):
+            if self.draft is None or self.ended or tag not in _LINE_TAGS:
+                self._boundary(event)
+            if tag not in _LINE_TAGS:
                 self._flush_line()
-            self.tags.add(event.tag)
-            self.by_tag[event.tag](event)
+            self.tags.add(tag)
+            self.by_tag[tag](event)
         elif event.kind is Kind.END:
             self._flush_line()
             self.block_open_line = None
@@ -206,9 +209,7 @@ class _Reader:
         if self._draft.currency is None:
             self._draft.currency = currency
         elif self._draft.currency != currency:
-            self.findings.add(
-                "currency_differs", line=event.line, field=event.tag, found=currency, expected=self._draft.currency
-            )
+            self.findings.add("currency_differs", line=event.line, field=event.tag, found=currency, expected=self._draft.currency)
 
     def _opening(self, event: Event) -> None:
         draft = self._draft
@@ -261,9 +262,7 @@ class _Reader:
             try:
                 read = read_balance(content + "".join(line.strip() for line in rest), currency)
             except AmountTooFine:
-                self.findings.add(
-                    "amount_decimals", line=event.line, field=event.tag, excerpt=content, currency=currency or "?"
-                )
+                self.findings.add("amount_decimals", line=event.line, field=event.tag, excerpt=content, currency=currency or "?")
                 return None
             except _UNREADABLE:
                 code = "amount_unreadable" if event.tag[:2] in ("60", "62") else "field_unreadable"
@@ -357,7 +356,8 @@ class _Reader:
             return
         read, event, detail_events = self.pending
         self.pending = None
-        value_date, booking_date = read.value_date.day, read.value_date.day
+        draft = self._draft
+        booking_date = value_date = read.value_date.day
         if read.value_date.clamped:
             self._day(read.value_date, event, event.content[:6])
         if read.entry_date is not None:
@@ -372,16 +372,15 @@ class _Reader:
         if not read.minor_units:
             self.findings.add("amount_zero", line=event.line, field="61")
         details = _details_of(detail_events)
-        supplementary = " ".join(line.strip() for line in event.more if line.strip()) or None
         description = details.description
-        if supplementary:
+        if event.more and (supplementary := " ".join(line.strip() for line in event.more if line.strip())):
             description = f"{description} {supplementary}" if description else supplementary
-        self._draft.lines.append(
+        draft.lines.append(
             StatementLine(
                 booking_date,
                 value_date,
                 read.direction,
-                Money(read.minor_units, self._draft.currency or NO_CURRENCY),
+                Money(read.minor_units, draft.currency or NO_CURRENCY),
                 LineStatus.PENDING if read.expected else LineStatus.BOOKED,
                 event.line,
                 read.bank_reference,
@@ -449,5 +448,3 @@ def _details_of(events: list[Event]) -> Details:
         text = joined(event.content, event.more)
         more.append(text)
     return read_details(first.content + " ", [f"{line} " for line in more])
-
-

@@ -18,6 +18,8 @@ TAGS = frozenset({
     "34F", "13", "13D", "90D", "90C", "940", "942", "950",
 })  # fmt: skip
 _TEXT_TAGS = frozenset({"86", "NS"})
+_CLOSING = frozenset({"62F", "62M"})
+_AFTER_CLOSING = frozenset({"64", "65", "86", "64F", "65F"})
 _TAG = re.compile(r":(NS|[0-9]{2,3}[A-Z]?):", re.ASCII)
 _END = re.compile(r"-(?:\}.*|XXX|)[\s\x00-\x1f]*", re.DOTALL)
 _ENVELOPE = re.compile(
@@ -73,20 +75,21 @@ def scan(lines: Sequence[str]) -> Iterator[Event]:
     current: Event | None = None
     closed = False  # the closing balance of the current message was seen
     for number, raw in enumerate(lines, 1):
-        if raw[:1] == ":" and (found := _TAG.match(raw)):
-            tag = found[1]
-            in_text = current is not None and current.tag in _TEXT_TAGS
-            if tag in TAGS and not (in_text and _is_wrapped_time(lines, number, raw)):
-                if current is not None:
-                    yield current
-                current = Event(Kind.FIELD, number, tag, raw[found.end() :])
-                closed = tag[:2] == "62" or (closed and tag in ("64", "65", "86", "64F", "65F"))
-                continue
-            if not in_text:
+        if raw[:1] == ":":
+            end = raw.find(":", 1, 6)
+            tag = raw[1:end] if end > 0 else ""
+            if tag in TAGS:
+                if tag[0] > "5" or current is None or current.tag not in _TEXT_TAGS or not _is_wrapped_time(lines, number, raw):
+                    if current is not None:
+                        yield current
+                    current = Event(Kind.FIELD, number, tag, raw[end + 1 :])
+                    closed = tag in _CLOSING or (closed and tag in _AFTER_CLOSING)
+                    continue
+            elif (current is None or current.tag not in _TEXT_TAGS) and (found := _TAG.match(raw)):
                 if current is not None:
                     yield current
                 current = None
-                yield Event(Kind.UNKNOWN, number, tag, raw)
+                yield Event(Kind.UNKNOWN, number, found[1], raw)
                 continue
         line = raw.strip(_CONTROL) if raw[-1:] in _CONTROL or raw[:1] in _CONTROL else raw
         if not line or line.isspace() or line == "\ufeff":

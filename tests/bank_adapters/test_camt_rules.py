@@ -21,7 +21,9 @@ def balance(code: str, amount: str, day: str = "2026-03-02", sign: str = "CRDT",
     )
 
 
-def entry(amount: str = "5.00", sign: str = "CRDT", inner: str = "", status: str = "<Sts>BOOK</Sts>", currency: str = "CNY") -> str:
+def entry(
+    amount: str = "5.00", sign: str = "CRDT", inner: str = "", status: str = "<Sts>BOOK</Sts>", currency: str = "CNY"
+) -> str:
     return (
         f"<Ntry><Amt Ccy='{currency}'>{amount}</Amt><CdtDbtInd>{sign}</CdtDbtInd>{status}"
         f"<BookgDt><Dt>2026-03-02</Dt></BookgDt>{inner}</Ntry>"
@@ -103,7 +105,9 @@ def test_the_indicator_of_a_reversal_is_its_own_direction_unless_the_profile_say
 
 
 def test_prcd_opens_where_opbd_is_missing_and_other_types_are_left_alone() -> None:
-    text = document(entry()).replace("OPBD", "PRCD").replace("<Ntry>", balance("CLAV", "99.00") + balance("ITBD", "7.00") + "<Ntry>")
+    text = (
+        document(entry()).replace("OPBD", "PRCD").replace("<Ntry>", balance("CLAV", "99.00") + balance("ITBD", "7.00") + "<Ntry>")
+    )
     reading = read(text)
     assert reading.accepted
     assert reading.statements[0].opening_balance is not None
@@ -164,7 +168,9 @@ def test_another_currency_uses_the_banks_own_conversion_or_is_refused() -> None:
     ],
 )
 def test_wrong_control_totals_are_refused(totals: str) -> None:
-    good = "<TtlNtries><NbOfNtries>1</NbOfNtries></TtlNtries><TtlCdtNtries><NbOfNtries>1</NbOfNtries><Sum>5.0</Sum></TtlCdtNtries>"
+    good = (
+        "<TtlNtries><NbOfNtries>1</NbOfNtries></TtlNtries><TtlCdtNtries><NbOfNtries>1</NbOfNtries><Sum>5.0</Sum></TtlCdtNtries>"
+    )
     assert read(document(f"<TxsSummry>{good}</TxsSummry>", entry())).accepted
     assert not read(document(f"<TxsSummry>{totals}</TxsSummry>", entry())).accepted
 

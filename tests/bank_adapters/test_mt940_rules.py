@@ -113,27 +113,39 @@ def test_several_details_of_one_line_are_one_text() -> None:
 
 
 def test_german_subfields_cut_by_the_line_width_are_put_together() -> None:
-    (line,) = statement(
-        ":61:260302C0,00NTRFNONREF",
-        ":86:166?00GUTSCHRIFT?20EREF+ORDER-2026-1?21SVWZ+Tuition fee of spr?2",
-        "2ing?30DRESDEFF?31DE1450880?32KARL?33 KAUFMANN",
-    ).statements[0].lines
+    (line,) = (
+        statement(
+            ":61:260302C0,00NTRFNONREF",
+            ":86:166?00GUTSCHRIFT?20EREF+ORDER-2026-1?21SVWZ+Tuition fee of spr?2",
+            "2ing?30DRESDEFF?31DE1450880?32KARL?33 KAUFMANN",
+        )
+        .statements[0]
+        .lines
+    )
     assert line.end_to_end_reference == "ORDER-2026-1"
     assert line.description == "Tuition fee of spring"
     assert (line.counterparty_name, line.counterparty_account) == ("KARL KAUFMANN", "DE1450880")
 
 
 def test_dutch_keywords_give_reference_party_and_remittance() -> None:
-    (line,) = statement(
-        ":61:260302C0,00NTRFNONREF", ":86:/TRTP/SEPA/EREF/E-1/CNTP/NL12/ABNANL2A/A B/CITY//REMI/USTD//for spring/"
-    ).statements[0].lines
+    (line,) = (
+        statement(":61:260302C0,00NTRFNONREF", ":86:/TRTP/SEPA/EREF/E-1/CNTP/NL12/ABNANL2A/A B/CITY//REMI/USTD//for spring/")
+        .statements[0]
+        .lines
+    )
     assert (line.end_to_end_reference, line.counterparty_account, line.counterparty_name) == ("E-1", "NL12", "A B")
     assert line.description == "for spring"
 
 
 def test_text_that_looks_like_a_tag_or_an_end_mark_stays_text() -> None:
     reading = statement(
-        ":61:260302C0,00NTRFX", ":86:at 2026-03-02T16", ":26:37 in the shop", "-", "-TX more", ":12:11 after", ":61:260302C0,00NTRFY"
+        ":61:260302C0,00NTRFX",
+        ":86:at 2026-03-02T16",
+        ":26:37 in the shop",
+        "-",
+        "-TX more",
+        ":12:11 after",
+        ":61:260302C0,00NTRFY",
     )
     assert reading.accepted
     first, second = reading.statements[0].lines

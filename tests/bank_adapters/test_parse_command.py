@@ -53,7 +53,11 @@ def test_json_is_one_object_a_file_with_the_promised_names(folder: Path) -> None
     (line,) = statement["lines"]
     assert set(statement) >= STATEMENT_KEYS
     assert set(line) >= LINE_KEYS
-    assert (statement["opening_balance"], statement["closing_balance"], statement["closing_date"]) == ("0.00", "1.00", "2026-03-02")
+    assert (statement["opening_balance"], statement["closing_balance"], statement["closing_date"]) == (
+        "0.00",
+        "1.00",
+        "2026-03-02",
+    )
     assert (line["amount"], line["direction"], line["status"], line["line"]) == ("1.00", "IN", "BOOKED", 5)
     assert (line["bank_reference"], line["end_to_end_reference"]) == ("B1", "E1")
     for each in found[1:]:

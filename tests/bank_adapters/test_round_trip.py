@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -33,7 +34,10 @@ FEW = settings(max_examples=40)
 
 texts = st.text(ALPHABET, min_size=1, max_size=90).filter(lambda text: text == text.strip() and text[0] in SAFE)
 tokens = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=32).filter(
-    lambda text: text[0] in string.ascii_letters and text.upper() not in ("NONREF", "N", "EREF", "KREF", "PREF", "MREF", "NOREF", "NOTPROVIDED")
+    lambda text: (
+        text[0] in string.ascii_letters
+        and text.upper() not in ("NONREF", "N", "EREF", "KREF", "PREF", "MREF", "NOREF", "NOTPROVIDED")
+    )
 )
 accounts = st.text(string.digits, min_size=8, max_size=24)
 days = st.dates(date(2020, 1, 1), date(2035, 12, 31))
@@ -90,7 +94,7 @@ def carried(statement: Statement, *absent: str) -> list[object]:
         statement.opening_date, statement.closing_balance, statement.closing_date, statement.kind,
         None if "account_name" in absent else statement.account_name,
     ]  # fmt: skip
-    blank = {"line": 0, "source": None, "references": (), "transaction_code": None}
+    blank: dict[str, Any] = {"line": 0, "source": None, "references": (), "transaction_code": None}
     blank |= dict.fromkeys(set(absent) - {"account_name"})
     return [*head, *(replace(line, **blank) for line in statement.lines_in_booking_order)]
 

@@ -214,7 +214,9 @@ def test_a_spreadsheet_that_inflates_without_end_is_refused() -> None:
     assert "inflates" in reading.findings[0].message
 
 
-@pytest.mark.parametrize("data", [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600, archive(xl__workbook=b"<x/>"), b"PK\x03\x04 xl/workbook"])
+@pytest.mark.parametrize(
+    "data", [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600, archive(xl__workbook=b"<x/>"), b"PK\x03\x04 xl/workbook"]
+)
 def test_a_broken_spreadsheet_is_a_finding(data: bytes) -> None:
     reading = read_statement_file(data, "broken.xls", PROFILES)
     assert codes(reading) == ["sheet_unreadable"]
