@@ -121,7 +121,7 @@ ACTS_BY_KIND: dict[DiscrepancyKind, frozenset[Act]] = {
     _K.BANK_CHARGE: frozenset({Act.BOOK_BANK_CHARGE, Act.CLAIM_FROM_BANK, Act.POST_TO_SUSPENSE}),
     _K.RETURNED: frozenset({Act.REVERSE, Act.POST_TO_SUSPENSE, Act.CLAIM_FROM_BANK}),
     _K.STATEMENT_MISSING: frozenset(),
-    _K.STATEMENT_GAP: frozenset(),
+    _K.STATEMENT_GAP: frozenset({Act.EXPLAIN}),
     _K.CONTINUITY_BREAK: frozenset(),
     _K.BALANCE_BREAK: frozenset(),
     _K.RESTATED: frozenset({Act.EXPLAIN}),

@@ -177,11 +177,12 @@ def counts_at_all(statement: Statement) -> bool:
     return statement.kind is StatementKind.STATEMENT
 
 
-def judge(last: Link | None, one: Link, *, books_cash: int, currency: str) -> Verdict:
+def judge(last: Link | None, one: Link, *, books_cash: int, currency: str, gap_explained: bool = False) -> Verdict:
     """Whether ``one`` continues the chain that ends with ``last`` (None: nothing counts yet).
 
     The first statement must open with what the books hold. By number when both carry one; otherwise by balance, and then
-    a day in between that has not come keeps a statement waiting rather than breaking the chain.
+    a day in between that has not come keeps a statement waiting rather than breaking the chain. ``gap_explained``: two people
+    have accepted that a number was never used; then balances that follow each other are enough.
     """
     if last is None:
         if one.opening == books_cash:
@@ -195,7 +196,7 @@ def judge(last: Link | None, one: Link, *, books_cash: int, currency: str) -> Ve
         reason = f"it is for {one.business_date}, but statements count through {last.business_date} already"
         return Verdict(counts=False, kind=DiscrepancyKind.RESTATED, reason=reason, difference=0)
     gap = _missing_numbers(last, one)
-    if gap:
+    if gap and not (gap_explained and one.opening == last.closing):
         return Verdict(counts=False, waits=True, kind=DiscrepancyKind.STATEMENT_GAP, reason=gap)
     if one.opening == last.closing:
         return Verdict(counts=True)

@@ -13,8 +13,8 @@ from bank_adapters.profile import Profile
 from bank_adapters.reading import read_statement_file
 from calendars import business_date
 from reconciliation import intake_store
-from reconciliation.discrepancy import Discrepancy, DiscrepancyKind
-from reconciliation.discrepancy_store import clear_condition, condition_id, record_found
+from reconciliation.discrepancy import Discrepancy, DiscrepancyKind, DiscrepancyState
+from reconciliation.discrepancy_store import clear_condition, condition_id, record_found, records
 from reconciliation.intake import (
     Link,
     Verdict,
@@ -51,6 +51,11 @@ def receive_statement_file(
     by itself as soon as the gap is filled. Discrepancies about files (gap, break, restated, duplicate) are recorded.
     """
     return _Reception(conn, sender_bank, directory, now, actor).receive(data, name, profiles, profile_id, role)
+
+
+def count_waiting(conn: Connection, ref: CustodyAccountRef, *, now: datetime, actor: str) -> None:
+    """Count the account's waiting statements that may count now, say because two people have explained a gap in numbers."""
+    _Reception(conn, ref.bank_code, {}, now, actor).advance(ref)
 
 
 class _Outcome(Protocol):
@@ -209,13 +214,23 @@ class _Reception:
         if verdict.kind is not None:
             self._open(ref, verdict.kind, day, str(day), verdict.reason, file_id=file_id, difference=verdict.difference)
             return outcome(StatementOutcome.WAITING, verdict.reason, kind=verdict.kind)
-        self._advance(ref)
+        self.advance(ref)
         return outcome(StatementOutcome.COUNTED)
 
     def _judge(self, ref: CustodyAccountRef, last: Link | None, link: Link) -> Verdict:
-        return judge(last, link, books_cash=intake_store.books_cash(self.conn, ref), currency=ref.currency)
+        return judge(
+            last,
+            link,
+            books_cash=intake_store.books_cash(self.conn, ref),
+            currency=ref.currency,
+            gap_explained=self._gap_explained(ref, link.business_date),
+        )
 
-    def _advance(self, ref: CustodyAccountRef) -> None:
+    def _gap_explained(self, ref: CustodyAccountRef, day: date) -> bool:
+        identity = condition_id(DiscrepancyKind.STATEMENT_GAP, ref, str(day))
+        return bool(records(self.conn, discrepancy_ids=[identity], states=[DiscrepancyState.RESOLVED]))
+
+    def advance(self, ref: CustodyAccountRef) -> None:
         """Count every waiting statement that now continues the chain, and clear what was open about its day."""
         while True:
             last = intake_store.last_counted(self.conn, ref)

@@ -23,6 +23,7 @@ from reconciliation.intake_store import lock_account
 from reconciliation.matching import MatchingRules, Outcome, Rule, match_frames, output_hash
 from reconciliation.matching.outcome import DISCREPANCY_COLUMNS, of_account
 from reconciliation.model import CustodyAccountRef, RunResult, SettlementItem
+from reconciliation.receiving import count_waiting
 
 _TIMING = str(DiscrepancyKind.TIMING)
 
@@ -76,6 +77,7 @@ def reconcile_accounts(
     runs = []
     for account in sorted(accounts, key=lambda ref: ref.custody_account_id):
         lock_account(conn, account)
+        count_waiting(conn, account, now=now, actor=actor)
         told = settlements.get(account.custody_account_id, ())
         lines = sides.open_bank_lines(conn, account, business_date)
         items = sides.book_items(conn, account, business_date, rules, calendar, settlements=told)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from reconciliation.discrepancy import DiscrepancyKind
 from reconciliation.matching.propose import propose_by_amount_and_date
-from reconciliation.matching.references import shape
+from reconciliation.matching.references import says, shape
 from reconciliation.matching.render import discrepancy_rows, plain_amounts
 from reconciliation.matching.state import Comparison
 from reconciliation.matching.unique import resolve
@@ -168,8 +168,8 @@ def _by_text(state: Comparison) -> np.ndarray:
     rows = state.lines.iloc[open_at]
     texts = rows["description"].str.cat(rows["transaction_code"], sep=" ")
     inward = rows["inward"].to_numpy()
-    interest = texts.str.contains(state.rules.interest.pattern, case=False, regex=True).to_numpy(dtype=bool)
-    charge = texts.str.contains(state.rules.charge.pattern, case=False, regex=True).to_numpy(dtype=bool)
+    interest = says(texts, state.rules.interest)
+    charge = says(texts, state.rules.charge)
     marked = rows["reversal"].to_numpy()
     choices = [(marked, _K.RETURNED), (interest & inward, _K.BANK_INTEREST), (charge & ~inward, _K.BANK_CHARGE)]
     named = np.zeros(len(open_at), dtype=bool)
@@ -204,7 +204,7 @@ def _names_something_of_ours(state: Comparison) -> np.ndarray:
         return answer
     table["shape"] = shape(table["reference"])
     known = table.merge(state.book_shapes.assign(known=True), on=["account", "shape"], how="left")["known"].notna().to_numpy()
-    by_rule = table["reference"].str.contains(state.rules.our_references.pattern, regex=True).to_numpy(dtype=bool)
+    by_rule = says(table["reference"], state.rules.our_references)
     blank_books = ~table["account"].isin(set(state.book_shapes["account"])).to_numpy()
     answer[table["at"].to_numpy()[known | by_rule | blank_books]] = True
     return answer

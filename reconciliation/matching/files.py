@@ -220,13 +220,9 @@ class _Reader:
 def write_outcome(out: Path, outcome: Outcome, bank: Side, book: Side, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Write matches.csv, discrepancies.csv, findings.csv and summary.json into the folder ``out``; returns the summary."""
     out.mkdir(parents=True, exist_ok=True)
-    line_currency = bank.frame.set_index("line_id")["currency"]
-    item_currency = book.frame.set_index("item_id")["currency"]
     matches = outcome.matches.copy()
-    on_bank = (matches["side"] == "bank").to_numpy(dtype=bool)
-    currency = pd.Series("CNY", index=matches.index, dtype="str")
-    currency[on_bank] = line_currency.reindex(matches["member_id"][on_bank]).to_numpy()
-    currency[~on_bank] = item_currency.reindex(matches["member_id"][~on_bank]).to_numpy()
+    facts_of_members = _facts_of_members(matches, bank, book)
+    currency = facts_of_members["currency"]
     matches["amount"] = decimal_column(matches["amount"], currency)
     matches["rules_version"] = outcome.rules_version
     found = outcome.discrepancies.copy()
@@ -241,9 +237,20 @@ def write_outcome(out: Path, outcome: Outcome, bank: Side, book: Side, facts: Ma
     _write_csv(out / "matches.csv", matches)
     _write_csv(out / "discrepancies.csv", found[columns])
     _write_csv(out / "findings.csv", findings)
-    summary = {**facts, **_summary(outcome, bank, book)}
+    summary = {**facts, **_summary(outcome, bank, book, facts_of_members)}
     (out / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return summary
+
+
+def _facts_of_members(matches: pd.DataFrame, bank: Side, book: Side) -> pd.DataFrame:
+    """Currency and direction of each member row of ``matches``."""
+    facts = pd.DataFrame({"currency": "CNY", "direction": "IN"}, index=matches.index, dtype="str")
+    on_bank = (matches["side"] == "bank").to_numpy(dtype=bool)
+    for rows, frame, identity in ((on_bank, bank.frame, "line_id"), (~on_bank, book.frame, "item_id")):
+        at = pd.Index(frame[identity]).get_indexer(matches["member_id"][rows])
+        for name in ("currency", "direction"):
+            facts.loc[rows, name] = frame[name].iloc[at].to_numpy()
+    return facts
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
@@ -256,38 +263,32 @@ def _write_csv(path: Path, frame: pd.DataFrame) -> None:
     pa_csv.write_csv(pa.table(safe), path, pa_csv.WriteOptions(quoting_style="needed"))
 
 
-def _summary(outcome: Outcome, bank: Side, book: Side) -> dict[str, Any]:
+def _summary(outcome: Outcome, bank: Side, book: Side, members: pd.DataFrame) -> dict[str, Any]:
     matches, found = outcome.confirmed, outcome.discrepancies
     kinds = found["kind"].value_counts().sort_index()
     timing = int(kinds.get("TIMING", 0))
-    members = matches["side"].value_counts()
+    count_of_side = matches["side"].value_counts()
+    key = ["currency", "direction"]
     sums = []
-    keys = sorted(set(bank.frame["currency"]) | set(book.frame["currency"]))
-    matched_lines = set(matches.loc[matches["side"] == "bank", "member_id"])
-    matched_items = set(matches.loc[matches["side"] == "book", "member_id"])
-    for side, frame, identity, matched in (
-        ("bank", bank.frame, "line_id", matched_lines),
-        ("book", book.frame, "item_id", matched_items),
-    ):
-        took = frame[identity].isin(matched)
-        for currency in keys:
-            for direction in ("IN", "OUT"):
-                rows = (frame["currency"] == currency) & (frame["direction"] == direction)
-                if rows.any():
-                    amounts = [int(frame.loc[rows & chosen, "amount"].sum()) for chosen in (took | True, took, ~took)]
-                    texts = decimal_column(pd.Series(amounts, dtype="Int64"), pd.Series([currency] * 3)).tolist()
-                    sums.append(
-                        {"side": side, "currency": currency, "direction": direction}
-                        | dict(zip(("total", "matched", "open"), texts, strict=True))
-                    )
+    for side, frame in (("bank", bank.frame), ("book", book.frame)):
+        of_side = matches[matches["side"] == side]
+        matched = of_side["amount"].groupby([members.loc[of_side.index, name] for name in key]).sum()
+        for (currency, direction), total in frame.groupby(key)["amount"].sum().sort_index().items():
+            took = int(matched.get((currency, direction), 0))
+            amounts = pd.Series([int(total), took, int(total) - took], dtype="Int64")
+            texts = decimal_column(amounts, pd.Series([currency] * 3)).tolist()
+            sums.append(
+                {"side": side, "currency": currency, "direction": direction}
+                | dict(zip(("total", "matched", "open"), texts, strict=True))
+            )
     return {
         "counts": {
             "bank_lines": len(bank.frame),
             "book_lines": len(book.frame),
             "matches_confirmed": int(matches["match_id"].nunique()),
             "matches_suggested": int((outcome.matches["status"] == "suggested").sum() // 2),
-            "bank_lines_matched": int(members.get("bank", 0)),
-            "book_lines_matched": int(members.get("book", 0)),
+            "bank_lines_matched": int(count_of_side.get("bank", 0)),
+            "book_lines_matched": int(count_of_side.get("book", 0)),
             "discrepancies": int(kinds.sum()) - timing,
             "carried_in_time": timing,
             "rows_left_out": len(bank.findings) + len(book.findings),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from reconciliation.matching.references import says
 from reconciliation.matching.rules import MatchingRules
 
 BANK_TEXT = (
@@ -58,7 +59,7 @@ def canonical_bank(frame: pd.DataFrame, rules: MatchingRules) -> pd.DataFrame:
     side["position"] = frame["position"].astype("int64").to_numpy() if "position" in frame else np.int64(0)
     texts = side["description"].str.cat(side["transaction_code"], sep=" ")
     flagged = frame["reversal"].fillna(False).astype(bool).to_numpy() if "reversal" in frame else False
-    side["reversal"] = texts.str.contains(rules.reversal.pattern, case=False, regex=True).to_numpy() | flagged
+    side["reversal"] = says(texts, rules.reversal) | flagged
     return _sorted(side, "line_id")
 
 

@@ -5,6 +5,7 @@ Comparison is equality of whole normalised references, never a search inside a l
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import numpy as np
@@ -28,6 +29,21 @@ def _array(values: pd.Series) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return pc.fill_null(column, "")
+
+
+def says(values: pd.Series, pattern: re.Pattern[str]) -> np.ndarray:
+    """Per text, whether the pattern is found in it, whatever the case (true/false array).
+
+    Searched by Arrow (RE2, where a word's end is an ASCII one, so \\b also stands between 息 and INTEREST); a pattern RE2 does
+    not know is searched by Python.
+    """
+    try:
+        found: np.ndarray = pc.match_substring_regex(_array(values), pattern.pattern, ignore_case=True).to_numpy(
+            zero_copy_only=False
+        )
+    except pa.ArrowInvalid:
+        found = np.array([pattern.search(text) is not None for text in values], dtype=bool)
+    return found.astype(bool)
 
 
 def reference_table(values: pd.Series, rules: MatchingRules) -> pd.DataFrame:

@@ -362,3 +362,30 @@ def tables(town: Town) -> Callable[[str], int]:
         return number
 
     return count
+
+
+def test_a_number_the_bank_never_used_counts_once_two_people_have_explained_it(town: Town) -> None:
+    town.deliver(town.statement(MONDAY, (IN, 500, "")))
+    town.sequence += 1
+    town.deliver(town.statement(TUESDAY, (IN, 300, "")))
+    town.reconcile(TUESDAY)
+    (gap,) = found(town, DiscrepancyKind.STATEMENT_GAP)
+    assert town.query("SELECT count(*) FROM statement_counted") == [(1,)], "until then it waits"
+
+    resolve(town, gap, Act.EXPLAIN)
+    town.reconcile(TUESDAY)
+
+    assert town.query("SELECT count(*) FROM statement_counted") == [(2,)]
+
+
+def test_an_explained_gap_does_not_let_a_broken_balance_pass(town: Town) -> None:
+    town.deliver(town.statement(MONDAY, (IN, 500, "")))
+    town.sequence += 1
+    town.deliver(town.statement(TUESDAY, (IN, 300, ""), opening=400))
+    town.reconcile(TUESDAY)
+    (gap,) = found(town, DiscrepancyKind.STATEMENT_GAP)
+
+    resolve(town, gap, Act.EXPLAIN)
+    town.reconcile(TUESDAY)
+
+    assert town.query("SELECT count(*) FROM statement_counted") == [(1,)]
