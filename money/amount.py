@@ -129,8 +129,13 @@ class Money:
         """Decimal text without grouping or currency, as files and JSON carry it: ``1234.56``."""
         return format_minor_units(self.minor_units, exponent_of(self.currency))
 
+    @property
+    def grouped(self) -> str:
+        """Decimal text with thousands separators and no currency, as tables for people carry it: ``1,234.56``."""
+        return format_minor_units(self.minor_units, exponent_of(self.currency), grouped=True)
+
     def __str__(self) -> str:
-        return f"{self.currency} {format_minor_units(self.minor_units, exponent_of(self.currency), grouped=True)}"
+        return f"{self.currency} {self.grouped}"
 
     def split(self, parts: int) -> list[Money]:
         """``parts`` amounts that sum to this one exactly; they differ by at most one minor unit."""

@@ -87,8 +87,9 @@ def scratch_books() -> Iterator[Engine]:
 
 
 def _print(figures: PostingFigures) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from entrypoints.screen import screen
 
     table = Table(title=f"Posting, PostgreSQL {figures.server}, {'durable' if figures.durable else 'NOT durable'} commits")
     table.add_column("how")
@@ -97,8 +98,7 @@ def _print(figures: PostingFigures) -> None:
     for rate in (figures.batches, figures.naive, figures.floor):
         ratio = rate.per_second / figures.batches.per_second
         table.add_row(rate.what, f"{rate.rows:,}", f"{rate.seconds:.2f}", f"{rate.per_second:,.0f}", f"{ratio:.3f}")
-    console = Console()
-    (console if console.is_terminal else Console(width=120)).print(table)
+    screen().print(table)
     typer.echo(
         f"batches are {figures.batches.per_second / figures.naive.per_second:.1f} times as fast as one a commit, and reach "
         f"{figures.batches.per_second / figures.floor.per_second:.0%} of the floor"

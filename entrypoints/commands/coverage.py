@@ -26,12 +26,12 @@ def coverage_command(
     A surplus at one account never covers another. Strict counts bank cash alone; covered also counts receipts proven to be
     on their way and still in time.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from entrypoints.acting import acting_principal
     from entrypoints.bootstrap import open_books
     from entrypoints.commands.day_argument import business_day, chosen_accounts
+    from entrypoints.screen import screen
     from entrypoints.settings import read_settings
     from money import exponent_of, format_minor_units
     from reports.coverage import coverage
@@ -72,6 +72,6 @@ def coverage_command(
             shown = [format_minor_units(units, exponent_of(one.currency), grouped=True) for units in figures]
             mark = "[green]covered[/green]" if one.covered else "[bold red]SHORT[/bold red]"
             table.add_row(row.account_number, row.bank_code, *shown, mark)
-        Console().print(table)
+        screen().print(table)
     if any(not row.coverage.covered for row in rows):
         raise typer.Exit(1)

@@ -22,9 +22,6 @@ _DAYS_CLOSED = 2
 
 _BOOKS = "demo"
 
-#: The tables need so many columns; a narrower terminal wraps them.
-_NARROWEST = 140
-
 
 def register(app: typer.Typer) -> None:
     """Add ``demo`` to the program."""
@@ -43,14 +40,13 @@ def demo(
     Writes to the data folder only, into books called "demo" that every run makes anew. Exit 1 when the engine and the key
     differ, 3 when the books do not verify.
     """
-    from rich.console import Console
-
     from entrypoints.bootstrap import job_settings, open_books
     from entrypoints.demonstration.clock import StoryClock
     from entrypoints.demonstration.display import closing_panel, days_table, score_table, show
     from entrypoints.demonstration.found import found_in_books
     from entrypoints.demonstration.signing import DaySigned, close_day
     from entrypoints.demonstration.story import DayTold, DistrictStory
+    from entrypoints.screen import screen
     from entrypoints.settings import read_settings
     from jobs.daily import JOBS
     from jobs.runner import run_job
@@ -59,9 +55,7 @@ def demo(
     from simulation.scoring import score
     from storage.engine import drop_embedded_database
 
-    console = Console()
-    if console.width < _NARROWEST:
-        console = Console(width=_NARROWEST)  # a table cut to 80 columns tells nothing
+    console = screen()
     settings = replace(read_settings(books=_BOOKS), database_url=None)  # the demonstration never touches a server's books
     district_folder = settings.data_folder / _BOOKS / "district"
     certificates_folder = settings.data_folder / _BOOKS / "certificates"

@@ -54,13 +54,13 @@ def list_discrepancies(  # noqa: PLR0917 - the command line is the signature
     as_json: _Json = False,
 ) -> None:
     """List discrepancies by account and day. Exit 1 when any of those listed is open."""
-    from rich.console import Console
     from rich.table import Table
 
     from config.calendars import load_calendar
     from entrypoints.acting import acting_principal
     from entrypoints.bootstrap import open_books
     from entrypoints.commands.day_argument import chosen_accounts
+    from entrypoints.screen import screen
     from entrypoints.settings import read_settings
     from money import Money
     from reconciliation.discrepancy import DiscrepancyState
@@ -86,7 +86,9 @@ def list_discrepancies(  # noqa: PLR0917 - the command line is the signature
             if one.discrepancy.custody_account_id in refs
         ]
         until = {one.discrepancy.custody_account_id: latest_day(connection, one) for one in found}
-    table = Table("id", "account", "since", "kind", "amount", "difference", "age", "state", "owner")
+    table = Table()
+    for name in ("id", "account", "since", "kind", "amount", "difference", "age", "state", "owner"):
+        table.add_column(name, justify="right" if name in ("amount", "difference", "age") else "left")
     for one in found:
         what = one.discrepancy
         end = one.state_on if one.state not in standing else until[what.custody_account_id]
@@ -94,13 +96,13 @@ def list_discrepancies(  # noqa: PLR0917 - the command line is the signature
         if as_json:
             typer.echo(json.dumps(_as_json(one, refs[what.custody_account_id].account_number, age), ensure_ascii=False))
             continue
-        amounts = [Money(units, what.currency).plain for units in (what.amount_minor_units, what.difference_minor_units)]
+        amounts = [Money(units, what.currency).grouped for units in (what.amount_minor_units, what.difference_minor_units)]
         number = refs[what.custody_account_id].account_number
         table.add_row(
             what.discrepancy_id[:8], number, str(what.since), str(what.kind), *amounts, str(age), str(one.state), one.owner or ""
         )
     if not as_json:
-        Console().print(table if found else "no discrepancies")
+        screen().print(table if found else "no discrepancies")
     raise typer.Exit(1 if any(one.state in standing for one in found) else 0)
 
 

@@ -186,11 +186,12 @@ def _as_json(report: ImportReport) -> dict[str, Any]:
 
 
 def _show(report: ImportReport) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    from entrypoints.screen import screen
+
+    console = screen(highlight=False)
     console.print(
         f"{report.file}: {report.rows:,} rows: {report.accepted:,} taken, {report.repeated:,} known already, "
         f"{report.refused:,} refused",

@@ -479,7 +479,6 @@ def _statement_table(report: AccountStatement) -> Table:
 
 def _print(table: Table) -> None:
     """To a terminal as wide as it is; to a file or pipe wide enough that nothing is cut."""
-    from rich.console import Console
+    from entrypoints.screen import screen
 
-    console = Console()
-    (console if console.is_terminal else Console(width=160)).print(table)
+    screen().print(table)

@@ -162,14 +162,14 @@ _WORDS = {
 
 
 def _print_table(reading: StatementFileReading, file: str, lang: Language) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from bank_adapters.model import Direction, Severity
+    from entrypoints.screen import screen
 
     words = _WORDS[lang]
-    console = Console()
+    console = screen()
     verdict = Text(words["accepted"], "bold green") if reading.accepted else Text(words["refused"], "bold red")
     form = " / ".join(filter(None, (reading.format, reading.profile, reading.encoding)))
     console.print(Text.assemble((file, "bold"), "  ", verdict, f"  {form}"))

@@ -39,7 +39,6 @@ def register(app: typer.Typer) -> None:
 @reconciliation_app.command("show", epilog="Example: escrow reconciliation show --date 2026-03-20")
 def show(date: _Day, account: _Account = None, as_user: _AsUser = None, as_json: _Json = False) -> None:
     """Where a day stands, account by account. Exit 1 while any account is not signed off."""
-    from rich.console import Console
     from rich.table import Table
 
     from config.calendars import load_calendar
@@ -48,6 +47,7 @@ def show(date: _Day, account: _Account = None, as_user: _AsUser = None, as_json:
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.commands.day_argument import chosen_accounts
+    from entrypoints.screen import screen
     from entrypoints.settings import read_settings
     from money import Money
     from reports.certificate import certificate
@@ -66,7 +66,7 @@ def show(date: _Day, account: _Account = None, as_user: _AsUser = None, as_json:
         table.add_column(name, justify="left" if name in ("account", "bank", "statement", "covered", "sign-off") else "right")
     for one in made:
         state = "signed_off" if one.signed_off else one.sign_off.state
-        shown = [Money(units, one.account.currency).plain for units in (one.closing, one.ledger_cash, one.unexplained)]
+        figures = [Money(units, one.account.currency) for units in (one.closing, one.ledger_cash, one.unexplained)]
         if as_json:
             body = {
                 "account": one.account.account_number,
@@ -76,9 +76,9 @@ def show(date: _Day, account: _Account = None, as_user: _AsUser = None, as_json:
                 "lines": one.lines_of_day,
                 "lines_matched": one.lines_matched,
                 "opening": Money(one.opening, one.account.currency).plain,
-                "closing": shown[0],
-                "ledger_cash": shown[1],
-                "unexplained": shown[2],
+                "closing": figures[0].plain,
+                "ledger_cash": figures[1].plain,
+                "unexplained": figures[2].plain,
                 "open_discrepancies": len(one.open_discrepancies),
                 "covered": one.coverage.covered,
                 "sign_off": state,
@@ -95,13 +95,13 @@ def show(date: _Day, account: _Account = None, as_user: _AsUser = None, as_json:
             one.account.bank_code,
             "[red]missing[/red]" if one.carried_forward else "received",
             f"{one.lines_matched}/{one.lines_of_day}",
-            *shown,
+            *(figure.grouped for figure in figures),
             str(len(one.open_discrepancies)),
             "yes" if one.coverage.covered else "[bold red]no[/bold red]",
             state.replace("_", " "),
         )
     if not as_json:
-        Console().print(table)
+        screen().print(table)
         for one in made:
             for reason in one.reasons:
                 typer.echo(f"{one.account.account_number}: {reason}")

@@ -55,10 +55,10 @@ def list_jobs(
     """The jobs, what they do, and their newest runs."""
     import json as json_text
 
-    from rich.console import Console
     from rich.table import Table
 
     from entrypoints.bootstrap import open_books
+    from entrypoints.screen import screen
     from entrypoints.settings import read_settings
     from jobs.daily import JOBS
     from jobs.runner import job_runs
@@ -69,7 +69,7 @@ def list_jobs(
         jobs = [{"job": job.name, "title": job.title} for job in JOBS.values()]
         typer.echo(json_text.dumps({"jobs": jobs, "runs": [row._asdict() for row in rows]}, default=str, ensure_ascii=False))
         return
-    console = Console()
+    console = screen()
     table = Table("job", "what it does", title="Jobs, in the order of a day")
     for job in JOBS.values():
         table.add_row(job.name, job.title)
@@ -111,8 +111,9 @@ def run_one(
 def _show(runs: list[JobRun], *, as_json: bool) -> None:
     import json as json_text
 
-    from rich.console import Console
     from rich.table import Table
+
+    from entrypoints.screen import screen
 
     if as_json:
         rows = [
@@ -124,7 +125,7 @@ def _show(runs: list[JobRun], *, as_json: bool) -> None:
     table = Table("job", "attempt", "what it did", title=f"Business day {runs[0].as_of}")
     for run in runs:
         table.add_row(run.job, str(run.attempts) if run.fresh else f"{run.attempts} (done before)", _in_words(run.result))
-    Console().print(table)
+    screen().print(table)
 
 
 def _in_words(result: Any) -> str:

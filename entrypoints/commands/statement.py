@@ -162,13 +162,13 @@ def list_statements(
 
     + counts, w waits for an earlier one, x was refused, . missing
     """
-    from rich.console import Console
     from rich.table import Table
 
     from config.calendars import load_calendar
     from entrypoints.acting import acting_principal
     from entrypoints.bootstrap import open_books
     from entrypoints.commands.day_argument import chosen_accounts
+    from entrypoints.screen import screen
     from entrypoints.settings import read_settings
     from reconciliation.arrivals import Arrival, arrivals, newest_day
     from supervision.rights import require_bank
@@ -214,7 +214,7 @@ def list_statements(
             }
             typer.echo(json.dumps(body, ensure_ascii=False))
     if not as_json:
-        Console().print(table)
+        screen().print(table)
     raise typer.Exit(1 if missing else 0)
 
 
