@@ -112,6 +112,13 @@ CATALOGUE: dict[str, tuple[Severity, str, str]] = {
     "field_unreadable": (E, "{name} cannot be read: {excerpt}", "{name} 无法识别：{excerpt}"),
     "status_unknown": (W, "status {excerpt} is taken as pending", "状态 {excerpt} 按未入账处理"),
     "detail_direction": (W, "a detail says the other direction than its entry", "明细方向与分录方向不同"),
+    # records: BAI2 and the fixed-width formats
+    "record_order": (E, "record {record} cannot stand here", "记录 {record} 位置不对"),
+    "record_width": (E, "the record has {found} characters, the format has {expected}", "记录长度为 {found}，格式要求 {expected}"),
+    "report_only": (W, "no opening or no closing ledger balance: read as a report that closes no day", "缺少期初或期末账面余额：按不结日的中间报告处理"),
+    "non_monetary": (N, "a record that moves no money is not a line", "不涉及资金的记录，不作为明细"),
+    "group_not_data": (E, "group status {status} deletes or tests data; it is no statement", "组状态 {status} 为删除或测试，不是对账单"),
+    "group_correction": (W, "the bank marks this group as a correction of data sent before", "银行标注本组为对此前数据的更正"),
     # mt940
     "field_order": (E, "field {tag} cannot stand here", "字段 {tag} 位置不对"),
     "no_end_mark": (E, "the message block is never closed", "报文块未结束"),

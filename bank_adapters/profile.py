@@ -17,6 +17,7 @@ class ProfileFormat(StrEnum):
 
     MT940 = "mt940"  # SWIFT MT940, MT942, MT950
     CAMT = "camt"  # ISO 20022 camt.052, camt.053, camt.054
+    BAI2 = "bai2"  # cash management balance reporting, version 2
     TABLE = "table"  # delimited text, .xls and .xlsx: the same columns in either wrapping
 
 

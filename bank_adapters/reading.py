@@ -5,9 +5,11 @@ Exactly one reader or profile must claim a file. What claims is decided by the b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bank_adapters.bai2.reader import read_bai2
+from bank_adapters.bai2.records import is_bai2
 from bank_adapters.camt.reader import has_doctype, is_camt, read_camt
 from bank_adapters.decoding import Decoded, Undecodable, decode
 from bank_adapters.delimited.claims import Header, NearMiss, find_header
@@ -149,6 +151,8 @@ class _Run:
             return statements
         if claim.format == "camt":
             return read_camt(text, self.findings, claim.profile.reversal_sign if claim.profile else ReversalSign.ISO)
+        if read := _READ_BY.get(claim.format):
+            return read(text, self.findings)
         if "\x00" in text:
             self.findings.add("nul_bytes", line=1 + text[: text.index("\x00")].count("\n"))
             return ()
@@ -177,10 +181,9 @@ class _Run:
         claims: list[_Claim] = []
         by_format = {kind: [profile for profile in profiles if profile.format is kind] for kind in ProfileFormat}
         free = self.profile_id is None
-        if (by_format[ProfileFormat.MT940] or free) and is_mt940(head):
-            claims += _claims_of("mt940", by_format[ProfileFormat.MT940])
-        if (by_format[ProfileFormat.CAMT] or free) and (is_camt(head) or (has_doctype(head) and "<!DOCTYPE html" not in head)):
-            claims += _claims_of("camt", by_format[ProfileFormat.CAMT])
+        for kind, claimed_by in _CLAIMED_BY.items():
+            if (by_format[kind] or free) and claimed_by(head):
+                claims += _claims_of(kind.value, by_format[kind])
         heads: dict[str, Sequence[Row]] = {}
         for profile in by_format[ProfileFormat.TABLE]:
             if profile.table is None:
@@ -240,7 +243,9 @@ class _Run:
             self.findings.add("not_supported", line=1, format=unread)
             return
         tables = sorted(profile.id for profile in self.profiles if profile.table is not None)
-        looked_for = "MT940/MT942 (:20: .. :62F:), camt.052/053/054 (BkToCstmr..), tables " + (", ".join(tables) or "(none)")
+        looked_for = "MT940/MT942 (:20: .. :62F:), camt.052/053/054 (BkToCstmr..), BAI2 (01,..), tables " + (
+            ", ".join(tables) or "(none)"
+        )
         if nearest and nearest[1].known > 2:
             looked_for += f"; nearest is {nearest[0]} ({nearest[1].reason})"
         self.findings.add("no_adapter", line=1, field="format", looked_for=looked_for)
@@ -255,6 +260,23 @@ def _long_line(text: str) -> int | None:
             return start
         start = end + 1
     return None
+
+
+def _is_camt_or_doctype(head: str) -> bool:
+    """A document type is claimed, to be refused by name; web pages have one too."""
+    return is_camt(head) or (has_doctype(head) and "<!DOCTYPE html" not in head)
+
+
+#: How each standard is told by the head of a text; tables are told by their profiles.
+_CLAIMED_BY: dict[ProfileFormat, Callable[[str], bool]] = {
+    ProfileFormat.MT940: is_mt940,
+    ProfileFormat.CAMT: _is_camt_or_doctype,
+    ProfileFormat.BAI2: is_bai2,
+}
+#: Readers that need no more than the text.
+_READ_BY: dict[str, Callable[[str, Findings], tuple[Statement, ...]]] = {
+    ProfileFormat.BAI2.value: read_bai2,
+}
 
 
 def _claims_of(name: str, profiles: list[Profile]) -> list[_Claim]:
