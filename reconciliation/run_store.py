@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, text
 
-from reconciliation.matching.outcome import DISCREPANCY_COLUMNS, MATCH_COLUMNS
+from reconciliation.matching.outcome import DISCREPANCY_COLUMNS, MATCH_COLUMNS, rows_of
 from reconciliation.model import ClearedItem, CustodyAccountRef
 
 
@@ -124,7 +124,7 @@ def insert_matches(
                 "explanation": row.explanation,
                 "actor": actor,
             }
-            for row in heads.itertuples(index=False)
+            for row in rows_of(heads)
         ],
     )
     for side, table, column in (("bank", "match_bank_line", "line_id"), ("book", "match_book_item", "item_id")):
@@ -139,7 +139,7 @@ def insert_matches(
             ),
             [
                 {"institution": ref.institution_id, "member": row.member_id, "match_id": row.match_id, "amount": int(row.amount)}
-                for row in members.itertuples(index=False)
+                for row in rows_of(members)
             ],
         )
 
@@ -172,7 +172,7 @@ def insert_run_discrepancies(
                 "suggested": suggested.get(row.line_ids),
                 "explanation": row.explanation,
             }
-            for row in found.itertuples(index=False)
+            for row in rows_of(found)
         ],
     )
 

@@ -21,7 +21,7 @@ from reconciliation.discrepancy_store import clear_condition, clear_explained, c
 from reconciliation.entries import Books, Entry, Item, Line
 from reconciliation.intake_store import lock_account
 from reconciliation.matching import MatchingRules, Outcome, Rule, match_frames, output_hash
-from reconciliation.matching.outcome import DISCREPANCY_COLUMNS, of_account
+from reconciliation.matching.outcome import DISCREPANCY_COLUMNS, of_account, rows_of
 from reconciliation.model import CustodyAccountRef, RunResult, SettlementItem
 from reconciliation.receiving import count_waiting
 
@@ -187,7 +187,7 @@ class _Run:
         by_line = lines_of(lines)
         by_item = {
             row.item_id: Item(UUID(row.item_id), int(row.account_id), int(row.amount), row.direction)
-            for row in items[items["item_id"].isin(set(confirmed["member_id"]))].itertuples(index=False)
+            for row in rows_of(items[items["item_id"].isin(set(confirmed["member_id"]))])
         }
         entry = Entry()
         for _, members in confirmed.groupby("match_id", sort=True):
@@ -246,7 +246,7 @@ class _Run:
         item_day = dict(zip(items["item_id"], items["window_until"], strict=True))
         booked = dict(zip(items["item_id"], items["booking_date"], strict=True))
         found = []
-        for row in outcome.discrepancies.itertuples(index=False):
+        for row in rows_of(outcome.discrepancies):
             if row.kind == _TIMING:
                 continue
             line_ids = tuple(row.line_ids.split("|")) if row.line_ids else ()
@@ -390,7 +390,7 @@ def lines_of(lines: pd.DataFrame) -> dict[str, PlacedLine]:
     """Lines by id as posting needs them (sides.LINE_COLUMNS)."""
     return {
         row.line_id: PlacedLine(row.line_id, row.direction, int(row.amount), row.booking_date, int(row.position))
-        for row in lines.itertuples(index=False)
+        for row in rows_of(lines)
     }
 
 

@@ -114,7 +114,7 @@ class _Reader:
         try:
             with self.path.open(encoding="utf-8-sig") as opened:
                 header = opened.readline()
-            names = pd.read_csv(self.path, nrows=0, dtype=str, encoding="utf-8-sig").columns if header.strip() else []
+            names: Any = pd.read_csv(self.path, nrows=0, dtype=str, encoding="utf-8-sig").columns if header.strip() else []
             table = pa_csv.read_csv(
                 self.path,
                 read_options=pa_csv.ReadOptions(use_threads=False, block_size=1 << 24),
@@ -151,7 +151,7 @@ class _Reader:
 
     def _known(self, table: pa.Table, lines: np.ndarray) -> pd.DataFrame:
         wanted = [name for name in self.columns if name in table.column_names]
-        frame = table.select(wanted).to_pandas()
+        frame: pd.DataFrame = table.select(wanted).to_pandas()
         for name in wanted:
             frame[name] = frame[name].fillna("").astype("str").str.strip()
         frame["_line"] = lines
@@ -273,7 +273,8 @@ def _summary(outcome: Outcome, bank: Side, book: Side, members: pd.DataFrame) ->
     for side, frame in (("bank", bank.frame), ("book", book.frame)):
         of_side = matches[matches["side"] == side]
         matched = of_side["amount"].groupby([members.loc[of_side.index, name] for name in key]).sum()
-        for (currency, direction), total in frame.groupby(key)["amount"].sum().sort_index().items():
+        totals: dict[Any, Any] = frame.groupby(key)["amount"].sum().sort_index().to_dict()
+        for (currency, direction), total in totals.items():
             took = int(matched.get((currency, direction), 0))
             amounts = pd.Series([int(total), took, int(total) - took], dtype="Int64")
             texts = decimal_column(amounts, pd.Series([currency] * 3)).tolist()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -24,6 +25,11 @@ DISCREPANCY_COLUMNS = (
 
 _BETWEEN_FIELDS = "\x1f"
 _BETWEEN_ROWS = "\x1e"
+
+
+def rows_of(frame: pd.DataFrame) -> Iterator[Any]:
+    """Rows of a small frame as tuples with named fields."""
+    return frame.itertuples(index=False)
 
 
 def match_ids(rules: Iterable[str], members: Iterable[str]) -> list[str]:

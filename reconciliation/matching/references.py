@@ -34,8 +34,8 @@ def _array(values: pd.Series) -> pa.Array:
 def says(values: pd.Series, pattern: re.Pattern[str]) -> np.ndarray:
     """Per text, whether the pattern is found in it, whatever the case (true/false array).
 
-    Searched by Arrow (RE2, where a word's end is an ASCII one, so \\b also stands between 息 and INTEREST); a pattern RE2 does
-    not know is searched by Python.
+    Searched by Arrow (RE2, for which a word ends where ASCII letters end, so one may begin right after a Chinese
+    character); a pattern RE2 does not know is searched by Python.
     """
     try:
         found: np.ndarray = pc.match_substring_regex(_array(values), pattern.pattern, ignore_case=True).to_numpy(

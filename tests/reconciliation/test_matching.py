@@ -245,7 +245,7 @@ def frames(lines: list[dict[str, Any]], items: list[dict[str, Any]]) -> tuple[pd
 
 
 @given(_lines, _items, st.randoms(use_true_random=False))
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_the_order_of_rows_and_a_second_run_change_nothing(lines: Any, items: Any, random: Any) -> None:
     left, right = frames(lines, items)
     expected = match_frames(left, right, RULES).output_hash
@@ -255,7 +255,7 @@ def test_the_order_of_rows_and_a_second_run_change_nothing(lines: Any, items: An
 
 
 @given(_lines, _items)
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_every_line_is_in_one_match_or_one_discrepancy_and_sums_agree(lines: Any, items: Any) -> None:
     left, right = frames(lines, items)
     outcome = match_frames(left, right, RULES)
@@ -274,7 +274,7 @@ def test_every_line_is_in_one_match_or_one_discrepancy_and_sums_agree(lines: Any
 
 
 @given(_lines, _items)
-@settings(max_examples=40)
+@settings(max_examples=12)
 def test_accounts_do_not_know_of_each_other(lines: Any, items: Any) -> None:
     left, right = frames(lines, items)
     whole = match_frames(left, right, RULES)
@@ -292,7 +292,7 @@ def test_accounts_do_not_know_of_each_other(lines: Any, items: Any) -> None:
 
 
 @given(_lines, _items)
-@settings(max_examples=40)
+@settings(max_examples=12)
 def test_other_names_for_lines_and_items_give_the_same_result_under_those_names(lines: Any, items: Any) -> None:
     left, right = frames(lines, items)
     renamed = left.assign(line_id="x" + left["line_id"].astype(str)), right.assign(item_id="y" + right["item_id"].astype(str))
@@ -302,7 +302,7 @@ def test_other_names_for_lines_and_items_give_the_same_result_under_those_names(
 
 
 @given(_lines, _items, st.integers(0, 7))
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_a_decoy_item_may_cast_doubt_but_never_take_another_items_place(lines: Any, items: Any, which: int) -> None:
     left, right = frames(lines, items)
     before = pairs(match_frames(left, right, RULES))
