@@ -96,3 +96,7 @@ def _sentence(failure: Exception) -> str:
         f"error: {type(failure).__name__}: {str(failure).splitlines()[0] if str(failure) else ''}\n"
         "This is a fault of the program. Run the command again with ESCROW_TRACEBACK=1 and report what it prints."
     )
+
+
+if __name__ == "__main__":
+    main()

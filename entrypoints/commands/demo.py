@@ -101,7 +101,7 @@ def demo(
     show(console, days_table(lines), score_table(compared))
     for one in closed:
         console.print(
-            f"{one.day}: {one.signed} custody accounts signed off by two people", *one.resolved, *one.refused, sep="\n   "
+            f"{one.day}: {len(one.signed)} custody accounts signed off by two people", *one.resolved, *one.refused, sep="\n   "
         )
     verdict = (
         f"[red]{len(faults)} faults[/red]"
@@ -111,8 +111,8 @@ def demo(
     console.print(f"The books verify: {verdict}")
     for fault in faults[:10]:
         console.print(f"   {fault.table} {fault.row}: {fault.what}")
-    certificates = [path for one in closed[-1:] for path in one.certificates]
-    console.print(closing_panel(_shown(certificates), _next_commands(story_days), []))
+    certificates = [path for one in reversed(closed) for path in one.signed_certificates]
+    console.print(closing_panel(_shown(certificates), _next_commands(story_days, settings.data_folder)))
     if faults:
         raise typer.Exit(3)
     if not compared.perfect:
@@ -164,14 +164,15 @@ def _shown(paths: Sequence[Path]) -> list[Path]:
     return [path.relative_to(here) if path.is_relative_to(here) else path for path in paths]
 
 
-def _next_commands(days: Sequence[date]) -> list[tuple[str, str]]:
+def _next_commands(days: Sequence[date], data_folder: Path) -> list[tuple[str, str]]:
     last = days[-1].isoformat()
-    program = f"{_shown([Path(sys.argv[0]).resolve()])[0]} --books {_BOOKS}"
+    elsewhere = "" if data_folder == Path.cwd() / "var" else f" --data {_shown([data_folder])[0]}"
+    program = f"{_shown([Path(sys.argv[0]).resolve()])[0]}{elsewhere} --books {_BOOKS}"
     return [
         (f"{program} discrepancy list --open", "what nobody has resolved yet"),
         (f"{program} reconciliation show --date {last}", "the last day, account by account"),
         (f"{program} ledger trial-balance --as-of {last}", "the books; debits equal credits"),
         (f"{program} ledger coverage --as-of {last}", "is the money there, per custody account"),
         (f"{program} ledger verify", "prove it; exits 3 when a byte was changed"),
-        (f"{program} export hledger --out demo-books", "for hledger check -f demo-books/..."),
+        (f"{program} export hledger --out var/export", "then: hledger check --strict -f var/export/books.journal"),
     ]

@@ -79,9 +79,9 @@ def _add(table: Table, tally: Tally, *, bold: bool = False, indent: int = 0) -> 
     )
 
 
-def closing_panel(certificates: Sequence[Path], commands: Sequence[tuple[str, str]], facts: Sequence[str]) -> Panel:
+def closing_panel(certificates: Sequence[Path], commands: Sequence[tuple[str, str]]) -> Panel:
     """Where the certificate lies and what to try next."""
-    lines = [*(Text(fact) for fact in facts), Text("")]
+    lines = [Text("")]
     if certificates:
         lines += [
             Text("Open the daily certificate in a browser:", style="bold"),

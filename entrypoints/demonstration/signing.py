@@ -35,13 +35,18 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class DaySigned:
-    """What two people did about a day: discrepancies resolved, accounts signed off, certificates written, and why not all."""
+    """What two people did about a day: discrepancies resolved, account numbers signed off, certificates written, why not all."""
 
     day: date
     resolved: tuple[str, ...]
-    signed: int
+    signed: tuple[str, ...]
     refused: tuple[str, ...]
     certificates: tuple[Path, ...]
+
+    @property
+    def signed_certificates(self) -> list[Path]:
+        """The certificates of the accounts that are signed off."""
+        return [path for path in self.certificates if path.stem in self.signed]
 
 
 def close_day(
@@ -57,20 +62,15 @@ def close_day(
     with engine.connect() as connection:
         accounts = [ref for ref in custody_account_refs(connection) if ref.opened_on <= day]
     refused: list[str] = []
-    signed = 0
+    signed: list[str] = []
     for ref in accounts:
         try:
             _sign(engine, ref, day, settings, clock)
-            signed += 1
+            signed.append(ref.account_number)
         except SignOffRefused as refusal:
             refused.append(str(refusal))
-    return DaySigned(
-        day,
-        tuple(resolved),
-        signed,
-        tuple(refused),
-        write_certificates(engine, accounts, day, settings, clock=clock, folder=folder),
-    )
+    written = write_certificates(engine, accounts, day, settings, clock=clock, folder=folder)
+    return DaySigned(day, tuple(resolved), tuple(signed), tuple(refused), written)
 
 
 def _resolve(engine: sa.Engine, day: date, clock: Clock) -> list[str]:

@@ -32,7 +32,7 @@ def _array(values: pd.Series) -> pa.Array:
 
 
 def says(values: pd.Series, pattern: re.Pattern[str]) -> np.ndarray:
-    """Per text, whether the pattern is found in it, whatever the case (true/false array).
+    r"""Per text, whether the pattern is found in it, whatever the case (true/false array).
 
     Searched by Arrow (RE2, for which a word ends where ASCII letters end, so one may begin right after a Chinese
     character); a pattern RE2 does not know is searched by Python.

@@ -1,0 +1,96 @@
+"""The program as people meet it: every command explains itself, is in the README, and ends with the code it promises."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def leaf_commands() -> list[str]:
+    from entrypoints.cli import app
+
+    found: list[str] = []
+
+    def walk(command: object, path: tuple[str, ...]) -> None:
+        children = getattr(command, "commands", None)
+        if children is None:
+            found.append(" ".join(path))
+        else:
+            for name, child in children.items():
+                walk(child, (*path, name))
+
+    walk(typer.main.get_command(app), ())
+    return sorted(found)
+
+
+COMMANDS = leaf_commands()
+
+
+def escrow(*arguments: str, data: Path | None = None) -> subprocess.CompletedProcess[str]:
+    import os
+
+    environment = {**os.environ, "COLUMNS": "200", **({"ESCROW_DATA": str(data)} if data else {})}
+    return subprocess.run(
+        [sys.executable, "-m", "entrypoints.cli", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        cwd=ROOT,
+    )
+
+
+def test_the_commands_other_programs_rely_on_exist() -> None:
+    promised = {
+        "parse", "match", "demo", "simulate", "db upgrade", "db status", "import orders", "import class-hours",
+        "import refund-requests", "import institutions", "statement receive", "run-day", "job list", "job run",
+        "reconciliation show", "reconciliation sign-off", "reconciliation certificate", "discrepancy list", "discrepancy show",
+        "discrepancy assign", "discrepancy resolve", "discrepancy approve", "ledger trial-balance", "ledger account",
+        "ledger journal", "ledger coverage", "ledger verify", "export csv", "export hledger", "export beancount", "scheduler",
+        "bench post",
+    }  # fmt: skip
+
+    assert promised <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example_of_itself(command: str) -> None:
+    from typer.testing import CliRunner
+
+    from entrypoints.cli import app
+
+    shown = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+
+    assert shown.exit_code == 0, shown.output
+    text = " ".join(re.sub(r"[│╭╰─╮╯]", " ", shown.output).split())
+    assert f"escrow {command.split(maxsplit=1)[0]}" in text.split("Usage:", 1)[1].split("]", 1)[1], text
+
+
+def test_the_readme_names_every_group_of_commands() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert [command for command in COMMANDS if f"escrow {command.split()[0]}" not in readme] == []
+
+
+@pytest.mark.parametrize("arguments", [["no-such-command"], ["run-day"], ["run-day", "yesterday"], ["job", "run", "no-such-job"]])
+def test_wrong_usage_ends_with_2_and_no_traceback(arguments: list[str]) -> None:
+    ended = escrow(*arguments)
+
+    assert ended.returncode == 2, ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_start_up_does_not_load_what_a_command_does_not_need() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, entrypoints.cli; print([m for m in ('pandas', 'sqlalchemy', 'lxml', 'alembic') if m in sys.modules])"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+
+    assert loaded.stdout.strip() == "[]"
