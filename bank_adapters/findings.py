@@ -115,6 +115,9 @@ CATALOGUE: dict[str, tuple[Severity, str, str]] = {
     # records: BAI2 and the fixed-width formats
     "record_order": (E, "record {record} cannot stand here", "记录 {record} 位置不对"),
     "record_width": (E, "the record has {found} characters, the format has {expected}", "记录长度为 {found}，格式要求 {expected}"),
+    "account_differs": (E, "the record is of {found}, the statement of {expected}", "本记录属于 {found}，对账单属于 {expected}"),
+    "part_missing": (W, "the trailer says that another part follows, and none does", "结尾记录声明后面还有部分，但文件到此为止"),
+    "sign_zero": (W, "sign 0 is none of the standard's; read as credit", "符号 0 不在标准之内，按贷方处理"),
     "report_only": (W, "no opening or no closing ledger balance: read as a report that closes no day", "缺少期初或期末账面余额：按不结日的中间报告处理"),
     "non_monetary": (N, "a record that moves no money is not a line", "不涉及资金的记录，不作为明细"),
     "group_not_data": (E, "group status {status} deletes or tests data; it is no statement", "组状态 {status} 为删除或测试，不是对账单"),

@@ -16,6 +16,9 @@ from bank_adapters.delimited.claims import Header, NearMiss, find_header
 from bank_adapters.delimited.rows import Row, SheetRefused, head_of, sheet_kind, sheet_rows, text_rows
 from bank_adapters.delimited.table import read_table
 from bank_adapters.findings import Findings
+from bank_adapters.fixed_width.cfonb120 import is_cfonb120, read_cfonb120
+from bank_adapters.fixed_width.coda import is_coda, read_coda
+from bank_adapters.fixed_width.norma43 import is_norma43, read_norma43
 from bank_adapters.limits import MAX_FILE_BYTES, MAX_HEADER_ROW, MAX_LINE_CHARACTERS, MAX_LINES, SNIFFED_BYTES
 from bank_adapters.model import Statement, StatementFileReading
 from bank_adapters.mt940.reader import read_mt940
@@ -243,8 +246,9 @@ class _Run:
             self.findings.add("not_supported", line=1, format=unread)
             return
         tables = sorted(profile.id for profile in self.profiles if profile.table is not None)
-        looked_for = "MT940/MT942 (:20: .. :62F:), camt.052/053/054 (BkToCstmr..), BAI2 (01,..), tables " + (
-            ", ".join(tables) or "(none)"
+        looked_for = (
+            "MT940/MT942 (:20: .. :62F:), camt.052/053/054 (BkToCstmr..), BAI2 (01,..), CODA, CFONB120, Norma 43, tables "
+            + (", ".join(tables) or "(none)")
         )
         if nearest and nearest[1].known > 2:
             looked_for += f"; nearest is {nearest[0]} ({nearest[1].reason})"
@@ -272,10 +276,16 @@ _CLAIMED_BY: dict[ProfileFormat, Callable[[str], bool]] = {
     ProfileFormat.MT940: is_mt940,
     ProfileFormat.CAMT: _is_camt_or_doctype,
     ProfileFormat.BAI2: is_bai2,
+    ProfileFormat.CODA: is_coda,
+    ProfileFormat.CFONB120: is_cfonb120,
+    ProfileFormat.NORMA43: is_norma43,
 }
 #: Readers that need no more than the text.
 _READ_BY: dict[str, Callable[[str, Findings], tuple[Statement, ...]]] = {
     ProfileFormat.BAI2.value: read_bai2,
+    ProfileFormat.CODA.value: read_coda,
+    ProfileFormat.CFONB120.value: read_cfonb120,
+    ProfileFormat.NORMA43.value: read_norma43,
 }
 
 

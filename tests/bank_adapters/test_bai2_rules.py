@@ -33,8 +33,8 @@ def codes(reading: StatementFileReading) -> set[str]:
     return {finding.code for finding in reading.findings}
 
 
-def one(*body: str, total: int = 3000, **more: int) -> StatementFileReading:
-    return read(file_of(account(*body, total=total, **more), total=total))
+def one(*body: str, total: int = 3000) -> StatementFileReading:
+    return read(file_of(account(*body, total=total), total=total))
 
 
 def test_a_statement_balances_and_its_type_codes_give_the_directions() -> None:

@@ -19,7 +19,8 @@ from config.profiles import load_profiles
 
 ROOT = Path(os.environ.get("ESCROW_CORPUS") or Path(__file__).resolve().parents[2].parent / "shared" / "corpus")
 MANIFEST = ROOT / "expected.yaml"
-OWN_FORMATS = ("mt940", "mt942", "camt", "cn_csv", "cn_xls", "bai2")
+FIXED_WIDTH = ("coda", "cfonb120", "n43")
+OWN_FORMATS = ("mt940", "mt942", "camt", "cn_csv", "cn_xls", "bai2", *FIXED_WIDTH)
 
 
 def entries(*formats: str) -> list[dict[str, Any]]:
@@ -38,6 +39,8 @@ PROFILES = load_profiles()
 ENTRIES = entries(*OWN_FORMATS)
 pytestmark = pytest.mark.skipif(not MANIFEST.is_file(), reason=f"the corpus of sample files is not at {ROOT} (set ESCROW_CORPUS)")
 
+#: Anonymised samples with tenths of a cent in EUR: refused, since no amount of money has them.
+FINER_THAN_A_CENT = ("sample2.cod", "sample6.cod")
 #: The sample repeats :25: with other content; which one is the account is the finding, not a fact.
 REPEATS_ITS_ACCOUNT = "sepa_snippet_broken.sta"
 
@@ -51,7 +54,12 @@ def read(entry: dict[str, Any]) -> StatementFileReading:
 
 
 def sums(reading: StatementFileReading) -> tuple[Decimal, Decimal]:
-    lines = [line for statement in reading.statements for line in statement.lines]
+    return moved(*reading.statements)
+
+
+def moved(*statements: Statement) -> tuple[Decimal, Decimal]:
+    """What came in and what went out."""
+    lines = [line for statement in statements for line in statement.lines]
     return (
         sum((Decimal(line.amount.plain) for line in lines if line.direction is Direction.IN), Decimal(0)),
         sum((Decimal(line.amount.plain) for line in lines if line.direction is Direction.OUT), Decimal(0)),
@@ -85,7 +93,7 @@ def test_a_file_is_read_or_refused_as_its_facts_say(entry: dict[str, Any]) -> No
         assert reading.accepted
     if any(statement.get("balanced") is False or statement.get("balanced_book") is False for statement in stated):
         assert not reading.accepted
-        assert {"balance_identity", "currency_differs"} & {finding.code for finding in errors}
+        assert {"balance_identity", "currency_differs", "amount_decimals"} & {finding.code for finding in errors}
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=ids)
@@ -106,7 +114,7 @@ def pairs() -> list[Any]:
     return [
         pytest.param(entry, index, id=f"{ids(entry)}-{index}")
         for entry in ENTRIES
-        if entry["expected"]["outcome"] == "statements"
+        if entry["expected"]["outcome"] == "statements" and not entry["file"].endswith(FINER_THAN_A_CENT)
         for index in range(len(entry["expected"].get("statements", [])))
     ]
 
@@ -123,10 +131,12 @@ def test_a_statement_has_the_stated_account_balances_dates_and_sums(entry: dict[
         assert (None if balance is None else Decimal(balance.plain)) == (None if facts.get(name) is None else number(facts[name]))
     if "opening_date" in facts:
         assert statement.opening_date == day(facts["opening_date"])
-    assert statement.closing_date == day(facts.get("closing_date"))
+    assert statement.closing_date == day(facts.get("closing_date") or facts.get("period_end"))
     assert len(statement.lines) == facts["n_entries"]
     if entry["format"] == "camt":
         camt_facts(statement, facts)
+    elif entry["format"] in FIXED_WIDTH:
+        fixed_width_facts(statement, facts)
     else:
         mt940_facts(statement, facts)
 
@@ -230,9 +240,7 @@ def test_a_bai2_file_has_the_stated_accounts_ledgers_and_transactions(entry: dic
         ):
             assert (None if balance is None else Decimal(balance.plain)) == (None if facts[name] is None else number(facts[name]))
         assert len(statement.lines) == facts["n_entries"]
-        incoming = sum(line.amount.minor_units for line in statement.lines if line.direction is Direction.IN)
-        outgoing = sum(line.amount.minor_units for line in statement.lines if line.direction is Direction.OUT)
-        assert (incoming, outgoing) == (number(facts["sum_credits"]) * 100, number(facts["sum_debits"]) * 100)
+        assert moved(statement) == (number(facts["sum_credits"]), number(facts["sum_debits"]))
         if first := facts["first_entry"]:
             line = statement.lines[0]
             assert (line.amount.minor_units, line.transaction_code) == (first["amount"], first["code"])
@@ -240,7 +248,22 @@ def test_a_bai2_file_has_the_stated_accounts_ledgers_and_transactions(entry: dic
             assert not first["cust_ref"] or first["cust_ref"] in line.references
 
 
-RECORD_FORMATS = entries("bai2")
+def fixed_width_facts(statement: Statement, facts: dict[str, Any]) -> None:
+    assert moved(statement) == (number(facts["sum_credits"]), number(facts["sum_debits"]))
+    assert not facts.get("statement_number") or statement.sequence == facts["statement_number"]
+    first = facts["first_entry"]
+    line = statement.lines[0]
+    assert line.booking_date == day(first.get("entry_date") or first.get("booking_date"))
+    assert line.value_date == day(first["value_date"])
+    amount = number(first["amount"])
+    assert (Decimal(line.amount.plain), line.direction) == (abs(amount), Direction.OUT if amount < 0 else Direction.IN)
+    for reference in (first.get("bank_ref"), first.get("ref2"), first.get("reference")):
+        assert not reference or reference in line.references
+    for text in (first.get("label"), *first.get("conc", ())):
+        assert not text or " ".join(text.split()) in (line.description or "")
+
+
+RECORD_FORMATS = entries("bai2", *FIXED_WIDTH)
 
 
 @pytest.mark.parametrize("entry", RECORD_FORMATS, ids=ids)
@@ -256,7 +279,10 @@ def test_no_damage_to_a_file_raises_and_no_cut_loses_lines_unseen(entry: dict[st
         assert "internal_error" not in {finding.code for finding in again.findings}
         cut = read_statement_file(data[: chance.randrange(len(data))], entry["file"], PROFILES)
         assert "internal_error" not in {finding.code for finding in cut.findings}
-        assert not cut.accepted or sum(len(statement.lines) for statement in cut.statements) == count
+        if entry["format"] == "cfonb120":  # nothing in it says how many statements a file has
+            assert not cut.accepted or cut.statements == base.statements[: len(cut.statements)]
+        else:
+            assert not cut.accepted or sum(len(statement.lines) for statement in cut.statements) == count
 
 
 def plain_day(text: str) -> date:
@@ -264,7 +290,7 @@ def plain_day(text: str) -> date:
     return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
 
 
-@pytest.mark.parametrize("entry", entries("ofx", "coda", "cfonb120", "n43", "alipay_personal", "wechat_personal"), ids=ids)
+@pytest.mark.parametrize("entry", entries("ofx", "alipay_personal", "wechat_personal"), ids=ids)
 def test_a_format_not_read_yet_is_refused_with_one_clear_finding(entry: dict[str, Any]) -> None:
     reading = read(entry)
     assert not reading.accepted
