@@ -22,6 +22,7 @@ COMMAND_MODULES = (
     "run_day",
     "reconciliation",
     "discrepancy",
+    "hold",
     "match",
     "ledger",
     "export",

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_new
 from escrow.hold import HoldRefused, HoldScope
 from escrow.staging import take_turn
 from escrow.tables import custody_account, hold, hold_lift, hold_lift_proposal, prepayment
+from storage import audit
 
 
 def place_hold(
@@ -25,6 +26,7 @@ def place_hold(
     custody_account_id: int | None = None,
     stops_release: bool = True,
     stops_refund: bool = False,
+    role: str = "system",
 ) -> int:
     """Stop releases, refunds or both for an order, a class-hour or a custody account; the hold's number.
 
@@ -68,10 +70,13 @@ def place_hold(
         "placed_at": now,
     }
     placed: int = conn.execute(insert(hold).values(values).returning(hold.c.hold_id)).scalar_one()
+    _audit(conn, "placed", institution_id, placed, reason, now=now, actor=actor, role=role)
     return placed
 
 
-def prepare_hold_lift(conn: Connection, *, institution_id: int, hold_id: int, reason: str, actor: str, now: datetime) -> None:
+def prepare_hold_lift(
+    conn: Connection, *, institution_id: int, hold_id: int, reason: str, actor: str, now: datetime, role: str = "system"
+) -> None:
     """Propose to lift a hold; it stays in force until another person approves. Raises HoldRefused."""
     take_turn(conn)
     _require_in_force(conn, institution_id, hold_id)
@@ -82,9 +87,12 @@ def prepare_hold_lift(conn: Connection, *, institution_id: int, hold_id: int, re
         .values(institution_id=institution_id, hold_id=hold_id, prepared_by=actor, prepared_at=now, reason=reason)
         .on_conflict_do_nothing()
     )
+    _audit(conn, "lift_prepared", institution_id, hold_id, reason, now=now, actor=actor, role=role)
 
 
-def approve_hold_lift(conn: Connection, *, institution_id: int, hold_id: int, actor: str, now: datetime) -> None:
+def approve_hold_lift(
+    conn: Connection, *, institution_id: int, hold_id: int, actor: str, now: datetime, role: str = "system"
+) -> None:
     """Lift a hold another person has proposed to lift. Raises HoldRefused when nobody else has."""
     take_turn(conn)
     _require_in_force(conn, institution_id, hold_id)
@@ -102,6 +110,22 @@ def approve_hold_lift(conn: Connection, *, institution_id: int, hold_id: int, ac
         insert(hold_lift).values(
             institution_id=institution_id, hold_id=hold_id, prepared_by=others[0], approved_by=actor, approved_at=now
         )
+    )
+    _audit(conn, "lifted", institution_id, hold_id, f"prepared by {others[0]}", now=now, actor=actor, role=role)
+
+
+def _audit(
+    conn: Connection, what: str, institution_id: int, hold_id: int, reason: str, *, now: datetime, actor: str, role: str
+) -> None:
+    audit.record(
+        conn,
+        now=now,
+        actor=actor,
+        role=role,
+        act=f"escrow:hold:{what}",
+        object_kind="hold",
+        object_id=f"{institution_id}/{hold_id}",
+        details={"reason": reason},
     )
 
 
