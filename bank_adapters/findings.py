@@ -122,6 +122,12 @@ CATALOGUE: dict[str, tuple[Severity, str, str]] = {
     "non_monetary": (N, "a record that moves no money is not a line", "不涉及资金的记录，不作为明细"),
     "group_not_data": (E, "group status {status} deletes or tests data; it is no statement", "组状态 {status} 为删除或测试，不是对账单"),
     "group_correction": (W, "the bank marks this group as a correction of data sent before", "银行标注本组为对此前数据的更正"),
+    # ofx and qif
+    "bank_error": (E, "the bank answers with status {status}: {excerpt}", "银行返回错误状态 {status}：{excerpt}"),
+    "investment_skipped": (N, "an investment statement is not read", "投资账户对账单不读取"),
+    "correction": (E, "{action} of the earlier transaction {excerpt}: to be applied by hand", "对此前交易 {excerpt} 的 {action}，须人工处理"),
+    "reference_repeated": (W, "reference {excerpt} stands on two lines", "编号 {excerpt} 出现在两笔明细上"),
+    "opening_derived": (N, "the opening balance is the ledger balance less the lines; the file states none", "期初余额由账面余额减去明细得出，文件未声明"),
     # mt940
     "field_order": (E, "field {tag} cannot stand here", "字段 {tag} 位置不对"),
     "no_end_mark": (E, "the message block is never closed", "报文块未结束"),

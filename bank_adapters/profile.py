@@ -18,6 +18,7 @@ class ProfileFormat(StrEnum):
     MT940 = "mt940"  # SWIFT MT940, MT942, MT950
     CAMT = "camt"  # ISO 20022 camt.052, camt.053, camt.054
     BAI2 = "bai2"  # cash management balance reporting, version 2
+    OFX = "ofx"  # OFX and QFX, 1.x and 2.x
     CODA = "coda"  # Febelfin CODA, version 2
     CFONB120 = "cfonb120"  # French account statement of 120 columns
     NORMA43 = "norma43"  # Spanish account statement, AEB booklet 43

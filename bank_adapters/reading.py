@@ -23,6 +23,8 @@ from bank_adapters.limits import MAX_FILE_BYTES, MAX_HEADER_ROW, MAX_LINE_CHARAC
 from bank_adapters.model import Statement, StatementFileReading
 from bank_adapters.mt940.reader import read_mt940
 from bank_adapters.mt940.scanner import is_mt940
+from bank_adapters.ofx.reader import read_ofx
+from bank_adapters.ofx.tokens import is_ofx
 from bank_adapters.profile import Profile, ProfileFormat, ReversalSign, TableLayout
 
 #: Formats told by their first bytes that are not read (yet), so that the finding can name them.
@@ -169,7 +171,7 @@ class _Run:
             self.findings.add("too_many_lines", line=MAX_LINES, limit=MAX_LINES)
             return False
         start = _long_line(text)
-        if start is not None and not text.lstrip().startswith("<"):  # XML needs no line ends; its own limits hold it
+        if start is not None and not text.lstrip().startswith(("<", "OFXHEADER")):  # markup needs no line ends
             self.findings.add("line_too_long", line=1 + text.count("\n", 0, start), limit=MAX_LINE_CHARACTERS)
             return False
         return True
@@ -247,7 +249,7 @@ class _Run:
             return
         tables = sorted(profile.id for profile in self.profiles if profile.table is not None)
         looked_for = (
-            "MT940/MT942 (:20: .. :62F:), camt.052/053/054 (BkToCstmr..), BAI2 (01,..), CODA, CFONB120, Norma 43, tables "
+            "MT940/MT942 (:20: .. :62F:), camt.052/053/054 (BkToCstmr..), BAI2 (01,..), OFX, CODA, CFONB120, Norma 43, tables "
             + (", ".join(tables) or "(none)")
         )
         if nearest and nearest[1].known > 2:
@@ -276,6 +278,7 @@ _CLAIMED_BY: dict[ProfileFormat, Callable[[str], bool]] = {
     ProfileFormat.MT940: is_mt940,
     ProfileFormat.CAMT: _is_camt_or_doctype,
     ProfileFormat.BAI2: is_bai2,
+    ProfileFormat.OFX: is_ofx,
     ProfileFormat.CODA: is_coda,
     ProfileFormat.CFONB120: is_cfonb120,
     ProfileFormat.NORMA43: is_norma43,
@@ -283,6 +286,7 @@ _CLAIMED_BY: dict[ProfileFormat, Callable[[str], bool]] = {
 #: Readers that need no more than the text.
 _READ_BY: dict[str, Callable[[str, Findings], tuple[Statement, ...]]] = {
     ProfileFormat.BAI2.value: read_bai2,
+    ProfileFormat.OFX.value: read_ofx,
     ProfileFormat.CODA.value: read_coda,
     ProfileFormat.CFONB120.value: read_cfonb120,
     ProfileFormat.NORMA43.value: read_norma43,
