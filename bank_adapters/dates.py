@@ -25,7 +25,8 @@ class ReadDate:
     clamped: bool = False
 
 
-def _clamped(year: int, month: int, day: int) -> ReadDate:
+def clamped(year: int, month: int, day: int) -> ReadDate:
+    """The day, or the month's last day where the calendar has none so late. Raises DateUnreadable."""
     if not (_LEAST_YEAR <= year <= _LAST_YEAR and 1 <= month <= 12 and 1 <= day <= 31):
         raise DateUnreadable(f"{year}-{month}-{day}")
     last = calendar.monthrange(year, month)[1]
@@ -38,7 +39,7 @@ def read_yymmdd(text: str) -> ReadDate:
     if len(text) != 6 or not (text.isascii() and text.isdigit()):
         raise DateUnreadable(text)
     year = int(text[:2])
-    return _clamped(year + (1900 if year >= PIVOT_YEAR else 2000), int(text[2:4]), int(text[4:6]))
+    return clamped(year + (1900 if year >= PIVOT_YEAR else 2000), int(text[2:4]), int(text[4:6]))
 
 
 @lru_cache(maxsize=4096)
@@ -48,7 +49,7 @@ def read_mmdd_near(text: str, near: date) -> ReadDate | None:
         return None
     if not (text.isascii() and text.isdigit()):
         raise DateUnreadable(text)
-    candidates = [_clamped(near.year + shift, int(text[:2]), int(text[2:4])) for shift in (-1, 0, 1)]
+    candidates = [clamped(near.year + shift, int(text[:2]), int(text[2:4])) for shift in (-1, 0, 1)]
     return min(candidates, key=lambda read: (read.clamped, abs((read.day - near).days)))
 
 
@@ -69,7 +70,7 @@ def read_iso(text: str) -> tuple[ReadDate, datetime | None]:
     if found is None:
         raise DateUnreadable(text)
     year, month, day, hour, minute, second, fraction, zone = found.groups()
-    read = _clamped(int(year), int(month), int(day))
+    read = clamped(int(year), int(month), int(day))
     if hour is None or read.clamped:
         return read, None
     if int(hour) > 24 or int(minute) > 59 or int(second or 0) > 60:
@@ -104,7 +105,7 @@ def read_date(text: str, formats: tuple[str, ...]) -> ReadDate:
     """A date in one of the named formats. Raises DateUnreadable."""
     for name in formats:
         if found := DATE_FORMATS[name].fullmatch(text):
-            return _clamped(int(found[1]), int(found[2]), int(found[3]))
+            return clamped(int(found[1]), int(found[2]), int(found[3]))
     raise DateUnreadable(text)
 
 

@@ -123,6 +123,8 @@ CATALOGUE: dict[str, tuple[Severity, str, str]] = {
     "group_not_data": (E, "group status {status} deletes or tests data; it is no statement", "组状态 {status} 为删除或测试，不是对账单"),
     "group_correction": (W, "the bank marks this group as a correction of data sent before", "银行标注本组为对此前数据的更正"),
     # ofx and qif
+    "qif_profile": (E, "a QIF file states neither currency nor order of dates: load a profile of format qif", "QIF 文件不含币种与日期顺序，须提供 qif 版式"),
+    "section_skipped": (N, "this section holds no movements of an account and is not read: {excerpt}", "该部分不是账户明细，未读取：{excerpt}"),
     "bank_error": (E, "the bank answers with status {status}: {excerpt}", "银行返回错误状态 {status}：{excerpt}"),
     "investment_skipped": (N, "an investment statement is not read", "投资账户对账单不读取"),
     "correction": (E, "{action} of the earlier transaction {excerpt}: to be applied by hand", "对此前交易 {excerpt} 的 {action}，须人工处理"),

@@ -19,6 +19,7 @@ class ProfileFormat(StrEnum):
     CAMT = "camt"  # ISO 20022 camt.052, camt.053, camt.054
     BAI2 = "bai2"  # cash management balance reporting, version 2
     OFX = "ofx"  # OFX and QFX, 1.x and 2.x
+    QIF = "qif"  # Quicken's exchange format: a profile must state currency and order of dates
     CODA = "coda"  # Febelfin CODA, version 2
     CFONB120 = "cfonb120"  # French account statement of 120 columns
     NORMA43 = "norma43"  # Spanish account statement, AEB booklet 43
@@ -30,6 +31,14 @@ class ReversalSign(StrEnum):
 
     ISO = "iso"  # the direction of this entry, as the standard says
     INVERTED = "inverted"  # the direction of the original entry, as some German exports write it
+
+
+class DateOrder(StrEnum):
+    """In which order a date's figures stand."""
+
+    DMY = "DMY"
+    MDY = "MDY"
+    YMD = "YMD"
 
 
 class ColumnField(StrEnum):
@@ -165,6 +174,14 @@ class TableLayout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QifLayout:
+    """What a QIF file leaves out: the currency of its amounts and the order of its dates."""
+
+    currency: str
+    date_order: DateOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """One bank layout under a stable id. ``encodings`` are tried in order after a BOM and strict UTF-8."""
 
@@ -175,6 +192,7 @@ class Profile:
     encodings: tuple[str, ...] = ()
     reversal_sign: ReversalSign = ReversalSign.ISO
     table: TableLayout | None = field(default=None)
+    qif: QifLayout | None = field(default=None)
 
 
 _BLANKS = re.compile(r"[\s\u3000\ufeff]+")

@@ -26,11 +26,11 @@ from bank_adapters.mt940.scanner import is_mt940
 from bank_adapters.ofx.reader import read_ofx
 from bank_adapters.ofx.tokens import is_ofx
 from bank_adapters.profile import Profile, ProfileFormat, ReversalSign, TableLayout
+from bank_adapters.qif import is_qif, read_qif
 
 #: Formats told by their first bytes that are not read (yet), so that the finding can name them.
 _KNOWN_UNREAD = (
-    (b"OFXHEADER", "OFX"), (b"<?OFX", "OFX"), (b"<OFX", "OFX"), (b"%PDF", "PDF"), (b"!Type:", "QIF"), (b"01,", "BAI2"),
-    (b"\x1f\x8b", "a gzip archive"), (b"PK\x03\x04", "a zip archive"), (b"Rar!", "a RAR archive"),
+    (b"%PDF", "PDF"), (b"\x1f\x8b", "a gzip archive"), (b"PK\x03\x04", "a zip archive"), (b"Rar!", "a RAR archive"),
 )  # fmt: skip
 
 
@@ -156,6 +156,11 @@ class _Run:
             return statements
         if claim.format == "camt":
             return read_camt(text, self.findings, claim.profile.reversal_sign if claim.profile else ReversalSign.ISO)
+        if claim.format == "qif":
+            if claim.profile is None or claim.profile.qif is None:
+                self.findings.add("qif_profile", line=1, field="profile")
+                return ()
+            return read_qif(text, self.findings, claim.profile.qif)
         if read := _READ_BY.get(claim.format):
             return read(text, self.findings)
         if "\x00" in text:
@@ -249,9 +254,9 @@ class _Run:
             return
         tables = sorted(profile.id for profile in self.profiles if profile.table is not None)
         looked_for = (
-            "MT940/MT942 (:20: .. :62F:), camt.052/053/054 (BkToCstmr..), BAI2 (01,..), OFX, CODA, CFONB120, Norma 43, tables "
-            + (", ".join(tables) or "(none)")
+            "MT940/MT942 (:20: .. :62F:), camt.052/053/054 (BkToCstmr..), BAI2 (01,..), OFX, QIF, CODA, CFONB120, Norma 43"
         )
+        looked_for += ", tables " + (", ".join(tables) or "(none)")
         if nearest and nearest[1].known > 2:
             looked_for += f"; nearest is {nearest[0]} ({nearest[1].reason})"
         self.findings.add("no_adapter", line=1, field="format", looked_for=looked_for)
@@ -279,6 +284,7 @@ _CLAIMED_BY: dict[ProfileFormat, Callable[[str], bool]] = {
     ProfileFormat.CAMT: _is_camt_or_doctype,
     ProfileFormat.BAI2: is_bai2,
     ProfileFormat.OFX: is_ofx,
+    ProfileFormat.QIF: is_qif,
     ProfileFormat.CODA: is_coda,
     ProfileFormat.CFONB120: is_cfonb120,
     ProfileFormat.NORMA43: is_norma43,
