@@ -15,6 +15,7 @@ from bank_adapters.checks import run_checks
 from bank_adapters.dates import DateUnreadable, read_date
 from bank_adapters.draft import StatementDraft, signed
 from bank_adapters.findings import Findings
+from bank_adapters.limits import MAX_XML_DEPTH
 from bank_adapters.model import Direction, LineStatus, Statement, StatementKind, StatementLine
 from bank_adapters.mt940.fields import NO_CURRENCY
 from bank_adapters.ofx.tokens import Kind, Token, tokens
@@ -23,6 +24,7 @@ from money import Money
 from money.amount import AmountRefused, exponent_of
 
 _STATEMENTS = frozenset({"STMTRS", "CCSTMTRS"})
+_WITHIN_A_TRANSACTION = frozenset({"CURRENCY", "BANKACCTTO", "CCACCTTO", "PAYEE"})
 #: Elements that only a transaction has: outside of one, its opening tag was lost.
 _OF_A_TRANSACTION = frozenset({"TRNTYPE", "DTPOSTED", "TRNAMT", "FITID"})
 _SIGN = re.compile(r"([+-]?)\s*(.*)", re.DOTALL)
@@ -53,7 +55,9 @@ def parse_ofx_amount(text: str, exponent: int) -> int:
     """
     found = _SIGN.fullmatch(text.strip())
     sign, digits = (found[1], found[2]) if found else ("", "")
-    if _COMMA_GROUPS.fullmatch(digits):
+    if "," not in digits and digits[:1].isdigit() and digits.count(".") < 2:
+        pass  # as nearly all are
+    elif _COMMA_GROUPS.fullmatch(digits):
         digits = digits.replace(",", "")
     elif _DOT_GROUPS.fullmatch(digits):
         digits = digits.replace(".", "").replace(",", ".")
@@ -102,17 +106,19 @@ class _Reader:
     # -- tokens ------------------------------------------------------------------------------------------------------
 
     def _element(self, token: Token) -> None:
+        _, name, text, line = token
         place = self.stack[-1].name if self.stack else ""
         if self.transaction is not None:
-            if place in ("STMTTRN", "CURRENCY", "BANKACCTTO", "CCACCTTO", "PAYEE"):
-                name = token.name if place == "STMTTRN" else f"{place}/{token.name}"
-                self.transaction.setdefault(name, (token.text, token.line))
+            if place == "STMTTRN":
+                self.transaction.setdefault(name, (text, line))
+            elif place in _WITHIN_A_TRANSACTION:
+                self.transaction.setdefault(f"{place}/{name}", (text, line))
         elif self.draft is not None:
-            if token.name in _OF_A_TRANSACTION:
-                self.findings.add("unknown_content", line=token.line, field=token.name, excerpt=f"<{token.name}>{token.text}")
-            self.values.setdefault(place, {}).setdefault(token.name, (token.text, token.line))
+            if name in _OF_A_TRANSACTION:
+                self.findings.add("unknown_content", line=line, field=name, excerpt=f"<{name}>{text}")
+            self.values.setdefault(place, {}).setdefault(name, (text, line))
         elif place == "STATUS":
-            self.status.setdefault(token.name, (token.text, token.line))
+            self.status.setdefault(name, (text, line))
 
     def _open(self, token: Token) -> None:
         name = token.name
@@ -134,13 +140,19 @@ class _Reader:
                 self._lost_end("STMTTRN", token.line)
                 self._transaction_read()
             self.transaction = {}
-        self.stack.append(token)
+        if len(self.stack) < MAX_XML_DEPTH:
+            self.stack.append(token)
+        else:
+            self.findings.add("xml_too_deep", line=token.line, field=name, limit=MAX_XML_DEPTH)
 
     def _close(self, token: Token) -> None:
         name = token.name
         if name == "OFX":
             self.ended = True
-        at = next((index for index in range(len(self.stack) - 1, -1, -1) if _same(self.stack[index].name, name)), None)
+        if self.stack and self.stack[-1].name == name:
+            at: int | None = len(self.stack) - 1
+        else:
+            at = next((index for index in range(len(self.stack) - 1, -1, -1) if _same(self.stack[index].name, name)), None)
         if at is None:
             self.findings.add("record_order", line=token.line, field=name, record=f"</{name}>")
             return

@@ -44,6 +44,9 @@ class Token(NamedTuple):
     line: int
 
 
+_OPEN, _CLOSE, _ELEMENT = Kind.OPEN, Kind.CLOSE, Kind.ELEMENT
+
+
 def is_ofx(head: str) -> bool:
     """Whether the text begins, behind comments and an XML declaration, with a header of OFX or ``<OFX>`` itself."""
     at = 0
@@ -86,24 +89,33 @@ def tokens(text: str) -> Iterator[Token]:
     """Tokens from ``<OFX>`` on. Ends of elements are passed over; ends of unknown aggregates too."""
     text = _without_comments(text)
     line, counted = 1, 0
-    found = next((each for each in _TAG.finditer(text) if each[2].upper() == "OFX"), None)
-    while found is not None:
-        start, end = found.span()
+    begun = False
+    element = ""  # an element whose text reaches to the next tag
+    text_from = 0
+    for found in _TAG.finditer(text):
+        closing, name, closed = found.groups()
+        start = found.start()
+        name = name.upper()
+        if element:
+            value = text[text_from:start].strip()
+            yield Token(_ELEMENT, element, _unescaped(value) if "&" in value else value, line)
+            element = ""
+        if closing and name not in AGGREGATES:
+            continue
+        if not begun:
+            if name != "OFX":
+                continue
+            begun = True
         line += text.count("\n", counted, start)
         counted = start
-        name = found[2].upper()
-        after = _TAG.search(text, end)
-        if found[1]:
-            if name in AGGREGATES:
-                yield Token(Kind.CLOSE, name, "", line)
-        elif name in AGGREGATES:
-            yield Token(Kind.OPEN, name, "", line)
-            if found[3]:
-                yield Token(Kind.CLOSE, name, "", line)
-        else:
-            value = text[end : after.start() if after is not None else len(text)].strip()
-            yield Token(Kind.ELEMENT, name, _unescaped(value) if "&" in value else value, line)
-        found = after
+        if name not in AGGREGATES:
+            element, text_from = name, found.end()
+            continue
+        yield Token(_CLOSE if closing else _OPEN, name, "", line)
+        if closed and not closing:
+            yield Token(_CLOSE, name, "", line)
+    if element:
+        yield Token(_ELEMENT, element, _unescaped(text[text_from:].strip()), line)
 
 
 def _unescaped(text: str) -> str:
