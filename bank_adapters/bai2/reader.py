@@ -205,7 +205,8 @@ class _Reader:
         if draft is None or self.account is None:
             self._misplaced(record)
             return
-        fields = _SPLIT.split(record.content, 32)
+        content = record.content
+        fields = _SPLIT.split(content, 32)
         code = fields[0].strip()
         amount_field = fields[1].strip() if len(fields) > 1 else ""
         units = self._amount(amount_field, record.line, "16")
@@ -225,7 +226,7 @@ class _Reader:
             return
         if not units:
             self.findings.add("amount_zero", line=record.line, field="16")
-        rest = _SPLIT.split(record.content, funds.after + 2)[funds.after :]
+        rest = _SPLIT.split(content, funds.after + 2)[funds.after :]
         bank_reference = rest[0].strip() or None if rest else None
         customer_reference = rest[1].strip() or None if len(rest) > 1 else None
         description = " ".join(rest[2].replace(JOINT, " ").split()) or None if len(rest) > 2 else None
@@ -241,7 +242,7 @@ class _Reader:
                 references=reference_set((bank_reference, customer_reference), description),
                 description=description,
                 transaction_code=code,
-                source=record.content.replace(JOINT, "\n"),
+                source=content.replace(JOINT, "\n"),
             )
         )
 

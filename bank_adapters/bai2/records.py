@@ -26,13 +26,20 @@ def is_bai2(head: str) -> bool:
 
 @dataclass(slots=True)
 class Record:
-    """A record with its continuations: code, the rest joined by JOINT, where it begins, physical records it takes."""
+    """A record with its continuations: code, where it begins, what follows the code in each physical record it takes."""
 
     code: str
     line: int
-    content: str
-    physical: int = 1
+    pieces: list[str]  # joined once: a record may have a great many continuations
     _fields: list[str] = field(default_factory=list)
+
+    @property
+    def physical(self) -> int:
+        return len(self.pieces)
+
+    @property
+    def content(self) -> str:
+        return JOINT.join(self.pieces)
 
     @property
     def fields(self) -> list[str]:
@@ -60,10 +67,9 @@ def records(lines: Sequence[str], findings: Findings) -> Iterator[Record]:
             if comma and code in CODES:
                 if current is not None:
                     yield current
-                current = Record(code, number, rest)
+                current = Record(code, number, [rest])
             elif comma and code == "88" and current is not None:
-                current.content += JOINT + rest
-                current.physical += 1
+                current.pieces.append(rest)
             else:
                 if current is not None:
                     yield current

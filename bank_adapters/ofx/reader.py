@@ -8,6 +8,7 @@ Otherwise the file is a report that closes no day. Cut files are told by what is
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import date
 
 from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_point_amount
@@ -79,6 +80,7 @@ class _Reader:
         self.drafts: list[StatementDraft] = []
         self.draft: StatementDraft | None = None
         self.stack: list[Token] = []
+        self.open_names: Counter[str] = Counter()
         self.values: dict[str, Values] = {}  # aggregate -> its elements; of the statement and its parts
         self.transaction: Values | None = None
         self.status: Values = {}
@@ -142,6 +144,7 @@ class _Reader:
             self.transaction = {}
         if len(self.stack) < MAX_XML_DEPTH:
             self.stack.append(token)
+            self.open_names[name] += 1
         else:
             self.findings.add("xml_too_deep", line=token.line, field=name, limit=MAX_XML_DEPTH)
 
@@ -149,11 +152,12 @@ class _Reader:
         name = token.name
         if name == "OFX":
             self.ended = True
-        if self.stack and self.stack[-1].name == name:
-            at: int | None = len(self.stack) - 1
-        else:
-            at = next((index for index in range(len(self.stack) - 1, -1, -1) if _same(self.stack[index].name, name)), None)
-        if at is None:
+        at = len(self.stack) - 1
+        if not any(self.open_names[each] for each in (_STATEMENTS if name in _STATEMENTS else (name,))):
+            at = -1  # nothing to look for
+        while at >= 0 and not _same(self.stack[at].name, name):
+            at -= 1
+        if at < 0:
             self.findings.add("record_order", line=token.line, field=name, record=f"</{name}>")
             return
         for unclosed in reversed(self.stack[at + 1 :]):
@@ -162,6 +166,8 @@ class _Reader:
                 if unclosed.name == "STMTTRN":
                     self._transaction_read()
         opened = self.stack[at]
+        for each in self.stack[at:]:
+            self.open_names[each.name] -= 1
         del self.stack[at:]
         if name == "STMTTRN" and self.transaction is not None:
             self._transaction_read(opened.line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date
 
 import pytest
@@ -132,3 +133,11 @@ def test_several_records_on_one_line_are_told_apart() -> None:
     text = file_of(account("16,195,500,,,,text/", total=3000), total=3000).replace("text/\n", "text/   ")
     assert read(text).accepted
     assert len(read(text).statements[0].lines) == 1
+
+
+@pytest.mark.parametrize("filler", ["88,more text/\n", "88,100,1,,,/\n", "16,195,1,,,,/ ", "/ ", "03,1,,010,1,,/\n"])
+def test_hostile_text_takes_no_long_time(filler: str) -> None:
+    head = "".join(line + "\n" for line in file_of(account("16,195,500,,,,/", total=3000), total=3000).split("\n")[:4])
+    started = time.process_time()
+    assert not read(head + filler * 20_000).accepted
+    assert time.process_time() - started < 2

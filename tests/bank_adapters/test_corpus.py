@@ -295,7 +295,7 @@ def test_no_damage_to_a_file_raises_and_no_cut_loses_lines_unseen(entry: dict[st
     chance = random.Random(entry["file"])
     base = read_statement_file(data, entry["file"], PROFILES)
     count = sum(len(statement.lines) for statement in base.statements)
-    for _ in range(40):
+    for _ in range(20):
         damaged = bytearray(data)
         damaged[chance.randrange(len(data))] = chance.randrange(256)
         again = read_statement_file(bytes(damaged), entry["file"], PROFILES)

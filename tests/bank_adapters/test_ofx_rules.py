@@ -119,5 +119,5 @@ def test_an_investment_statement_is_passed_over_and_named() -> None:
 def test_hostile_text_takes_no_long_time(filler: str) -> None:
     started = time.process_time()
     assert not read("<OFX>" + filler * 20_000).accepted
-    assert not read("<OFX>" + filler * 10_000 + "</PAYEE>" * 10_000).accepted
+    assert not read("<OFX>" + filler * 1_000 + "</PAYEE>" * 50_000).accepted
     assert time.process_time() - started < 2
