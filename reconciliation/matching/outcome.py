@@ -29,7 +29,7 @@ _BETWEEN_ROWS = "\x1e"
 
 def rows_of(frame: pd.DataFrame) -> Iterator[Any]:
     """Rows of a small frame as tuples with named fields."""
-    return frame.itertuples(index=False)
+    yield from frame.itertuples(index=False)
 
 
 def match_ids(rules: Iterable[str], members: Iterable[str]) -> list[str]:
