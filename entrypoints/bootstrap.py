@@ -26,6 +26,8 @@ def open_books(settings: Settings) -> Iterator[Engine]:
     Raises SchemaNotAtHead, and what ``storage.engine.open_engine`` raises: all are ``StorageRefused``, with a message
     that says what to do next.
     """
+    from sqlalchemy import text
+
     from migrations import runner
     from storage.engine import open_engine
 
@@ -33,6 +35,11 @@ def open_books(settings: Settings) -> Iterator[Engine]:
         with engine.connect() as connection:
             current = runner.current_revision(connection)
             head = runner.head_revision()
+            if current is None and connection.scalar(text("SELECT to_regclass('public.transfer')")) is not None:
+                raise SchemaNotAtHead(
+                    "these books hold evidence but no revision: the table alembic_version was emptied by hand; "
+                    "restore it from a backup before anything else is run"
+                )
             if current is None and settings.database_url is None:
                 connection.rollback()
                 runner.upgrade(connection)

@@ -99,7 +99,7 @@ def age(connection: sa.Connection, as_of: date, settings: JobSettings, now: date
 
 def seal(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
     """Seal the evidence recorded since the last seal."""
-    sealed = seal_evidence(connection, now)
+    sealed = seal_evidence(connection, now, actor=settings.actor)
     return {"seal": sealed.seq, "digest": sealed.digest.hex()}
 
 

@@ -1,6 +1,8 @@
-"""Everything the books can prove about themselves, asked in one place."""
+"""Everything the books can prove about themselves: the one list of checks that commands, jobs and the demonstration ask."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -10,18 +12,31 @@ import reconciliation.verification
 from ledger.model import Fault
 from storage.audit import verify_chain
 from storage.seal import verify_seals
-from storage.verification import rows_with_wrong_digest
+from storage.verification import WrongRow, rows_with_wrong_digest, unprotected_tables
+
+
+def _named(found: Sequence[WrongRow]) -> list[Fault]:
+    return [Fault(wrong.table, wrong.key, wrong.what) for wrong in found]
+
+
+def _unprotected(connection: sa.Connection) -> list[Fault]:
+    return [Fault("pg_trigger", sentence.split(maxsplit=1)[0], sentence) for sentence in unprotected_tables(connection)]
+
+
+#: What is checked besides the ledger's own questions (``ledger.verification.examine``), by name, in order.
+CHECKS: Mapping[str, Callable[[sa.Connection], Sequence[Fault]]] = {
+    "digest of every row of evidence": lambda connection: _named(rows_with_wrong_digest(connection)),
+    "evidence is protected from change": _unprotected,
+    "seals over all evidence": lambda connection: _named(verify_seals(connection)),
+    "chain of the audit log": lambda connection: _named(verify_chain(connection)),
+    "escrow": escrow.verification.verify,
+    "reconciliation": reconciliation.verification.verify,
+}
 
 
 def faults_in_books(connection: sa.Connection) -> list[Fault]:
-    """Every fact that does not agree with the rest of the evidence, named by table and row; empty when the books verify.
-
-    Rows against their own digests, rows against the seals, the audit chain, then what each package derives again.
-    """
-    evidence = [*rows_with_wrong_digest(connection), *verify_seals(connection), *verify_chain(connection)]
-    return [
-        *(Fault(wrong.table, wrong.key, wrong.what) for wrong in evidence),
-        *ledger.verification.verify(connection),
-        *escrow.verification.verify(connection),
-        *reconciliation.verification.verify(connection),
-    ]
+    """Every fact that does not agree with the rest of the evidence, named by table and row; empty when the books verify."""
+    found = list(ledger.verification.verify(connection))
+    for check in CHECKS.values():
+        found += check(connection)
+    return found

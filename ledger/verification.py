@@ -250,7 +250,8 @@ QUESTIONS = (
         "balance of every account",
         "account_balance",
         """
-        SELECT format('institution %s, account %s', a.institution_id, a.account_id) AS row,
+        SELECT format('institution %s, account %s', coalesce(a.institution_id, b.institution_id),
+                coalesce(a.account_id, b.account_id)) AS row,
             format('balance %s after %s postings; its postings sum to %s in %s', b.balance_minor_units, b.last_seq,
                 coalesce(l.balance, 0), coalesce(l.size, 0)) AS what
         FROM account a FULL JOIN account_balance b ON b.institution_id = a.institution_id AND b.account_id = a.account_id

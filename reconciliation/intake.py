@@ -162,6 +162,16 @@ def faults_of(statement: Statement, ref: CustodyAccountRef) -> list[tuple[Discre
     return found
 
 
+def balance_off_by(statement: Statement) -> int:
+    """Closing less opening less the sum of the booked lines, in minor units; 0 without balances or in mixed currencies."""
+    opening, closing, lines = statement.opening_balance, statement.closing_balance, booked_lines(statement)
+    if opening is None or closing is None:
+        return 0
+    if {opening.currency, closing.currency, *(line.amount.currency for line in lines)} != {opening.currency}:
+        return 0
+    return closing.minor_units - opening.minor_units - sum(_signed(line) for line in lines)
+
+
 def _signed(line: StatementLine) -> int:
     units = line.amount.minor_units
     return units if line.direction is Direction.IN else -units

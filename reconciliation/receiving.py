@@ -18,6 +18,7 @@ from reconciliation.discrepancy_store import clear_condition, condition_id, reco
 from reconciliation.intake import (
     Link,
     Verdict,
+    balance_off_by,
     booked_lines,
     business_date_of,
     content_digest,
@@ -170,7 +171,8 @@ class _Reception:
         if faults:
             kind = next((kind for kind, _ in faults if kind is not None), None)
             if kind is not None:
-                self._open(ref, kind, day or self.today, str(day), faults[0][1], file_id=file_id)
+                difference = balance_off_by(one)
+                self._open(ref, kind, day or self.today, str(day), faults[0][1], file_id=file_id, difference=difference)
             return outcome(StatementOutcome.REFUSED, *(text_ for _, text_ in faults), kind=kind)
         if not counts_at_all(one):
             return outcome(StatementOutcome.INFORMATION, f"a report of kind {one.kind} has no booked balances; it never counts")

@@ -318,7 +318,7 @@ class _Naming:
         first = min(each.business_date for each in named)
         if first > defect.business_date:
             self.late.append(f"{defect.defect_id} {defect.kind}: named on {first}, visible on {defect.business_date}")
-        if defect.kind in STATEMENT_KINDS:
+        if defect.kind in STATEMENT_KINDS and not defect.difference:
             return
         amounts = {sum(abs(each.amount) for each in named), *(abs(each.amount) for each in named)}
         differences = {sum(abs(each.difference) for each in named), *(abs(each.difference) for each in named)}

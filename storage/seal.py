@@ -20,11 +20,16 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
+from storage import audit
 from storage.errors import StorageRefused
 from storage.verification import WrongRow, evidence_tables
 
 FIRST_PREVIOUS_DIGEST = bytes(32)
 _LOCK_NOT_AVAILABLE = "55P03"
+
+
+#: The act under which the making of a seal stands in the audit log.
+SEALED = "storage:seal:made"
 
 
 class SealRefused(StorageRefused):
@@ -61,10 +66,11 @@ def seal_digest(seq: int, cut: datetime, previous_digest: bytes, members: Mappin
     return hashlib.sha256("\n".join(lines).encode()).digest()
 
 
-def seal_evidence(connection: Connection, now: datetime, *, patience_seconds: float = 60.0) -> Seal:
+def seal_evidence(connection: Connection, now: datetime, *, patience_seconds: float = 60.0, actor: str = "system") -> Seal:
     """Seal everything recorded since the last seal, in the surrounding transaction.
 
-    Writers wait while it counts. Raises SealRefused when other sessions' unfinished writes do not end in time.
+    Writers wait while it counts. Its making stands in the audit log, so that the newest seal is missed too.
+    Raises SealRefused when other sessions' unfinished writes do not end in time.
     """
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('evidence_seal', 0))"))
     tables = [table.name for table in evidence_tables(connection)]
@@ -105,6 +111,16 @@ def seal_evidence(connection: Connection, now: datetime, *, patience_seconds: fl
         text("INSERT INTO evidence_seal_member (seq, table_name, row_count, root) VALUES (:seq, :table, :n, :root)"),
         [{"seq": seq, "table": name, "n": member.row_count, "root": member.root} for name, member in members.items()],
     )
+    audit.record(
+        connection,
+        now=now,
+        actor=actor,
+        role="system",
+        act=SEALED,
+        object_kind="evidence_seal",
+        object_id=str(seq),
+        details={"digest": digest.hex()},
+    )
     return Seal(seq, cut, previous, members, digest)
 
 
@@ -134,12 +150,13 @@ def _wait_for_writers(connection: Connection, tables: list[str], patience_second
 def verify_seals(connection: Connection) -> list[WrongRow]:
     """Every seal that does not hold: its chain, its own digest, or the rows it covers. One pass over each table."""
     seals = connection.execute(text("SELECT seq, cut, previous_digest, digest FROM evidence_seal ORDER BY seq")).all()
+    witnessed = _seals_without_their_traces(connection)
     if not seals:
-        return []
+        return witnessed
     members: dict[int, dict[str, SealMember]] = {}
     for row in connection.execute(text("SELECT seq, table_name, row_count, root FROM evidence_seal_member")):
         members.setdefault(row.seq, {})[row.table_name] = SealMember(row.row_count, bytes(row.root))
-    found = []
+    found = witnessed
     before_seq, before_digest = 0, FIRST_PREVIOUS_DIGEST
     for seal in seals:
         if seal.seq != before_seq + 1:
@@ -178,6 +195,35 @@ def verify_seals(connection: Connection) -> list[WrongRow]:
             if is_now != expected:
                 found.append(WrongRow(table, f"rows of seal {seal.seq}", _what_happened(expected, is_now)))
     return found
+
+
+def _seals_without_their_traces(connection: Connection) -> list[WrongRow]:
+    """Seals whose removal leaves a trace: members nobody sealed, and seals the audit log tells of that are gone or other.
+
+    The newest seal has no successor to miss it; the audit event of its making, itself in a chain, does.
+    """
+    orphans = connection.execute(
+        text(
+            """
+            SELECT m.seq, count(*) FROM evidence_seal_member m LEFT JOIN evidence_seal s USING (seq)
+            WHERE s.seq IS NULL GROUP BY m.seq ORDER BY m.seq
+            """
+        )
+    )
+    found = [WrongRow("evidence_seal", f"seq={seq}", f"it is gone; {count} of its members are left") for seq, count in orphans]
+    told = connection.execute(
+        text(
+            """
+            SELECT a.object_id, s.seq FROM audit_event a
+            LEFT JOIN evidence_seal s ON s.seq::text = a.object_id AND encode(s.digest, 'hex') = a.details->>'digest'
+            WHERE a.act = :act AND s.seq IS NULL ORDER BY a.seq
+            """
+        ),
+        {"act": SEALED},
+    )
+    return found + [
+        WrongRow("evidence_seal", f"seq={seq}", "the audit log tells of it, but it is gone or another") for seq, _ in told
+    ]
 
 
 def _what_happened(expected: SealMember, is_now: SealMember) -> str:

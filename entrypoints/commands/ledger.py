@@ -91,6 +91,9 @@ CustodyAccount = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Lang = Annotated[Language, typer.Option("--lang", help="Language of account names.")]
+#: Larger than any number the books give out.
+_MOST = 2**62
+
 From = Annotated[date | None, typer.Option("--from", parser=_day, metavar="DATE", help="First booking date.")]
 To = Annotated[date | None, typer.Option("--to", parser=_day, metavar="DATE", help="Last booking date.")]
 
@@ -136,7 +139,7 @@ def account_command(  # noqa: PLR0917  typer's options
     ],
     from_: From = None,
     to: To = None,
-    after: Annotated[int | None, typer.Option("--after", metavar="N", help="Continue after posting N.", min=0)] = None,
+    after: Annotated[int | None, typer.Option("--after", metavar="N", help="Continue after posting N.", min=0, max=_MOST)] = None,
     limit: Annotated[int, typer.Option("--limit", help="Postings a page.", min=1, max=100_000)] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -146,6 +149,7 @@ def account_command(  # noqa: PLR0917  typer's options
     """
     from reports.account_statement import account_statement_report
 
+    _in_order(from_, to)
     report = _with_books(
         lambda conn: account_statement_report(
             conn, ledger_account_id(conn, account), from_=from_, to=to, after=after, limit=limit
@@ -181,6 +185,7 @@ def journal_command(  # noqa: PLR0917  typer's options
     """
     from ledger.store import journal
 
+    _in_order(from_, to)
     kind, _, ref = (source or "").partition("/")
     start = _journal_key(after)
     lines = _with_books(
@@ -266,6 +271,7 @@ def run_all_checks(conn: Connection) -> list[dict[str, Any]]:
 
     from sqlalchemy import text
 
+    from jobs.verifying import CHECKS
     from ledger.store import examine
 
     conn.rollback()
@@ -280,7 +286,7 @@ def run_all_checks(conn: Connection) -> list[dict[str, Any]]:
         }
         for check in examine(conn)
     ]
-    for name, check in _other_verifiers():
+    for name, check in CHECKS.items():
         started = perf_counter()
         faults = check(conn)
         checks.append(
@@ -295,27 +301,9 @@ def run_all_checks(conn: Connection) -> list[dict[str, Any]]:
     return checks
 
 
-def _other_verifiers() -> list[tuple[str, Callable[[Connection], list[Any]]]]:
-    """What other packages can prove about their own rows."""
-    import escrow.verification
-    import reconciliation.verification
-    from storage.audit import verify_chain
-    from storage.seal import verify_seals
-    from storage.verification import rows_with_wrong_digest, unprotected_tables
-
-    def unprotected(conn: Connection) -> list[Fault]:
-        from ledger.model import Fault
-
-        return [Fault("pg_trigger", sentence.split()[0], sentence) for sentence in unprotected_tables(conn)]
-
-    return [
-        ("digest of every row of evidence", rows_with_wrong_digest),
-        ("evidence is protected from change", unprotected),
-        ("seals over all evidence", verify_seals),
-        ("chain of the audit log", verify_chain),
-        ("escrow", escrow.verification.verify),
-        ("reconciliation", reconciliation.verification.verify),
-    ]
+def _in_order(first: date | None, last: date | None) -> None:
+    if first is not None and last is not None and first > last:
+        raise typer.BadParameter(f"{first} is after {last}", param_hint="--from")
 
 
 def _plain(faults: Any) -> list[dict[str, str]]:
@@ -388,6 +376,8 @@ def ledger_account_id(conn: Connection, wanted: str) -> int:
             raise LookupError(
                 f"{wanted!r} is neither an account's number nor CUSTODY:KIND[:SUBJECT], such as 3:prepayment_held:ORD-1"
             )
+        if int(wanted) > _MOST:
+            raise LookupError(f"there is no account {wanted}; escrow ledger trial-balance --by account lists them")
         return find_account(conn, int(wanted)).account_id
     ours = custody.isascii() and custody.isdecimal() and len(custody) <= 9
     known = accounts(conn, custody_account_id=int(custody)) if ours else []

@@ -190,6 +190,8 @@ class _Reader:
 
     def _amount(self, frame: pd.DataFrame, name: str, *, least: int) -> pd.Series:
         """Decimal text as Int64 minor units of each row's currency; what cannot be read is refused."""
+        if frame.empty:
+            return pd.Series(dtype="Int64")
         text = frame[name].where(frame[name] != "", "0" if least == 0 else "")
         plain = text.str.fullmatch(rf"[+]?[0-9]{{1,{_MOST_DIGITS}}}(\.[0-9]*)?").to_numpy(dtype=bool)
         self._refuse(frame, ~plain, name, "is not a positive decimal amount such as 1234.56 (the direction carries the sign)")

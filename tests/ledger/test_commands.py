@@ -43,6 +43,20 @@ def test_the_trial_balance_shows_equal_totals_in_both_languages(run: Run) -> Non
     assert json.loads(run("ledger", "trial-balance", "--json", "--known-at", "2025-03-03T18:00+08:00").stdout)["rows"] != []
 
 
+def test_a_period_that_ends_before_it_begins_is_wrong_usage(run: Run) -> None:
+    for command in (["ledger", "account", "70:prepayment_held:A"], ["ledger", "journal"]):
+        ended = run(*command, "--from", "2025-03-10", "--to", "2025-03-05")
+        assert ended.exit_code == 2
+        assert "2025-03-10 is after 2025-03-05" in ended.output
+
+
+def test_a_number_no_account_can_have_is_refused_in_words(run: Run) -> None:
+    refused = run("ledger", "account", "9" * 30)
+    assert refused.exit_code == 1
+    assert isinstance(refused.exception, LookupError)
+    assert "9999" in str(refused.exception)
+
+
 def test_an_account_can_be_named_and_paged(run: Run) -> None:
     first = json.loads(run("ledger", "account", "70:prepayment_held:A", "--limit", "1", "--json").stdout)
     second = json.loads(run("ledger", "account", first["account_id"], "--after", first["next_after"], "--json").stdout)

@@ -106,6 +106,7 @@ def test_figures_that_do_not_add_up_inside_the_file_are_refused(town: Town) -> N
     receipt = town.deliver_bytes(data, "broken.sta")
     assert outcomes(receipt) == [("refused", "BALANCE_BREAK")]
     assert town.query("SELECT count(*) FROM statement") == [(0,)]
+    assert town.query("SELECT amount_minor_units, difference_minor_units FROM discrepancy") == [(100, 100)], "one yuan off"
 
 
 def test_a_bank_may_only_deliver_its_own_accounts_and_only_filed_ones(town: Town) -> None:

@@ -47,6 +47,19 @@ def test_files_say_what_matched_and_what_did_not(tmp_path: Path) -> None:
     assert len(summary["output_hash"]) == 64
 
 
+def test_a_side_without_any_line_is_a_quiet_day_not_a_fault(tmp_path: Path) -> None:
+    quiet_bank = run(tmp_path, BANK.splitlines()[0] + "\n")
+    assert quiet_bank.exit_code == 0, "due today and not here yet is in time"
+    assert {(row["kind"], row["member_ids"]) for row in rows(tmp_path, "discrepancies.csv")} == {
+        ("TIMING", "I1"),
+        ("TIMING", "I2"),
+    }
+
+    quiet_books = run(tmp_path, BANK, BOOK.splitlines()[0] + "\n")
+    assert quiet_books.exit_code == 1, quiet_books.output
+    assert {row["member_ids"] for row in rows(tmp_path, "discrepancies.csv")} == {"000123", "L2"}
+
+
 def test_everything_explained_exits_with_zero(tmp_path: Path) -> None:
     assert run(tmp_path, BANK.replace("100.00", "100.01")).exit_code == 0
 

@@ -215,3 +215,28 @@ def test_sealing_while_others_write_never_loses_or_doubles_a_row(foundation: Eng
     assert sum(s.members["page"].row_count for s in seals) == pages.scalar(text("SELECT count(*) FROM page"))
     assert _problems(pages) == []
     assert audit.verify_chain(pages) == []
+
+
+def test_the_newest_seal_is_missed_although_nothing_follows_it(books: Engine) -> None:
+    with books.begin() as connection:
+        seal.seal_evidence(connection, NOW)
+    with books.connect() as connection:
+        connection.execute(text("ALTER TABLE evidence_seal DISABLE TRIGGER ALL"))
+        connection.execute(text("ALTER TABLE evidence_seal_member DISABLE TRIGGER ALL"))
+        connection.execute(text("DELETE FROM evidence_seal_member"))
+        connection.execute(text("DELETE FROM evidence_seal"))
+
+        assert [str(wrong) for wrong in seal.verify_seals(connection)] == [
+            "evidence_seal (seq=1): the audit log tells of it, but it is gone or another"
+        ]
+
+
+def test_members_without_their_seal_are_named(books: Engine) -> None:
+    with books.begin() as connection:
+        seal.seal_evidence(connection, NOW)
+    with books.connect() as connection:
+        connection.execute(text("SET session_replication_role = replica"))
+        connection.execute(text("ALTER TABLE evidence_seal DISABLE TRIGGER ALL"))
+        connection.execute(text("DELETE FROM evidence_seal"))
+
+        assert any("of its members are left" in wrong.what for wrong in seal.verify_seals(connection))
