@@ -89,7 +89,10 @@ def _sentence(failure: Exception) -> str:
     from storage.errors import StorageRefused
     from supervision.rights import NotAllowed
 
-    if isinstance(
+    if isinstance(failure, OSError) and failure.strerror:
+        where = f"{failure.filename}: " if failure.filename else ""
+        return f"error: {where}{failure.strerror}; give a path that exists and may be used, or free it, and run the command again"
+    if not isinstance(failure, (KeyError, IndexError)) and isinstance(
         failure, (ConfigRefused, PostingRefused, StorageRefused, NotAllowed, LookupError, ValueError, RuntimeError, OSError)
     ):
         return f"error: {failure}"

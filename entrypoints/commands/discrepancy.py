@@ -139,7 +139,7 @@ def show(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> None
     from entrypoints.bootstrap import open_books
     from entrypoints.commands.day_argument import chosen_accounts
     from entrypoints.settings import read_settings
-    from reconciliation.discrepancy import ACTS_BY_KIND
+    from reconciliation.discrepancy import ACTS_BY_KIND, DiscrepancyState
     from reconciliation.discrepancy_store import events_of, find_record
     from reconciliation.evidence import evidence_of
     from reconciliation.resolving import latest_day, preview
@@ -152,7 +152,9 @@ def show(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> None
         refs = {ref.custody_account_id: ref for ref in chosen_accounts(connection, None)}
         evidence = evidence_of(connection, one.discrepancy)
         events = events_of(connection, one.discrepancy.institution_id, one.discrepancy.discrepancy_id)
-        age = load_calendar().working_days_between(one.discrepancy.since, latest_day(connection, one))
+        standing = one.state in (DiscrepancyState.OPEN, DiscrepancyState.PREPARED)
+        until = latest_day(connection, one) if standing else one.state_on
+        age = load_calendar().working_days_between(one.discrepancy.since, until)
         legs = preview(connection, one, one.proposal.act, one.proposal.item_ids) if one.proposal else []
     body = _as_json(one, refs[one.discrepancy.custody_account_id].account_number, age)
     body["evidence"] = evidence
