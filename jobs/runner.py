@@ -19,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from calendars import business_date
 from jobs.settings import JobSettings
 from jobs.tables import job_run
 
@@ -51,6 +52,10 @@ class JobBusy(RuntimeError):
     """Another process is running this job for this day; it will finish by itself, so try again later."""
 
 
+class DayNotCome(ValueError):
+    """A job was asked for a business day after today."""
+
+
 def process_name() -> str:
     """Who runs an attempt: host, process and thread."""
     return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
@@ -76,8 +81,12 @@ def run_job(
     """Run ``job`` for the business day ``as_of``; give the first answer again when it is done already.
 
     ``again`` repeats a finished slot (jobs are idempotent: what was done stays done, what came since is added).
-    Raises JobBusy, or whatever the job itself refuses, after recording the failure.
+    Raises DayNotCome, JobBusy, or whatever the job itself refuses, after recording the failure.
     """
+    if as_of > business_date(clock()):
+        raise DayNotCome(
+            f"{as_of} has not come; a job for it would deem, release and instruct early. Name today or an earlier day"
+        )
     with engine.connect() as connection, connection.begin():
         _hold_slot(connection, job, as_of)
         earlier = connection.execute(sa.select(job_run).where(job_run.c.job == job.name, job_run.c.as_of == as_of)).one_or_none()

@@ -168,6 +168,8 @@ class _Reception:
             faults.append((None, "its reader refused it"))
         if counts_at_all(one) and not faults:
             faults = faults_of(one, ref)
+        if day is not None and day > self.today:
+            faults.append((None, f"it is for {day}, which has not come (today is {self.today}); ask the bank for the right file"))
         if faults:
             kind = next((kind for kind, _ in faults if kind is not None), None)
             if kind is not None:

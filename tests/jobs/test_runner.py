@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from jobs.runner import Job, JobBusy, job_runs, run_job
+from jobs.runner import DayNotCome, Job, JobBusy, job_runs, run_job
 from storage import audit
 
 DAY = date(2026, 3, 2)
@@ -136,3 +136,10 @@ def test_a_process_killed_half_way_leaves_nothing_half_done_and_nothing_to_wait_
 
     assert (again.fresh, again.attempts) == (True, 2)
     assert notes(books) == 1
+
+
+def test_a_day_that_has_not_come_is_refused_before_anything_is_done(books: Engine) -> None:
+    with pytest.raises(DayNotCome, match="2026-03-03 has not come"):
+        run_job(books, NOTE, date(2026, 3, 3), Told(), clock=lambda: NOW)  # type: ignore[arg-type]
+
+    assert notes(books) == 0
