@@ -89,13 +89,19 @@ def _name(path: Path) -> str:
 
 
 def _read(path: Path) -> bytes:
-    if str(path) == "-":
-        return sys.stdin.buffer.read()
+    """The bytes of a file or of standard input, bounded: a larger one is refused before it fills memory or the database."""
+    from jobs.collect import LARGEST_STATEMENT_BYTES
+
     try:
-        return path.read_bytes()
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as stream:
+            data = stream.read(LARGEST_STATEMENT_BYTES + 1)
     except OSError as error:
         typer.echo(f"{path} cannot be read: {error.strerror}; nothing was taken in", err=True)
         raise typer.Exit(2) from None
+    if len(data) > LARGEST_STATEMENT_BYTES:
+        typer.echo(f"{path} has more than {LARGEST_STATEMENT_BYTES:,} bytes; ask the bank for one file a day", err=True)
+        raise typer.Exit(1)
+    return data
 
 
 def _show(receipt: Receipt, *, as_json: bool) -> None:
