@@ -43,6 +43,10 @@ def run_day(day: _Day, again: _Again = True, json: _Json = False) -> None:
         runs = [run_job(engine, JOBS[name], day.date(), told, clock=utc_now, again=again) for name in DAY_ORDER]
     _show(runs, as_json=json)
     if any(run.result.get("outstanding") for run in runs):
+        typer.echo(
+            f"something is outstanding; see: escrow discrepancy list --open, escrow reconciliation show --date {day:%Y-%m-%d}",
+            err=True,
+        )
         raise typer.Exit(1)
 
 
