@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from entrypoints.settings import Settings
-from supervision.rights import Principal, Right, require
+from supervision.rights import NotAllowed, Principal, Right, require, require_jurisdiction
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 def acting_principal(settings: Settings, right: Right | str | None = None) -> Principal:
@@ -15,3 +20,23 @@ def acting_principal(settings: Settings, right: Right | str | None = None) -> Pr
     if right is not None:
         require(principal, right, roster=roster)
     return principal
+
+
+def require_in_scope(connection: Connection, principal: Principal, custody_account_id: int) -> None:
+    """Refuse a supervisor whose jurisdiction does not contain the custody account's institution. Raises NotAllowed."""
+    if principal.jurisdiction is None:
+        return
+    from config.policies import load_policies
+    from escrow.store import custody_accounts
+
+    (place,) = {one.jurisdiction_code for one in custody_accounts(connection) if one.custody_account_id == custody_account_id}
+    require_jurisdiction(principal, [one.code for one in load_policies().lineage(place)])
+
+
+def in_scope(connection: Connection, principal: Principal, custody_account_id: int) -> bool:
+    """Whether the principal supervises the custody account; see require_in_scope."""
+    try:
+        require_in_scope(connection, principal, custody_account_id)
+    except NotAllowed:
+        return False
+    return True

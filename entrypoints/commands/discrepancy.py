@@ -228,7 +228,7 @@ def assign_command(
         one = assign(connection, identity, to, by=by, now=now)
         return f"{one.discrepancy.discrepancy_id[:8]} {one.discrepancy.kind}: owner is {one.owner}"
 
-    _do(Right.ASSIGN_DISCREPANCY, as_user, act)
+    _do(Right.ASSIGN_DISCREPANCY, as_user, identity, act)
 
 
 @discrepancy_app.command("comment", epilog='Example: escrow discrepancy comment 3f9a01 "asked the bank" --as zhang.prepare')
@@ -240,7 +240,7 @@ def comment_command(identity: _Id, text: Annotated[str, typer.Argument(help="Wha
     def act(connection: Connection, by: Actor, now: datetime) -> str:
         return f"{comment(connection, identity, text, by=by, now=now).discrepancy.discrepancy_id[:8]}: noted"
 
-    _do(Right.ASSIGN_DISCREPANCY, as_user, act)
+    _do(Right.ASSIGN_DISCREPANCY, as_user, identity, act)
 
 
 @discrepancy_app.command(
@@ -268,7 +268,7 @@ def resolve(  # noqa: PLR0917 - the command line is the signature
         who = f"another person approves: escrow discrepancy approve {short} --as USER"
         return f"{short} {one.discrepancy.kind}: {act} proposed; {who}"
 
-    _do(Right.PREPARE_DISCREPANCY, as_user, propose)
+    _do(Right.PREPARE_DISCREPANCY, as_user, identity, propose)
 
 
 @discrepancy_app.command("approve", epilog="Example: escrow discrepancy approve 3f9a01 --as li.approve")
@@ -289,7 +289,7 @@ def approve(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> N
             return json.dumps(body, ensure_ascii=False)
         return f"{short} {one.discrepancy.kind}: {one.act} approved; {len(cleared)} book items cleared"
 
-    _do(Right.APPROVE_DISCREPANCY, as_user, decide, reconcile_again=identity)
+    _do(Right.APPROVE_DISCREPANCY, as_user, identity, decide, reconcile_again=True)
 
 
 @discrepancy_app.command(
@@ -304,12 +304,12 @@ def reject(identity: _Id, reason: Annotated[str, typer.Option(help="Why.")], as_
         one = reject_resolution(connection, identity, by=by, now=now, reason=reason)
         return f"{one.discrepancy.discrepancy_id[:8]} {one.discrepancy.kind}: proposal rejected; it is open again"
 
-    _do(Right.APPROVE_DISCREPANCY, as_user, decide)
+    _do(Right.APPROVE_DISCREPANCY, as_user, identity, decide)
 
 
-def _do(right: Any, as_user: str | None, act: Any, *, reconcile_again: str | None = None) -> None:
+def _do(right: Any, as_user: str | None, identity: str, act: Any, *, reconcile_again: bool = False) -> None:
     """Run one act in one transaction as the acting user, and print what it says."""
-    from entrypoints.acting import acting_principal
+    from entrypoints.acting import acting_principal, require_in_scope
     from entrypoints.bootstrap import job_settings, open_books
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
@@ -321,9 +321,10 @@ def _do(right: Any, as_user: str | None, act: Any, *, reconcile_again: str | Non
     principal = acting_principal(settings, right)
     with open_books(settings) as engine:
         with engine.begin() as connection:
+            require_in_scope(connection, principal, find_record(connection, identity).discrepancy.custody_account_id)
             said = act(connection, Actor(principal.user, principal.role), utc_now())
         typer.echo(said)
-        if reconcile_again is not None:
+        if reconcile_again:
             with engine.begin() as connection:
-                day = latest_day(connection, find_record(connection, reconcile_again))
+                day = latest_day(connection, find_record(connection, identity))
                 reconcile_through(connection, day, job_settings(settings, principal.user), utc_now())

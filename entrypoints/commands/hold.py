@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from escrow.store import HoldInForce
+    from escrow.store import HoldInForce, OrderPosition
 
 hold_app = typer.Typer(
     name="hold",
@@ -39,7 +39,7 @@ def place(
     json_: _Json = False,
 ) -> None:
     """Place a hold. Releases stop at once; refunds go on unless --refunds-too."""
-    from entrypoints.acting import acting_principal
+    from entrypoints.acting import acting_principal, require_in_scope
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.commands.day_argument import chosen_accounts
@@ -55,9 +55,12 @@ def place(
     with open_books(settings) as engine, engine.begin() as connection:
         if account is not None:
             (ref,) = chosen_accounts(connection, account)
+            require_in_scope(connection, principal, ref.custody_account_id)
             institution, scope, custody_account = ref.institution_id, HoldScope.CUSTODY_ACCOUNT, ref.custody_account_id
         else:
-            institution, custody_account = _institution_of(connection, order or ""), None
+            found = _position_of(connection, order or "")
+            require_in_scope(connection, principal, found.custody_account_id)
+            institution, custody_account = found.institution_id, None
             scope = HoldScope.ORDER if class_hour is None else HoldScope.CLASS_HOUR
         number = place_hold(
             connection,
@@ -155,14 +158,14 @@ def _as_json(one: HoldInForce) -> dict[str, object]:
     }
 
 
-def _institution_of(connection: Connection, order_id: str) -> int:
+def _position_of(connection: Connection, order_id: str) -> OrderPosition:
     from escrow.hold import HoldRefused
     from escrow.store import order_positions
 
     found = order_positions(connection, order_ids=[order_id])
     if len(found) != 1:
         raise HoldRefused(f"{len(found) or 'no'} orders are called {order_id!r}; give the order id as it was imported")
-    return found[0].institution_id
+    return found[0]
 
 
 def _in_force(connection: Connection, hold_id: int) -> HoldInForce:

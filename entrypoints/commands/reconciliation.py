@@ -180,7 +180,7 @@ def _for_each(
     as_json: bool,
 ) -> None:
     """One act on each account, each in its own transaction; exit 1 when any was refused."""
-    from entrypoints.acting import acting_principal
+    from entrypoints.acting import acting_principal, in_scope, require_in_scope
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.commands.day_argument import chosen_accounts
@@ -194,6 +194,10 @@ def _for_each(
     with open_books(settings) as engine:
         with engine.connect() as connection:
             accounts = [ref for ref in chosen_accounts(connection, account) if ref.opened_on <= date.date()]
+            if account is None:  # all accounts of the day means all the user supervises
+                accounts = [ref for ref in accounts if in_scope(connection, principal, ref.custody_account_id)]
+            for ref in accounts:
+                require_in_scope(connection, principal, ref.custody_account_id)
         for ref in accounts:
             reasons: tuple[str, ...] = ()
             state = ""
@@ -219,7 +223,7 @@ def _for_each(
             else:
                 typer.echo(f"{ref.account_number}: {state.replace('_', ' ')} by {principal.user}")
     if not accounts:
-        typer.echo(f"no custody account was open on {date:%Y-%m-%d}", err=True)
+        typer.echo(f"no custody account that {principal.user} supervises was open on {date:%Y-%m-%d}", err=True)
     raise typer.Exit(1 if refused or not accounts else 0)
 
 
