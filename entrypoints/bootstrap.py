@@ -20,8 +20,9 @@ class SchemaNotAtHead(StorageRefused):
 
 
 @contextmanager
-def open_books(settings: Settings) -> Iterator[Engine]:
-    """An engine on books at head. An embedded database without any schema is brought there first.
+def open_books(settings: Settings, *, make: bool = False) -> Iterator[Engine]:
+    """An engine on books at head. Embedded books that do not exist are refused, so that a mistyped name or folder is never
+    answered with empty ones; ``make`` makes them (docs/decisions.md says which commands may).
 
     Raises SchemaNotAtHead, and what ``storage.engine.open_engine`` raises: all are ``StorageRefused``, with a message
     that says what to do next.
@@ -31,7 +32,7 @@ def open_books(settings: Settings) -> Iterator[Engine]:
     from migrations import runner
     from storage.engine import open_engine
 
-    with open_engine(settings.database) as engine:
+    with open_engine(settings.database, make=make) as engine:
         with engine.connect() as connection:
             current = runner.current_revision(connection)
             head = runner.head_revision()
@@ -40,7 +41,7 @@ def open_books(settings: Settings) -> Iterator[Engine]:
                     "these books hold evidence but no revision: the table alembic_version was emptied by hand; "
                     "restore it from a backup before anything else is run"
                 )
-            if current is None and settings.database_url is None:
+            if current is None and settings.database_url is None and make:
                 connection.rollback()
                 runner.upgrade(connection)
             elif current != head:

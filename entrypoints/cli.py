@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from entrypoints.usage import Program
+
 #: One module a group of commands; each has ``register(app)``. Order is the order of ``escrow --help``.
 COMMAND_MODULES = (
     "demo",
@@ -33,6 +35,7 @@ COMMAND_MODULES = (
 
 app = typer.Typer(
     name="escrow",
+    cls=Program,
     help="Guard prepaid tuition: ledger, class-hour release and bank reconciliation.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -42,8 +45,13 @@ app = typer.Typer(
 )
 
 
+#: Commands that leave a server's books alone, so that --data and --books mean what they say beside ESCROW_DATABASE_URL.
+WITHOUT_A_SERVER = ("demo", "simulate", "parse", "match", "bench")
+
+
 @app.callback()
 def _global_options(
+    context: typer.Context,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="FOLDER", help="Data folder (else ESCROW_DATA, else ./var).")
     ] = None,
@@ -52,6 +60,13 @@ def _global_options(
     ] = None,
     user: Annotated[str | None, typer.Option("--as", metavar="USER", help="Who acts (else ESCROW_USER, else system).")] = None,
 ) -> None:
+    if os.environ.get("ESCROW_DATABASE_URL") and context.invoked_subcommand not in WITHOUT_A_SERVER:
+        given = [name for name, value in (("--data", data), ("--books", books)) if value]
+        if given:
+            raise typer.BadParameter(
+                f"{' and '.join(given)} would open embedded books, but ESCROW_DATABASE_URL names a server's: "
+                "unset ESCROW_DATABASE_URL for the embedded ones, or leave the option out for the server's"
+            )
     # Commands read their settings from the environment (entrypoints/settings.py); the options given here win over it.
     for name, value in (("ESCROW_DATA", data and str(data)), ("ESCROW_BOOKS", books), ("ESCROW_USER", user)):
         if value:
@@ -63,13 +78,10 @@ for _name in COMMAND_MODULES:
 
 
 def main() -> None:
-    """Run the program; a refusal becomes a message on stderr and exit code 1, a full stop by the user 130."""
+    """Run the program; a refusal becomes a message on stderr and exit code 1. Wrong usage and Ctrl-C: ``usage.Program``."""
     signal.signal(signal.SIGTERM, _end_in_order)
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("stopped; nothing half-done was kept, the same command may be run again", err=True)
-        sys.exit(130)
     except Exception as failure:  # the outermost fence: people get sentences, developers ESCROW_TRACEBACK=1
         if os.environ.get("ESCROW_TRACEBACK"):
             raise
@@ -89,6 +101,8 @@ def _sentence(failure: Exception) -> str:
     from storage.errors import StorageRefused
     from supervision.rights import NotAllowed
 
+    if isinstance(failure, UnicodeEncodeError) or "null byte" in str(failure) or "NUL" in str(failure).split():
+        return "error: an argument or file name holds a NUL or bytes that are not UTF-8 text; type it again by hand"
     if isinstance(failure, OSError) and failure.strerror:
         where = f"{failure.filename}: " if failure.filename else ""
         return f"error: {where}{failure.strerror}; give a path that exists and may be used, or free it, and run the command again"

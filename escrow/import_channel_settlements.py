@@ -100,7 +100,7 @@ def import_channel_settlements(
         if found.content_digest is not None:
             verdicts.known_before(row, found.content_digest)
         elif key in contradicting:
-            reason = f"batch {key[3]} was taken before with other rows; the first stays"
+            reason = f"batch {key[3]} was taken before with other rows; the first stays, ask the channel which is right"
             verdicts.refuse(row, "settlement_batch", "batch_other_content", reason)
         elif key in torn:
             verdicts.refuse(row, "settled_on", "batch_of_two_days", f"the rows of batch {key[3]} name different days")
@@ -120,9 +120,13 @@ def _misplaced(row: ReadRow, found: Any, channels: Container[str]) -> tuple[str,
         code = values["institution_code"]
         return "institution_code", "unknown_institution", f"no institution {code}; import institutions first"
     if found.custody_account_id is None:
-        return "account_number", "unknown_account", f"account {values['account_number']} is not filed for this institution"
+        return (
+            "account_number",
+            "unknown_account",
+            f"account {values['account_number']} is not filed for this institution; import institutions first",
+        )
     if values["channel"] not in channels:
-        return "channel", "unknown_channel", f"{values['channel']} is not in config/channels.yaml"
+        return "channel", "unknown_channel", f"{values['channel']} is not in config/channels.yaml; correct it, or add it there"
     if values["net"] != values["gross"] - values["fee"]:
         return "net", "net_differs", "net is not gross less fee"
     return None
@@ -132,7 +136,7 @@ def _differs(row: ReadRow, found: Any) -> tuple[str, str, str] | None:
     """Why the row does not tell about the order we know."""
     values = row.values
     if not found.order_known:
-        return "order_id", "unknown_order", f"no order {values['order_id']} of this institution"
+        return "order_id", "unknown_order", f"no order {values['order_id']} of this institution; import its order first"
     if found.order_account_id != found.custody_account_id:
         return "account_number", "other_account", "the order's money belongs in another account of the institution"
     if found.channel != values["channel"]:

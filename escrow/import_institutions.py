@@ -60,10 +60,18 @@ def import_institutions(
 def _sound(row: ReadRow, verdicts: Verdicts, banks: Container[str], jurisdictions: Container[str]) -> bool:
     faults = []
     if row.values["bank_code"] not in banks:
-        faults.append(("bank_code", "unknown_bank", f"{row.values['bank_code']} is not in config/banks.yaml"))
+        faults.append(
+            (
+                "bank_code",
+                "unknown_bank",
+                f"{row.values['bank_code']} is not in config/banks.yaml; correct the code, or add the bank there",
+            )
+        )
     if row.values["jurisdiction_code"] not in jurisdictions:
         code = row.values["jurisdiction_code"]
-        faults.append(("jurisdiction_code", "unknown_jurisdiction", f"{code} is not in config/jurisdictions/"))
+        faults.append(
+            ("jurisdiction_code", "unknown_jurisdiction", f"{code} is not in config/jurisdictions/; correct it, or add it there")
+        )
     if row.values["currency"] not in _CURRENCIES:
         faults.append(("currency", "currency", f"custody accounts are kept in {', '.join(_CURRENCIES)}"))
     for fault in faults:
@@ -106,15 +114,26 @@ class _Known:
         values = row.values
         owner = self._owner.get((values["bank_code"], values["account_number"]))
         if owner is not None:
-            return "account_number", "account_of_another", f"account {values['account_number']} belongs to institution {owner}"
+            return (
+                "account_number",
+                "account_of_another",
+                f"account {values['account_number']} belongs to institution {owner}; ask the bank whose it is",
+            )
         ending = instruction_ending(values["account_number"])
         for code, number in self.account:
             if code == values["institution_code"] and instruction_ending(number) == ending:
-                reason = f"account {number} of the institution ends in the same eight digits, which name its instructions"
+                reason = (
+                    f"account {number} of the institution ends in the same eight digits, which name its instructions; "
+                    "open another account at the bank"
+                )
                 return "account_number", "same_ending", reason
         known = self._institution.get(values["institution_code"])
         if known is not None and known != (values["name"], values["jurisdiction_code"]):
-            return "name", "other_content", f"the institution is known as {known[0]} in {known[1]}; the first stays"
+            return (
+                "name",
+                "other_content",
+                f"the institution is known as {known[0]} in {known[1]}; the first stays, write it the same way",
+            )
         return None
 
     def add(self, row: ReadRow) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
 from escrow import import_cells as cells
 from escrow.class_hour import REPORTED_EVENTS
-from escrow.import_reading import FileRefused, ImportFinding, RawRow, read_rows
+from escrow.import_reading import ColumnsRefused, FileRefused, ImportFinding, RawRow, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,16 +182,42 @@ def read_file(data: bytes, layout: Layout, progress: Callable[[int], None] | Non
                 repeated += 1
             else:
                 findings.append(other_content(row, layout, f"line {first.line} of this file"))
+    except ColumnsRefused as refused:
+        return Reading(reading.sha256, [], 0, _about_columns(refused, layout), set(), 0)
     except FileRefused as refused:
         return Reading(reading.sha256, [], 0, list(refused.findings), set(), 0)
     return Reading(reading.sha256, rows, repeated, findings, {finding.line for finding in findings}, count)
+
+
+def _about_columns(refused: ColumnsRefused, layout: Layout) -> list[ImportFinding]:
+    """One finding for a file of another kind, saying which command takes it; else what is wrong with each column."""
+    given = set(refused.names)
+    first = refused.findings[0]
+
+    def reason(text: str) -> list[ImportFinding]:
+        return [ImportFinding(first.line, "", "wrong_kind_of_file", text)]
+
+    columns = f"the columns of {layout.kind} are {', '.join(layout.required)} (docs/file-formats.md)"
+    for other in LAYOUTS.values():
+        if other is not layout and given >= set(other.required):
+            return reason(f"this is a file of {other.kind}; take it with: escrow import {other.kind} FILE")
+    if 2 * len(given & set(layout.required)) < len(layout.required):
+        shown = ", ".join(refused.names)
+        shown = shown if len(shown) <= 80 else f"{shown[:80]}..."
+        return reason(
+            f"this does not look like a file of {layout.kind}: its first line says {shown}; {columns}. "
+            "A bank's statement is taken with: escrow statement receive FILE --sender BANK"
+        )
+    told = [*refused.findings[:-1], replace(refused.findings[-1], reason=f"{refused.findings[-1].reason}; {columns}")]
+    return list(told)
 
 
 def other_content(row: ReadRow, layout: Layout, where: str) -> ImportFinding:
     """The refusal of a row whose key is known with another content: the first one given stays."""
     name = " ".join(row.key[1:] if len(row.key) > 1 else row.key)
     reason = (
-        f"{layout.key[1].removesuffix('_id').replace('_', ' ')} {name} was given with other content ({where}); the first stays"
+        f"{layout.key[1].removesuffix('_id').replace('_', ' ')} {name} was given with other content ({where}); the first stays, "
+        "ask the sender which is right"
     )
     return ImportFinding(row.line, layout.key[-1], "other_content", reason, subject=row.key)
 

@@ -130,12 +130,30 @@ def _faults(
         code = values["institution_code"]
         return [("institution_code", "unknown_institution", f"no institution {code}; import institutions first")]
     if known.custody_account_id is None:
-        return [("account_number", "unknown_account", f"account {values['account_number']} is not filed for this institution")]
+        return [
+            (
+                "account_number",
+                "unknown_account",
+                f"account {values['account_number']} is not filed for this institution; import institutions first",
+            )
+        ]
     faults = []
     if values["channel"] not in channels:
-        faults.append(("channel", "unknown_channel", f"{values['channel']} is not one of {', '.join(channels)}"))
+        faults.append(
+            (
+                "channel",
+                "unknown_channel",
+                f"{values['channel']} is not one of {', '.join(channels)}; correct it, or add it to config/channels.yaml",
+            )
+        )
     elif known.transit_account_id is None:
-        faults.append(("channel", "unknown_channel", f"the books of this account know no channel {values['channel']}"))
+        faults.append(
+            (
+                "channel",
+                "unknown_channel",
+                f"the books of this account know no channel {values['channel']}; correct it, or open another account",
+            )
+        )
     if values["currency"] != known.currency:
         faults.append(("currency", "currency", f"the account is kept in {known.currency}, not {values['currency']}"))
     if values["course_ends_on"] < values["course_starts_on"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,14 @@ class FileRefused(ValueError):
         super().__init__("; ".join(finding.reason for finding in findings))
 
 
+class ColumnsRefused(FileRefused):
+    """The columns (CSV) or keys (first JSON line) are not those asked for; ``names`` are the ones given."""
+
+    def __init__(self, names: tuple[str, ...], *findings: ImportFinding) -> None:
+        self.names = names
+        super().__init__(*findings)
+
+
 def _refuse_file(code: str, reason: str, line: int = 0, field: str = "") -> FileRefused:
     return FileRefused(ImportFinding(line, field, code, reason))
 
@@ -70,11 +79,45 @@ def read_rows(data: bytes, required: tuple[str, ...], optional: tuple[str, ...] 
         raise _refuse_file("file_empty", "the file is empty; send at least its header line")
     if body.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _refuse_file("not_utf8", "the file is UTF-16; save it as UTF-8")
+    if foreign := foreign_format(body):
+        raise _refuse_file("wrong_kind_of_file", f"the file looks like {foreign}")
     lines = enumerate(body.split(b"\n"), start=1)
     if body.lstrip().startswith(b"{"):
         yield from _bounded(_json_rows(lines, required, optional))
     else:
         yield from _bounded(_csv_rows(lines, required, optional))
+
+
+_SPREADSHEET = "a spreadsheet or archive; save the sheet as CSV (UTF-8) and give that"
+_STATEMENT = (
+    "{}, perhaps a bank's statement; look into it with: escrow parse FILE, "
+    "take it in with: escrow statement receive FILE --sender BANK"
+)
+#: How files begin that are neither CSV nor JSON lines, and what to do with them.
+_FOREIGN_BEGINNINGS = (
+    (b"{1:", _STATEMENT.format("a SWIFT message")),
+    (b":20:", _STATEMENT.format("a SWIFT message")),
+    (b"<", _STATEMENT.format("XML")),
+    (b"PK\x03\x04", _SPREADSHEET),
+    (b"\xd0\xcf\x11\xe0", _SPREADSHEET),
+    (b"\x1f\x8b", "a compressed file; unpack it and give what is in it"),
+    (b"%PDF", "a PDF; ask the sender for CSV or JSON lines (docs/file-formats.md)"),
+    (b"[", "a JSON array; write one object a line, without the brackets and the commas between them"),
+    (b"PAR1", "a Parquet file; ask the sender for CSV or JSON lines (docs/file-formats.md)"),
+)
+#: Control bytes no text has: with one of them on its first line a file is binary.
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
+
+def foreign_format(body: bytes) -> str:
+    """What a file plainly is when it is no text of rows, with the next step; '' when it may be one."""
+    start = body.lstrip()[:4096]
+    for beginning, what in _FOREIGN_BEGINNINGS:
+        if start.startswith(beginning):
+            return what
+    if _BINARY.search(start.split(b"\n", 1)[0]):
+        return "a binary file; give CSV (UTF-8) with a header line, or JSON lines (docs/file-formats.md)"
+    return ""
 
 
 def _bounded(rows: Iterator[RawRow | ImportFinding]) -> Iterator[RawRow | ImportFinding]:
@@ -133,18 +176,20 @@ def _csv_rows(
 def _header(line: int, text: str | ImportFinding, required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
     if isinstance(text, ImportFinding):
         raise FileRefused(text)
+    for mark, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if "," not in text and text.count(mark) >= 2:
+            raise _refuse_file("wrong_separator", f"the columns are divided by {word}; save the file with commas", line)
     try:
         names = [name.strip() for name in _cells(text)]
     except ValueError as error:
         raise _refuse_file("broken_quotes", str(error), line) from None
-    wanted = ", ".join(required)
     findings = [
-        ImportFinding(line, name, "unknown_column", f"{name!r} is not a column of this file; the columns are {wanted}")
+        ImportFinding(line, name[:100], "unknown_column", f"{name[:100]!r} is not a column of this file")
         for name in names
         if name not in required and name not in optional
     ]
     findings += [
-        ImportFinding(line, name, "missing_column", f"the column {name} is missing from the first line; the columns are {wanted}")
+        ImportFinding(line, name, "missing_column", f"the column {name} is missing from the first line")
         for name in required
         if name not in names
     ]
@@ -154,18 +199,33 @@ def _header(line: int, text: str | ImportFinding, required: tuple[str, ...], opt
         if names.count(name) > 1
     ]
     if findings:
-        raise FileRefused(*findings)
+        raise ColumnsRefused(tuple(names), *findings)
     return names
 
 
 def _json_rows(
     lines: Iterator[tuple[int, bytes]], required: tuple[str, ...], optional: tuple[str, ...]
 ) -> Iterator[RawRow | ImportFinding]:
+    first = True
     for line, raw in lines:
         if not raw.strip():
             continue
         text = _text(line, raw)
-        yield text if isinstance(text, ImportFinding) else _json_row(line, text, required, optional)
+        row = text if isinstance(text, ImportFinding) else _json_row(line, text, required, optional)
+        if first and isinstance(row, ImportFinding) and isinstance(text, str):
+            _refuse_other_keys(row, text, required)
+        first = False
+        yield row
+
+
+def _refuse_other_keys(finding: ImportFinding, text: str, required: tuple[str, ...]) -> None:
+    """Refuse the file when its first object has fewer than half of the keys: every line would say the same."""
+    try:
+        keys = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(keys, dict) and 2 * len(keys.keys() & set(required)) < len(required) and len(keys) > 1:
+        raise ColumnsRefused(tuple(map(str, keys)), finding)
 
 
 class _Repeated(ValueError):

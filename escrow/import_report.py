@@ -35,6 +35,11 @@ class ImportReport:
     findings: tuple[ImportFinding, ...]
 
     @property
+    def file_refused(self) -> bool:
+        """Whether nothing of the file could be read as rows."""
+        return self.rows == 0 and not self.all_taken
+
+    @property
     def all_taken(self) -> bool:
         """Whether nothing was refused (flagged rows are taken)."""
         return not any(finding.refused for finding in self.findings)

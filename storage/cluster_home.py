@@ -76,6 +76,12 @@ def private_folder(data_folder: Path) -> Path:
     return private.resolve()
 
 
+def holds_a_cluster(data_folder: Path) -> bool:
+    """Whether an embedded cluster was ever made for a data folder. Asks only; makes nothing."""
+    private = Path(os.path.abspath(data_folder)) / "postgres"
+    return (private / "cluster").exists() or (private / _POINTER).exists()
+
+
 def start_lock(private: Path) -> Path:
     """Held alone by whoever prepares, starts or stops the server."""
     return private / "start.lock"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.errors import DatabaseUnreachable
+from storage.errors import BooksNotThere, DatabaseUnreachable
 from storage.postgres_binaries import OLDEST_MAJOR
 
 if TYPE_CHECKING:
@@ -32,10 +32,11 @@ class DatabaseSettings:
 
 
 @contextmanager
-def open_engine(settings: DatabaseSettings) -> Iterator[Engine]:
-    """An engine whose sessions run in UTC; an embedded database that does not exist yet is created, empty.
+def open_engine(settings: DatabaseSettings, *, make: bool = True) -> Iterator[Engine]:
+    """An engine whose sessions run in UTC; an embedded database that does not exist yet is created, empty, or, without
+    ``make``, refused before anything is written.
 
-    Raises DatabaseUnreachable (no server, wrong password, no such database, older than PostgreSQL 15) and
+    Raises DatabaseUnreachable (no server, wrong password, no such database, older than PostgreSQL 15), BooksNotThere and
     EmbeddedServerRefused.
     """
     if settings.url is not None:
@@ -47,10 +48,16 @@ def open_engine(settings: DatabaseSettings) -> Iterator[Engine]:
         )
     from sqlalchemy import make_url
 
+    from storage.cluster_home import holds_a_cluster
     from storage.embedded import embedded_server
 
+    if not make and not holds_a_cluster(settings.data_folder):
+        raise BooksNotThere(_no_books(settings, []))
     with embedded_server(settings.data_folder, durable=settings.durable) as server:
-        _create_database(server.url("postgres"), settings.database)
+        if make:
+            _create_database(server.url("postgres"), settings.database)
+        elif settings.database not in (there := _databases(server.url("postgres"))):
+            raise BooksNotThere(_no_books(settings, there))
         yield from _engine_on(make_url(server.url(settings.database)), settings)
 
 
@@ -118,6 +125,26 @@ def _unreachable(url: URL, error: Exception) -> str:
         f"no PostgreSQL server answers at {where} ({said}); "
         "start it, correct ESCROW_DATABASE_URL, or unset it to use the embedded one"
     )
+
+
+def _no_books(settings: DatabaseSettings, there: list[str]) -> str:
+    others = f" (books there: {', '.join(there)})" if there else ""
+    return (
+        f"there are no books {settings.database!r} in {settings.data_folder}{others}; give the right --books NAME and "
+        f"--data FOLDER, or make them with: escrow --data {settings.data_folder} --books {settings.database} "
+        "import institutions FILE (or: db upgrade)"
+    )
+
+
+def _databases(maintenance_url: str) -> list[str]:
+    """The books of an embedded server, by name."""
+    import psycopg
+
+    with psycopg.connect(maintenance_url.replace("+psycopg", "", 1), autocommit=True) as connection:
+        found = connection.execute(
+            "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY datname"
+        )
+        return [str(name) for (name,) in found.fetchall()]
 
 
 def _create_database(maintenance_url: str, name: str) -> None:

@@ -13,3 +13,7 @@ class EmbeddedServerRefused(StorageRefused):
 
 class DatabaseUnreachable(StorageRefused):
     """No usable database answers at the given address."""
+
+
+class BooksNotThere(StorageRefused):
+    """No embedded books of that name were made in that data folder; the message names both and the command that makes them."""

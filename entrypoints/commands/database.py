@@ -54,7 +54,7 @@ def status(as_json: AsJson = False) -> None:
     from storage.engine import open_engine
 
     settings = read_settings()
-    with open_engine(settings.database) as engine, engine.connect() as connection:
+    with open_engine(settings.database, make=False) as engine, engine.connect() as connection:
         found = _status(connection, settings)
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from entrypoints.commands.simulate import DefectProfile
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +36,7 @@ def demo(
     institutions: Annotated[int, typer.Option(min=1, max=200, help="Institutions, each with a custody account.")] = 8,
     orders: Annotated[int, typer.Option(min=1, max=200_000, help="Orders paid within the days.")] = 4000,
     days: Annotated[int, typer.Option(min=1, max=120, help="Working days.")] = 20,
-    defects: Annotated[str, typer.Option(help="none, standard or heavy.")] = "standard",
+    defects: Annotated[DefectProfile, typer.Option(help="How many defects the files have.")] = DefectProfile.STANDARD,
 ) -> None:
     """Simulate a district, run every day of it through the engine, and hold the result against the answer key.
 
@@ -64,13 +67,15 @@ def demo(
     console.print(
         f"[bold]1. Simulating a district[/bold] (seed {seed}): truth first, then files with defects, the answer key apart"
     )
-    district = _simulate(seed=seed, institutions=institutions, orders=orders, days=days, defects=defects, folder=district_folder)
+    district = _simulate(
+        seed=seed, institutions=institutions, orders=orders, days=days, defects=defects.value, folder=district_folder
+    )
     console.print(
         f"   {len(district.institutions)} institutions, {len(district.reported)} orders, "
         f"{len(district.class_hour_events)} class-hour events, {len(district.movements)} bank lines in {district_folder}"
     )
     drop_embedded_database(settings.database)
-    with open_books(settings) as engine:
+    with open_books(settings, make=True) as engine:
         told = job_settings(settings, "system")
         _empty(told.inbox)
         _empty(told.outbox)
@@ -167,7 +172,9 @@ def _shown(paths: Sequence[Path]) -> list[Path]:
 def _next_commands(days: Sequence[date], data_folder: Path) -> list[tuple[str, str]]:
     last = days[-1].isoformat()
     elsewhere = "" if data_folder == Path.cwd() / "var" else f" --data {_shown([data_folder])[0]}"
-    program = f"{_shown([Path(sys.argv[0]).resolve()])[0]}{elsewhere} --books {_BOOKS}"
+    # The demonstration's books are embedded ones: where the environment names a server, the commands must not go there.
+    embedded = "env -u ESCROW_DATABASE_URL " if os.environ.get("ESCROW_DATABASE_URL") else ""
+    program = f"{embedded}{_shown([Path(sys.argv[0]).resolve()])[0]}{elsewhere} --books {_BOOKS}"
     return [
         (f"{program} discrepancy list --open", "what nobody has resolved yet"),
         (f"{program} reconciliation show --date {last}", "the last day, account by account"),

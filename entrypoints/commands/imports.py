@@ -54,7 +54,7 @@ def institutions(files: Files, as_json: AsJson = False) -> None:
     from escrow.handlers import import_institutions
 
     told = {"chart": load_chart(), "banks": load_banks(), "jurisdictions": load_policies(), "channels": load_channels()}
-    _import(files, import_institutions, told, as_json=as_json)
+    _import(files, import_institutions, told, as_json=as_json, make=True)
 
 
 @imports.command(epilog=_examples("orders", "2025-03-03.csv"))
@@ -98,8 +98,8 @@ def channel_settlements(files: Files, as_json: AsJson = False) -> None:
     _import(files, import_channel_settlements, {"channels": load_channels()}, as_json=as_json)
 
 
-def _import(files: Sequence[Path], act: _Act, told: dict[str, Any], *, as_json: bool) -> None:
-    """Import each file in its own transaction; exit 1 when any row, or any file, was refused."""
+def _import(files: Sequence[Path], act: _Act, told: dict[str, Any], *, as_json: bool, make: bool = False) -> None:
+    """Import each file in its own transaction; exit 1 when any row, or any file, was refused. ``make``: new books if none."""
     from entrypoints.acting import acting_principal
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
@@ -110,7 +110,7 @@ def _import(files: Sequence[Path], act: _Act, told: dict[str, Any], *, as_json: 
     principal = acting_principal(settings, Right.IMPORT_ORDERS)
     refused = False
     contents = [(str(path), _read(path)) for path in files]
-    with open_books(settings) as engine:
+    with open_books(settings, make=make) as engine:
         for name, data in contents:
             with engine.begin() as connection:
                 report = _import_one(connection, act, told, name=name, data=data, now=utc_now(), actor=principal.user)
@@ -141,8 +141,9 @@ def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
             return stream.read(LARGEST_FILE_BYTES + 1)
-    except OSError as failure:
-        typer.echo(f"error: {path} cannot be read ({failure.strerror}); give the path of a file", err=True)
+    except (OSError, ValueError) as failure:
+        why = getattr(failure, "strerror", None) or failure
+        typer.echo(f"error: {path} cannot be read ({why}); nothing was taken; give the path of a file", err=True)
         raise typer.Exit(2) from None
 
 
@@ -173,7 +174,7 @@ def _as_json(report: ImportReport) -> dict[str, Any]:
         "refused": report.refused,
         "findings": [
             {
-                "line": one.line,
+                "line": one.line or None,
                 "field": one.field or None,
                 "code": one.code,
                 "reason": one.reason,
@@ -192,6 +193,12 @@ def _show(report: ImportReport) -> None:
     from entrypoints.screen import screen
 
     console = screen(highlight=False)
+    if report.file_refused:
+        console.print(f"{report.file}: refused, nothing of it was taken", markup=False, soft_wrap=True)
+        for one in report.findings[:FINDINGS_SHOWN]:
+            where = f"line {one.line}: " if one.line else ""
+            console.print(f"  {where}{one.reason} [{one.code}]", markup=False, soft_wrap=True)
+        return
     console.print(
         f"{report.file}: {report.rows:,} rows: {report.accepted:,} taken, {report.repeated:,} known already, "
         f"{report.refused:,} refused",

@@ -48,10 +48,10 @@ def register(app: typer.Typer) -> None:
             outcome = match_in_workers(bank.frame, book.frame, loaded, workers, day)
             summary = write_outcome(out, outcome, bank, book, {"as_of": day.isoformat() if day else None})
         except (ConfigRefused, MatchFileRefused, FrameRefused) as refused:
-            typer.echo(f"refused: {refused}", err=True)
+            typer.echo(f"error: {refused}", err=True)
             raise typer.Exit(1) from None
         except OSError as error:
-            typer.echo(f"cannot write to {out}: {error.strerror}; choose another --out", err=True)
+            typer.echo(f"error: cannot write to {out}: {error.strerror}; choose another --out", err=True)
             raise typer.Exit(1) from None
         findings = (*bank.findings, *book.findings)
         for one in findings[:_SHOWN_FINDINGS]:

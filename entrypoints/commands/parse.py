@@ -57,11 +57,11 @@ def parse(
     try:
         profiles = load_profiles()
     except ConfigRefused as problem:
-        typer.echo(f"The bank profiles cannot be used: {problem}", err=True)
+        typer.echo(f"error: the bank profiles cannot be used: {problem}", err=True)
         raise typer.Exit(2) from problem
     if profile is not None and profile not in {each.id for each in profiles}:
         names = ", ".join(each.id for each in profiles)
-        typer.echo(f"There is no profile {profile!r}. Profiles are: {names}", err=True)
+        typer.echo(f"error: there is no profile {profile!r}; there are: {names}", err=True)
         raise typer.Exit(2)
     refused = False
     for file, data, reason in _with_progress(files):

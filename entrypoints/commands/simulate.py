@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     from bank_adapters.profile import Profile
     from simulation import District, Written
     from simulation.terms import DistrictTerms
+
+
+class DefectProfile(StrEnum):
+    """How many defects a district's files have; what each profile holds: simulation.defects."""
+
+    NONE = "none"
+    STANDARD = "standard"
+    HEAVY = "heavy"
+
 
 _EXAMPLES = """
 Make a simulated district: institutions, orders, class-hours, refund requests, channel settlements and bank statements in
@@ -43,7 +53,7 @@ def simulate_district(
     institutions: Annotated[int, typer.Option("--institutions", min=1, help="Institutions, each with one custody account.")] = 8,
     orders: Annotated[int, typer.Option("--orders", min=0, help="Orders paid within the span.")] = 4000,
     days: Annotated[int, typer.Option("--days", min=1, help="Working days; the weekend days between are simulated too.")] = 20,
-    defects: Annotated[str, typer.Option("--defects", help="Profile of defects: none, standard or heavy.")] = "standard",
+    defects: Annotated[DefectProfile, typer.Option("--defects", help="Profile of defects.")] = DefectProfile.STANDARD,
     start: Annotated[
         datetime | None, typer.Option("--start", formats=["%Y-%m-%d"], help="First day. [default: 2026-03-02]")
     ] = None,
@@ -65,17 +75,17 @@ def simulate_district(
             orders=orders,
             days=days,
             terms=terms_from_config(first_day),
-            defects=defects,
+            defects=defects.value,
             start=first_day,
         )
         profiles = {each.id: each for each in load_profiles()}
         written = _write_with_progress(district, out, profiles, force=force, quiet=as_json, write=write_district)
     except (SimulationRefused, ConfigRefused) as refused:
-        typer.echo(f"escrow simulate: {refused}", err=True)
+        typer.echo(f"error: {refused}", err=True)
         raise typer.Exit(1) from None
     except OSError as problem:
         typer.echo(
-            f"escrow simulate: cannot write {problem.filename or out}: {problem.strerror}; choose another folder for --out",
+            f"error: cannot write {problem.filename or out}: {problem.strerror}; choose another folder for --out",
             err=True,
         )
         raise typer.Exit(1) from None
@@ -176,10 +186,23 @@ def _tell(district: District, written: Written) -> None:
     kinds = Counter(each.kind.value for each in written.key.defects)
     for kind, count in sorted(kinds.items()):
         typer.echo(f"    {count:4d}  {kind}")
-    statement = next((path for path in sorted(written.folder.glob("inputs/statements/*/*/*"))), None)
-    typer.echo("Next:")
-    if statement is not None:
-        typer.echo(f"  escrow parse {statement}")
-    typer.echo(f"  escrow import institutions {written.folder}/inputs/institutions.csv")
-    typer.echo(f"  escrow import orders {written.folder}/inputs/orders/{district.span.start}.csv")
-    typer.echo(f"  escrow demo --seed {district.seed}")
+    typer.echo("Next (books of their own, so that nothing else is touched):")
+    for command in _next_commands(written.folder, district.span.start):
+        typer.echo(f"  {command}")
+    typer.echo(f"  escrow demo --seed {district.seed}   # all days at once, held against the answer key")
+
+
+def _next_commands(folder: Path, first_day: date) -> list[str]:
+    """The district's first day, command by command, as a new user would take it in."""
+    inputs = folder / "inputs"
+    program = "escrow --books district"
+    commands = [f"{program} import institutions {inputs}/institutions.csv"]
+    for kind in ("orders", "class-hours", "refund-requests", "channel-settlements"):
+        files = sorted((inputs / kind).glob(f"*{first_day}.csv"))
+        if files:
+            commands.append(f"{program} import {kind} {' '.join(map(str, files))}")
+    deliveries = sorted(inputs.glob(f"statements/*/{first_day}"))
+    commands += [f"{program} statement receive --sender {each.parent.name} {each}/*" for each in deliveries]
+    parsed = next((path for path in sorted(inputs.glob(f"statements/*/{first_day}/*"))), None)
+    looked = [f"escrow parse {parsed}"] if parsed is not None else []
+    return [*looked, *commands, f"{program} run-day {first_day}", f"{program} reconciliation show --date {first_day}"]

@@ -59,9 +59,12 @@ def receive(
     bank = next((one.bank_code for one in banks.values() if sender in (one.bank_code, one.sender_id)), None)
     if bank is None:
         known = ", ".join(f"{one.bank_code} ({one.sender_id})" for one in banks.values())
-        typer.echo(f"no bank {sender!r}; known banks: {known}", err=True)
-        raise typer.Exit(2)
+        raise typer.BadParameter(f"no bank {sender!r}; there are: {known} (config/banks.yaml)", param_hint="--sender")
     require_bank(principal, bank)
+    profiles = load_profiles()
+    if profile is not None and profile not in {one.id for one in profiles}:
+        names = ", ".join(one.id for one in profiles)
+        raise typer.BadParameter(f"no profile {profile!r}; there are: {names}", param_hint="--profile")
     contents = [(_name(path), _read(path)) for path in files]
     refused = False
     with open_books(settings) as engine:
@@ -73,7 +76,7 @@ def receive(
                     name,
                     sender_bank=bank,
                     directory=account_directory(connection),
-                    profiles=load_profiles(),
+                    profiles=profiles,
                     now=utc_now(),
                     actor=principal.user,
                     role=principal.role,
@@ -95,11 +98,12 @@ def _read(path: Path) -> bytes:
     try:
         with sys.stdin.buffer if str(path) == "-" else path.open("rb") as stream:
             data = stream.read(LARGEST_STATEMENT_BYTES + 1)
-    except OSError as error:
-        typer.echo(f"{path} cannot be read: {error.strerror}; nothing was taken in", err=True)
+    except (OSError, ValueError) as failure:
+        why = getattr(failure, "strerror", None) or failure
+        typer.echo(f"error: {path} cannot be read ({why}); nothing was taken in; give the path of a file", err=True)
         raise typer.Exit(2) from None
     if len(data) > LARGEST_STATEMENT_BYTES:
-        typer.echo(f"{path} has more than {LARGEST_STATEMENT_BYTES:,} bytes; ask the bank for one file a day", err=True)
+        typer.echo(f"error: {path} has more than {LARGEST_STATEMENT_BYTES:,} bytes; ask the bank for one file a day", err=True)
         raise typer.Exit(1)
     return data
 

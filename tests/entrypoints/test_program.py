@@ -92,6 +92,53 @@ def test_wrong_usage_ends_with_2_and_no_traceback(arguments: list[str]) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["no-such-command"], "commands of escrow: demo, simulate, parse, "),
+        (["statemnt"], "Did you mean 'statement'?"),
+        (["statement", "recieve"], "commands of escrow statement: receive, list"),
+        (["run-day", "2026-13-02"], "'2026-13-02' is not a date such as 2026-03-02 (year-month-day); see: escrow run-day --help"),
+        (["simulate", "--out", "x", "--defects", "foo"], "'none', 'standard', 'heavy'"),
+        (["demo", "--defects", "foo"], "'none', 'standard', 'heavy'"),
+        (["statement", "receive", "x", "--sender", "FOO"], "there are: "),
+        (["statement", "receive", "x", "--sender", "SWB", "--profile", "foo"], "there are: "),
+        (["job", "run", "no-such-job", "--as-of", "2026-03-02"], "there are: collect, reconcile"),
+        (["parse", "--profile", "foo", "x"], "there are: "),
+    ],
+)
+def test_wrong_usage_says_what_may_be_given_instead(arguments: list[str], told: str) -> None:
+    from typer.testing import CliRunner
+
+    from entrypoints.cli import app
+
+    ended = CliRunner().invoke(app, arguments)
+
+    assert ended.exit_code == 2, ended.output
+    assert ended.stderr.startswith("error: ")
+    assert told in ended.stderr
+
+
+def test_books_that_do_not_exist_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    """Reading commands and those that need accounts refuse; ``import institutions``, ``db upgrade`` and ``demo`` make books."""
+    for command in (["ledger", "verify"], ["job", "list"], ["run-day", "2026-03-02"], ["statement", "list"], ["db", "status"]):
+        ended = escrow(*command, data=tmp_path / "mistyped")
+
+        assert ended.returncode == 1, command
+        assert f"there are no books 'escrow' in {tmp_path / 'mistyped'}" in ended.stderr
+        assert "import institutions FILE" in ended.stderr
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_an_option_that_names_embedded_books_is_not_ignored_beside_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESCROW_DATABASE_URL", "postgresql+psycopg://nobody@nowhere.invalid/books")
+
+    ended = escrow("--books", "other", "ledger", "verify")
+
+    assert ended.returncode == 2
+    assert "ESCROW_DATABASE_URL names a server's" in ended.stderr
+
+
 def test_start_up_does_not_load_what_a_command_does_not_need() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", "import sys, entrypoints.cli; print([m for m in ('pandas', 'sqlalchemy', 'lxml', 'alembic') if m in sys.modules])"],

@@ -65,3 +65,19 @@ def test_somebody_without_the_right_takes_nothing(escrow, district, tmp_path, mo
 def test_help_has_an_example_for_every_kind(escrow):
     for kind in ("institutions", "orders", "class-hours", "refund-requests", "channel-settlements"):
         assert f"escrow import {kind}" in escrow(kind, "--help", env={"COLUMNS": "200"}).output
+
+
+def test_a_file_of_another_kind_is_refused_in_one_sentence_without_a_line_number_it_has_not(escrow, district, tmp_path):
+    empty, hours = tmp_path / "empty.csv", tmp_path / "hours.csv"
+    empty.write_bytes(b"")
+    hours.write_bytes(b"institution_code,order_id,class_hour_no,event,event_at,reported_by\n")
+
+    first, second = escrow("orders", empty), escrow("orders", hours)
+    told = json.loads(escrow("orders", "--json", empty).output)
+
+    assert first.output.splitlines() == [
+        "empty.csv: refused, nothing of it was taken",
+        "  the file is empty; send at least its header line [file_empty]",
+    ]
+    assert "line 1: this is a file of class-hours; take it with: escrow import class-hours FILE" in second.output
+    assert (first.exit_code, second.exit_code, told["findings"][0]["line"]) == (1, 1, None)

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from escrow import import_reading, store
 from escrow.class_hour import REPORTED_EVENTS
-from escrow.import_layouts import LAYOUTS, ORDERS, read_file
+from escrow.import_layouts import CLASS_HOURS, LAYOUTS, ORDERS, read_file
 
 
 def found(report) -> list[tuple[int, str, str]]:
@@ -203,6 +203,28 @@ def test_a_file_that_cannot_be_read_at_all_says_why(school, monkeypatch):
     assert refused_whole(school, header + b",order_id\n") == [(1, "order_id", "repeated_column")]
     monkeypatch.setattr(import_reading, "LARGEST_FILE_BYTES", 10)
     assert refused_whole(school, header) == [(0, "", "file_too_large")]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"{1:F01BANKCNBJAXXX0000000000}{4:\n:20:X\n", "escrow statement receive FILE --sender BANK"),
+        (b"<?xml version='1.0'?><Document/>", "escrow statement receive FILE --sender BANK"),
+        (b"PK\x03\x04....", "save the sheet as CSV"),
+        (b"[{}]", "one object a line"),
+        (b"\x00\x01\x02\x03", "CSV (UTF-8) with a header line"),
+        (b"account;order;amount\n1;2;3\n", "save the file with commas"),
+        ("交易日期,借方,贷方\n".encode(), "this does not look like a file of orders"),
+        (",".join(CLASS_HOURS.columns).encode() + b"\n", "take it with: escrow import class-hours FILE"),
+        (json.dumps(dict.fromkeys(CLASS_HOURS.columns, "x")).encode() + b"\n", "take it with: escrow import class-hours FILE"),
+    ],
+)
+def test_the_wrong_kind_of_file_is_one_finding_that_says_what_to_do(school, data, told):
+    report = school.import_orders(data * 3)
+
+    (only,) = report.findings
+    assert told in only.reason
+    assert (report.file_refused, only.refused) == (True, True)
 
 
 def test_too_many_rows_are_refused(school, monkeypatch):

@@ -21,7 +21,8 @@ def test_it_writes_inputs_and_apart_from_them_the_key_and_says_what_to_try_next(
     code, text = run("--out", str(tmp_path / "d"))
     assert code == 0
     assert sorted(each.name for each in (tmp_path / "d").iterdir()) == ["answer-key", "inputs"]
-    assert "Next:" in text
+    assert "Next (" in text
+    assert all(f"escrow --books district {each}" in text for each in ("import orders", "statement receive", "run-day"))
     assert "escrow parse" in text
 
 
@@ -53,7 +54,6 @@ def test_a_folder_with_something_in_it_is_refused_unless_forced_and_what_else_st
 def test_what_describes_no_district_is_refused_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     for arguments, said in (
-        (["--defects", "wild"], "choose one of none, standard, heavy"),
         (["--start", "2026-12-28"], "leave the calendar"),
         (["--start", "2030-01-01"], "leave the calendar"),
         (["--out", str(tmp_path / "file")], "is a file"),

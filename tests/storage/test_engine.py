@@ -18,7 +18,7 @@ from entrypoints.settings import Settings, read_settings
 from migrations import runner
 from storage.embedded import EmbeddedServer
 from storage.engine import DatabaseSettings, open_engine, server_address
-from storage.errors import DatabaseUnreachable
+from storage.errors import BooksNotThere, DatabaseUnreachable
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +156,21 @@ def test_an_address_without_a_driver_gets_ours() -> None:
 def test_books_open_at_head_and_an_empty_embedded_database_is_brought_there(folder: Path) -> None:
     settings = Settings(folder, "books_c")
     for _ in range(2):
-        with open_books(settings) as engine, engine.connect() as connection:
+        with open_books(settings, make=True) as engine, engine.connect() as connection:
             assert runner.current_revision(connection) == runner.head_revision()
+
+
+def test_embedded_books_that_do_not_exist_are_refused_and_nothing_is_made(folder: Path) -> None:
+    never, elsewhere = Settings(folder, "mistyped"), Settings(folder / "nowhere", "escrow")
+    with open_books(Settings(folder, "books_d"), make=True):
+        pass
+
+    with pytest.raises(BooksNotThere, match=r"no books 'mistyped' in .*books there: .*books_d.*import institutions FILE"):
+        open_books(never).__enter__()
+    with pytest.raises(BooksNotThere, match=r"no books 'escrow' in .*nowhere"):
+        open_books(elsewhere).__enter__()
+
+    assert not (folder / "nowhere").exists()
 
 
 def test_books_of_another_revision_are_refused_with_the_next_step(books_url: str) -> None:
