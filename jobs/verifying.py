@@ -11,6 +11,7 @@ import ledger.verification
 import reconciliation.verification
 from ledger.model import Fault
 from storage.audit import verify_chain
+from storage.catalogue import schema_faults
 from storage.seal import verify_seals
 from storage.verification import WrongRow, rows_with_wrong_digest, unprotected_tables
 
@@ -23,10 +24,15 @@ def _unprotected(connection: sa.Connection) -> list[Fault]:
     return [Fault("pg_trigger", sentence.split(maxsplit=1)[0], sentence) for sentence in unprotected_tables(connection)]
 
 
+def _schema(connection: sa.Connection) -> list[Fault]:
+    return [Fault(f"schema: {fault.kind}", fault.name, fault.what) for fault in schema_faults(connection)]
+
+
 #: What is checked besides the ledger's own questions (``ledger.verification.examine``), by name, in order.
 CHECKS: Mapping[str, Callable[[sa.Connection], Sequence[Fault]]] = {
     "digest of every row of evidence": lambda connection: _named(rows_with_wrong_digest(connection)),
     "evidence is protected from change": _unprotected,
+    "every table, rule and guard is as the migrations made it": _schema,
     "seals over all evidence": lambda connection: _named(verify_seals(connection)),
     "chain of the audit log": lambda connection: _named(verify_chain(connection)),
     "escrow": escrow.verification.verify,

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Float, MetaData, Table, text
 from migrations import runner
 from migrations.schema import load_all_tables
 from storage.append_only import append_only_tables
+from storage.catalogue import expected, live_catalogue, schema_faults, write_expected
 from storage.verification import unprotected_tables
 
 
@@ -26,11 +27,21 @@ def differences(connection: Connection) -> list[str]:
     found = [f"schema and code differ: {change}" for change in compare_metadata(context, metadata)]
     found += _constraint_differences(connection, metadata)
     found += unprotected_tables(connection, [table.name for table in append_only_tables(metadata)])
+    found += _catalogue_differences(connection)
     for table in metadata.sorted_tables:
         if bool(table.info.get("append_only")) == bool(table.info.get("projection")):
             found.append(f"{table.name} must be either APPEND_ONLY or a projection(...) with its reason")
         if table.info.get("append_only"):
             found += _evidence_differences(table)
+    return found
+
+
+def _catalogue_differences(connection: Connection) -> list[str]:
+    """What ``escrow ledger verify`` would find wrong with a schema made by the migrations as they are now."""
+    advice = "run: python -m migrations.check --write, and read what changed in storage/catalogue.json"
+    found = [f"{fault}; {advice}" for fault in schema_faults(connection)]
+    if (measure := expected()).revision != runner.head_revision():
+        found.append(f"storage/catalogue.json is of {measure.revision}, head is {runner.head_revision()}; {advice}")
     return found
 
 
@@ -70,14 +81,17 @@ def _constraint_differences(connection: Connection, metadata: MetaData) -> list[
     ]
 
 
-def main() -> int:
-    """Check a throw-away database; 0 when schema and code agree."""
+def main(write: bool = False) -> int:
+    """Check a throw-away database, after writing ``storage/catalogue.json`` anew from it if so told; 0 when all agree."""
     from storage.engine import DatabaseSettings, open_engine
 
     with tempfile.TemporaryDirectory(prefix="escrow-migrations-", dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         with open_engine(DatabaseSettings(Path(folder), durable=False)) as engine, engine.connect() as connection:
             runner.upgrade(connection)
+            if write:
+                write_expected(runner.head_revision(), live_catalogue(connection))
+                expected.cache_clear()
             found = differences(connection)
     for line in found:
         print(line)
@@ -87,4 +101,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(write="--write" in sys.argv[1:]))

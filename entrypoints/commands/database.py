@@ -71,6 +71,7 @@ def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
     from migrations import runner
     from migrations.schema import load_all_tables
     from storage.append_only import append_only_tables
+    from storage.catalogue import schema_faults
     from storage.verification import unprotected_tables
 
     revision, head = runner.current_revision(connection), runner.head_revision()
@@ -82,7 +83,8 @@ def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
         "where": _where(settings),
         "server_version": connection.exec_driver_sql("SHOW server_version").scalar_one(),
         "append_only_tables": sorted(tables),
-        "unprotected": unprotected_tables(connection, tables),
+        "unprotected": unprotected_tables(connection, tables)
+        + ([str(fault) for fault in schema_faults(connection)] if revision == head else []),
     }
 
 
@@ -98,7 +100,7 @@ def _told(found: dict[str, Any]) -> list[str]:
         return [
             *lines,
             *(f"UNPROTECTED {line}" for line in found["unprotected"]),
-            "next        someone switched guards off: run escrow ledger verify, and restore the triggers from a migration",
+            "next        someone changed guards: run escrow ledger verify, and restore them as the migrations give them",
         ]
     return [*lines, f"protected   all {len(found['append_only_tables'])} append-only tables refuse UPDATE, DELETE and TRUNCATE"]
 
