@@ -18,7 +18,11 @@ class AmountUnreadable(ValueError):
 
 
 class AmountTooFine(AmountUnreadable):
-    """The amount has decimals the currency does not have."""
+    """The amount has decimals the currency does not have. ``units`` are the whole minor units of it."""
+
+    def __init__(self, message: str, units: int = 0) -> None:
+        super().__init__(message)
+        self.units = units
 
 
 _PLAIN = re.compile(r"([+-]?)([0-9]{1,18})(?:\.([0-9]{0,17}))?", re.ASCII)
@@ -37,9 +41,9 @@ def minor_units(whole: str, fraction: str, exponent: int) -> int:
     if len(fraction) == exponent:
         units = int(whole + fraction)
     else:
-        if fraction[exponent:].strip("0"):
-            raise AmountTooFine(f"more than {exponent} decimals")
         units = int(whole) * _SCALES[exponent] + int(fraction[:exponent].ljust(exponent, "0") or "0")
+        if fraction[exponent:].strip("0") and units <= LARGEST_MINOR_UNITS:
+            raise AmountTooFine(f"more than {exponent} decimals", units)
     if units > LARGEST_MINOR_UNITS:
         raise AmountUnreadable("too large")
     return units

@@ -39,16 +39,20 @@ def check_balance_identity(draft: StatementDraft, findings: Findings) -> None:
     opening, closing = draft.opening_balance, draft.closing_balance
     if opening is None or closing is None or opening.currency != closing.currency:
         return
+    if draft.opening_finer or draft.closing_finer:
+        return  # refused already: no sum of whole minor units can be held against them
     currency = opening.currency
     ins = outs = 0
     for line in draft.lines:
         if line.status is not LineStatus.BOOKED:
             continue
+        if line.finer:
+            return
         if line.amount.currency != currency:
             return  # check_currencies has refused it; a sum over two currencies means nothing
         if line.direction is Direction.IN:
             ins += line.amount.minor_units
-        else:
+        elif line.direction is Direction.OUT:
             outs += line.amount.minor_units
     computed = opening.minor_units + ins - outs
     if computed != closing.minor_units:
@@ -114,9 +118,11 @@ def _declared(totals: ControlTotals) -> tuple[tuple[str, Declared | None], ...]:
 
 
 def _figures(lines: list[StatementLine], totals: ControlTotals) -> dict[str, int]:
-    in_count = in_total = out_total = 0
+    in_count = in_total = out_count = out_total = 0
     by_booked_side = totals.by_booked_side
     for line in lines:
+        if line.direction is Direction.NONE:
+            continue
         units = line.amount.minor_units
         is_in = line.direction is Direction.IN
         if by_booked_side and line.reversal:
@@ -125,9 +131,10 @@ def _figures(lines: list[StatementLine], totals: ControlTotals) -> dict[str, int
             in_count += 1
             in_total += units
         else:
+            out_count += 1
             out_total += units
     return {
-        "line_count": len(lines), "in_count": in_count, "out_count": len(lines) - in_count,
+        "line_count": len(lines), "in_count": in_count, "out_count": out_count,
         "in_total": in_total, "out_total": out_total, "net_total": in_total - out_total,
     }  # fmt: skip
 

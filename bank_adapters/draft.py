@@ -53,6 +53,8 @@ class StatementDraft:
     newest_first: bool = False
     page: int | None = None
     last_page: bool = True
+    opening_finer: str | None = None
+    closing_finer: str | None = None
     totals: ControlTotals = field(default_factory=ControlTotals)
 
     def finished(self, *, accepted: bool) -> Statement:
@@ -74,9 +76,13 @@ class StatementDraft:
             newest_first=self.newest_first,
             page=self.page,
             last_page=self.last_page,
+            opening_finer=self.opening_finer,
+            closing_finer=self.closing_finer,
         )
 
 
 def signed(line: StatementLine) -> int:
-    """Minor units by effect on the account: positive in, negative out."""
+    """Minor units by effect on the account: positive in, negative out, nothing for a line that moves nothing."""
+    if line.direction is Direction.NONE:
+        return 0
     return line.amount.minor_units if line.direction is Direction.IN else -line.amount.minor_units

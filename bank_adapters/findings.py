@@ -103,6 +103,7 @@ CATALOGUE: dict[str, tuple[Severity, str, str]] = {
     "after_footer": (E, "a row after the footer: {excerpt}", "合计行之后仍有内容：{excerpt}"),
     "float_reference": (E, "a reference kept as a number lost digits: {excerpt}", "编号以数值存储，位数已丢失：{excerpt}"),
     "more_sheets": (E, "a second sheet with content is not read: {name}", "另有含内容的工作表未读取：{name}"),
+    "same_sheet": (N, "a second sheet repeats the first and is not read: {name}", "第二个工作表与第一个内容相同，未读取：{name}"),
     "sheet_unreadable": (E, "the spreadsheet cannot be read: {reason}", "电子表格无法读取：{reason}"),
     # xml
     "doctype": (E, "the XML holds a DOCTYPE, which is refused", "XML 含有 DOCTYPE，拒收"),

@@ -18,6 +18,7 @@ class Direction(StrEnum):
 
     IN = "IN"  # into the custody account (the bank's credit, 贷)
     OUT = "OUT"  # out of the custody account (the bank's debit, 借)
+    NONE = "NONE"  # neither: the file lists it and says that it moves nothing (不计收支); always of status INFORMATION
 
 
 class StatementKind(StrEnum):
@@ -28,7 +29,8 @@ class StatementKind(StrEnum):
 
 class LineStatus(StrEnum):
     BOOKED = "BOOKED"  # part of the booked balance
-    PENDING = "PENDING"  # expected or informational: never touches the booked balance
+    PENDING = "PENDING"  # expected (PDNG, FUTR): does not touch the booked balance yet
+    INFORMATION = "INFORMATION"  # told for information only (INFO, 不计收支, 交易关闭): never touches it
 
 
 class Severity(StrEnum):
@@ -63,6 +65,8 @@ class StatementLine:
     ``amount`` is positive. ``references`` holds every token a matcher may use (bank, end-to-end, remittance), in the
     order found, without duplicates. ``running_balance`` is the bank's own balance after this line, where it gives one.
     ``line`` is where the movement starts in the file (1-based); ``source`` the exact text or cells it was read from.
+    ``finer`` is the bank's figure where it has decimals the currency does not (``767.823`` EUR): ``amount`` then holds the whole
+    minor units of it, and the statement is refused, because no money has the rest.
     """
 
     booking_date: date | None
@@ -82,6 +86,12 @@ class StatementLine:
     running_balance: Money | None = None
     booked_at: datetime | None = None
     source: str | None = None
+    finer: str | None = None
+
+    @property
+    def exact_amount(self) -> str:
+        """The amount as decimal text exactly as the bank gave it, even where it is no whole number of minor units."""
+        return self.finer or self.amount.plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,8 @@ class Statement:
     newest_first: bool = False  # lines stand in file order; true when that order runs backwards in time
     page: int | None = None  # of a statement sent in pages (:28C:5/2, StmtPgntn): see bank_adapters.pages
     last_page: bool = True
+    opening_finer: str | None = None  # the bank's figure where it is no whole number of minor units; see StatementLine.finer
+    closing_finer: str | None = None
 
     @property
     def lines_in_booking_order(self) -> tuple[StatementLine, ...]:

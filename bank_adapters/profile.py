@@ -62,6 +62,8 @@ class ColumnField(StrEnum):
     COUNTERPARTY_ACCOUNT = "counterparty_account"
     DESCRIPTION = "description"  # several such columns are joined
     TRANSACTION_CODE = "transaction_code"
+    STATUS = "status"  # of the row: see TableLayout.pending_statuses and information_statuses
+    FEE = "fee"  # rule net: what the channel keeps
 
 
 class Fact(StrEnum):
@@ -89,8 +91,13 @@ class DirectionRule(StrEnum):
     """How a row says which way the money moved."""
 
     MARK = "mark"  # a column with 借 or 贷; a negative amount is a reversal (红字) and moves the other way
+    MARK_ALONE = "mark_alone"  # the column alone says it; the sign of the amount says nothing (Alipay refunds: either)
+    MARK_PREFIX = "mark_prefix"  # as mark, told by how a text begins (消费, 退货)
     TWO_COLUMNS = "two_columns"  # one column of amounts in, one of amounts out; negative is a reversal
+    SIGNED_COLUMNS = "signed_columns"  # as two_columns, amounts out are written negative; positive ones are reversals
     SIGNED = "signed"  # one column, negative is money out
+    SPENDING = "spending"  # one column, positive is money out: statements of cards
+    NET = "net"  # amount_in less amount_out less fee, in one row: settlement files of channels
 
 
 class FooterTotals(StrEnum):
@@ -99,6 +106,15 @@ class FooterTotals(StrEnum):
     NONE = "none"  # a remark, no totals
     LABELLED = "labelled"  # label and value in cells: 借方金额：1,234.00
     IN_COLUMNS = "in_columns"  # under the amount columns they add up
+    SENTENCE = "sentence"  # within a sentence: Footer.pattern names the facts
+
+
+class Quoting(StrEnum):
+    """How cells of delimited text are kept apart."""
+
+    STRICT = "strict"  # RFC 4180; text behind a closing quotation mark is refused
+    LOOSE = "loose"  # text behind a closing quotation mark belongs to the cell ("4200..."<TAB>): WeChat exports
+    BACKTICK = "backtick"  # every cell below the header begins with a backtick, and only ",`" parts cells: WeChat Pay bills
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +146,15 @@ class LabelledFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footer:
-    """A row below the table, known by how its first non-empty cell begins."""
+    """A row below the table, known by how its first non-empty cell begins.
+
+    ``pattern`` (totals: sentence) is a regular expression whose group names are facts: ``(?P<in_count>[0-9]+)笔``.
+    """
 
     starts_with: str
     totals: FooterTotals = FooterTotals.NONE
     facts: tuple[LabelledFact, ...] = ()
+    pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +164,10 @@ class TableLayout:
     ``required_facts`` must be present, else the file is refused: they protect a bank that always sends them from a
     file cut short. ``short_rows`` allows rows whose trailing cells are missing (some exports leave them out).
     ``time_zone`` is what the bank's clock shows; ``title`` a first line the writer adds and the reader may check.
+    ``neutral_marks`` say that a row moves nothing (不计收支); rows whose status is one of ``information_statuses``
+    (交易关闭) move nothing either, those of ``pending_statuses`` not yet. ``report``: the file has no balances and closes no
+    day. ``remarks`` are beginnings of rows above the table that say nothing of the account. ``amount_signs`` (¥) may stand
+    before an amount. ``summary`` names the columns of a second header below the table, whose one row of totals follows.
     """
 
     columns: tuple[Column, ...]
@@ -152,6 +176,9 @@ class TableLayout:
     title: str | None = None
     in_marks: tuple[str, ...] = ()
     out_marks: tuple[str, ...] = ()
+    neutral_marks: tuple[str, ...] = ()
+    pending_statuses: tuple[str, ...] = ()
+    information_statuses: tuple[str, ...] = ()
     reversal_marks: tuple[str, ...] = ()
     date_formats: tuple[str, ...] = ("YYYY-MM-DD",)
     time_zone: str = "Asia/Shanghai"
@@ -159,6 +186,11 @@ class TableLayout:
     currency: str = "CNY"
     currency_names: tuple[tuple[str, str], ...] = (("人民币", "CNY"),)
     empty_cells: tuple[str, ...] = ()
+    amount_signs: tuple[str, ...] = ()
+    quoting: Quoting = Quoting.STRICT
+    report: bool = False
+    remarks: tuple[str, ...] = ()
+    summary: tuple[LabelledFact, ...] = ()
     preamble: tuple[LabelledFact, ...] = ()
     required_facts: tuple[Fact, ...] = ()
     footers: tuple[Footer, ...] = ()

@@ -6,26 +6,26 @@ Exactly one reader or profile must claim a file. What claims is decided by the b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bank_adapters.bai2.reader import read_bai2
 from bank_adapters.bai2.records import is_bai2
 from bank_adapters.camt.reader import has_doctype, is_camt, read_camt
 from bank_adapters.decoding import Decoded, Undecodable, decode
 from bank_adapters.delimited.claims import Header, NearMiss, find_header
-from bank_adapters.delimited.rows import Row, SheetRefused, head_of, sheet_kind, sheet_rows, text_rows
+from bank_adapters.delimited.rows import Row, Sheet, SheetRefused, head_of, sheet_kind, sheets_of, text_rows
 from bank_adapters.delimited.table import read_table
 from bank_adapters.findings import Findings
 from bank_adapters.fixed_width.cfonb120 import is_cfonb120, read_cfonb120
 from bank_adapters.fixed_width.coda import is_coda, read_coda
 from bank_adapters.fixed_width.norma43 import is_norma43, read_norma43
 from bank_adapters.limits import MAX_FILE_BYTES, MAX_HEADER_ROW, MAX_LINE_CHARACTERS, MAX_LINES, SNIFFED_BYTES
-from bank_adapters.model import Statement, StatementFileReading
+from bank_adapters.model import Statement, StatementFileReading, StatementLine
 from bank_adapters.mt940.reader import read_mt940
 from bank_adapters.mt940.scanner import is_mt940
 from bank_adapters.ofx.reader import read_ofx
 from bank_adapters.ofx.tokens import is_ofx
-from bank_adapters.profile import Profile, ProfileFormat, ReversalSign, TableLayout
+from bank_adapters.profile import Profile, ProfileFormat, Quoting, ReversalSign, TableLayout
 from bank_adapters.qif import is_qif, read_qif
 
 #: Formats told by their first bytes that are not read (yet), so that the finding can name them.
@@ -115,10 +115,11 @@ class _Run:
     def _sheet(self, kind: str, profiles: list[Profile]) -> tuple[Statement, ...]:
         self.format = kind
         try:
-            rows = sheet_rows(self.data, kind, self.findings)
+            sheets = sheets_of(self.data, kind)
         except SheetRefused as problem:
             self.findings.add("sheet_unreadable", line=1, reason=str(problem))
             return ()
+        rows = sheets[0].rows if sheets else []
         claims = [
             _Claim(profile.id, kind, profile, header, rows)
             for profile in profiles
@@ -127,7 +128,22 @@ class _Run:
         claim = self._only(claims)
         if claim is None or claim.profile is None or claim.header is None:
             return ()
-        return self._table(claim, rows, ends_with_line_break=True)
+        statements = self._table(claim, rows, self.findings, ends_with_line_break=True)
+        for sheet in sheets[1:]:
+            self._further_sheet(sheet, claim, statements)
+        return statements
+
+    def _further_sheet(self, sheet: Sheet, claim: _Claim, first: tuple[Statement, ...]) -> None:
+        """A further sheet may hold movements that would be lost; only one that says the same once more is harmless."""
+        layout = claim.profile.table if claim.profile else None
+        header = find_header(sheet.rows, layout) if layout else None
+        if isinstance(header, Header):
+            repeated = replace(claim, header=header, rows=sheet.rows)
+            again = self._table(repeated, sheet.rows, Findings(), ends_with_line_break=True)
+            if _movements(again) == _movements(first):
+                self.findings.add("same_sheet", line=sheet.rows[0].line, name=sheet.name)
+                return
+        self.findings.add("more_sheets", line=sheet.rows[0].line, name=sheet.name)
 
     # -- text --------------------------------------------------------------------------------------------------------
 
@@ -168,8 +184,9 @@ class _Run:
             return ()
         if claim.profile is None or claim.profile.table is None:
             return ()
-        rows = list(text_rows(text, claim.profile.table.delimiter, self.findings))
-        return self._table(claim, rows, ends_with_line_break=text.endswith("\n"))
+        layout = claim.profile.table
+        rows = list(text_rows(text, layout.delimiter, self.findings, layout.quoting))
+        return self._table(claim, rows, self.findings, ends_with_line_break=text.endswith("\n"))
 
     def _bounded(self, text: str) -> bool:
         if text.count("\n") > MAX_LINES:
@@ -194,16 +211,16 @@ class _Run:
         for kind, claimed_by in _CLAIMED_BY.items():
             if (by_format[kind] or free) and claimed_by(head):
                 claims += _claims_of(kind.value, by_format[kind])
-        heads: dict[str, Sequence[Row]] = {}
+        heads: dict[tuple[str, Quoting], Sequence[Row]] = {}
         for profile in by_format[ProfileFormat.TABLE]:
             if profile.table is None:
                 continue
-            delimiter = profile.table.delimiter
-            if delimiter not in heads:
-                heads[delimiter] = head_of(text_rows(head, delimiter, None), MAX_HEADER_ROW)
-            header = self._header(heads[delimiter], profile.id, profile.table)
+            parting = (profile.table.delimiter, profile.table.quoting)
+            if parting not in heads:
+                heads[parting] = head_of(text_rows(head, parting[0], None, parting[1]), MAX_HEADER_ROW)
+            header = self._header(heads[parting], profile.id, profile.table)
             if header is not None:
-                claims.append(_Claim(profile.id, "delimited", profile, header, heads[delimiter]))
+                claims.append(_Claim(profile.id, "delimited", profile, header, heads[parting]))
         return claims
 
     # -- tables ------------------------------------------------------------------------------------------------------
@@ -215,14 +232,14 @@ class _Run:
         self.near_misses[profile_id] = found
         return None
 
-    def _table(self, claim: _Claim, rows: list[Row], *, ends_with_line_break: bool) -> tuple[Statement, ...]:
+    def _table(self, claim: _Claim, rows: list[Row], findings: Findings, *, ends_with_line_break: bool) -> tuple[Statement, ...]:
         if claim.profile is None or claim.profile.table is None or claim.header is None:
             return ()
         header_row = claim.rows[claim.header.index]
         at = next(index for index, row in enumerate(rows) if row.line == header_row.line)
         statement = read_table(
             rows[at + 1 :], rows[:at], header_row, claim.header, layout=claim.profile.table,
-            findings=self.findings, ends_with_line_break=ends_with_line_break,
+            findings=findings, ends_with_line_break=ends_with_line_break,
         )  # fmt: skip
         return (statement,)
 
@@ -260,6 +277,11 @@ class _Run:
         if nearest and nearest[1].known > 2:
             looked_for += f"; nearest is {nearest[0]} ({nearest[1].reason})"
         self.findings.add("no_adapter", line=1, field="format", looked_for=looked_for)
+
+
+def _movements(statements: tuple[Statement, ...]) -> list[StatementLine]:
+    """The lines as what they say, without where they stand and how they are written."""
+    return [replace(line, line=0, source=None) for statement in statements for line in statement.lines]
 
 
 def _long_line(text: str) -> int | None:

@@ -19,7 +19,7 @@ from money import Money
 from money.amount import AmountRefused
 
 _DIRECTIONS = {"CRDT": Direction.IN, "DBIT": Direction.OUT}
-_PENDING = frozenset({"PDNG", "INFO", "FUTR"})
+_NOT_BOOKED = {"PDNG": LineStatus.PENDING, "FUTR": LineStatus.PENDING, "INFO": LineStatus.INFORMATION}
 
 
 def local(element: Element) -> str:
@@ -217,15 +217,18 @@ def _is_reversal(element: Element | None, findings: Findings) -> bool:
 
 
 def _status(element: Element | None, findings: Findings) -> LineStatus:
-    """BOOK is booked, PDNG, INFO and FUTR are not; without a status an entry is booked, as banks that leave it out mean."""
+    """BOOK is booked, PDNG and FUTR are expected, INFO moves nothing; without a status an entry is booked.
+
+    Banks that leave the status out mean booked.
+    """
     if element is None:
         return LineStatus.BOOKED
     text = _plain(element) or text_of(element, "Cd") or text_of(element, "Prtry")
     if text is None or text == "BOOK":
         return LineStatus.BOOKED
-    if text not in _PENDING:
+    if text not in _NOT_BOOKED:
         findings.add("status_unknown", line=line_of(element), field="Sts", excerpt=text)
-    return LineStatus.PENDING
+    return _NOT_BOOKED.get(text, LineStatus.PENDING)
 
 
 def _transaction_code(element: Element | None) -> str | None:

@@ -21,6 +21,7 @@ from bank_adapters.limits import (
     MAX_INFLATION_RATIO,
     MAX_ROWS,
 )
+from bank_adapters.profile import Quoting
 
 XLS_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ZIP_MAGIC = b"PK\x03\x04"
@@ -35,9 +36,12 @@ class Row:
     cells: tuple[str, ...]
 
 
-def text_rows(text: str, delimiter: str, findings: Findings | None) -> Iterator[Row]:
+def text_rows(text: str, delimiter: str, findings: Findings | None, quoting: Quoting = Quoting.STRICT) -> Iterator[Row]:
     """Rows of delimited text (line ends already LF). A quotation mark never closed is a finding, not an endless cell."""
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    if quoting is Quoting.BACKTICK:
+        yield from _backtick_rows(text, delimiter)
+        return
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=quoting is Quoting.STRICT)
     while True:
         line = reader.line_num + 1
         try:
@@ -55,6 +59,17 @@ def text_rows(text: str, delimiter: str, findings: Findings | None) -> Iterator[
         yield Row(line, tuple(cells))
 
 
+def _backtick_rows(text: str, delimiter: str) -> Iterator[Row]:
+    """WeChat Pay bills: below the header every cell begins with a backtick, so a name may hold commas and quotation marks."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line:
+            continue
+        if line.startswith("`"):
+            yield Row(number, tuple(line[1:].split(f"{delimiter}`")))
+        else:
+            yield Row(number, tuple(line.split(delimiter)))
+
+
 class SheetRefused(ValueError):
     """The spreadsheet cannot be read, or is larger than allowed; the message says which."""
 
@@ -68,8 +83,16 @@ def sheet_kind(data: bytes) -> str | None:
     return None
 
 
-def sheet_rows(data: bytes, kind: str, findings: Findings) -> list[Row]:
-    """Rows of the first sheet with content. Raises SheetRefused."""
+@dataclass(slots=True)
+class Sheet:
+    """A sheet with content: its name and its rows that are not empty."""
+
+    name: str
+    rows: list[Row]
+
+
+def sheets_of(data: bytes, kind: str) -> list[Sheet]:
+    """The sheets with content, in order. Raises SheetRefused."""
     if kind == "xlsx":
         _check_archive(data)
     try:
@@ -77,7 +100,7 @@ def sheet_rows(data: bytes, kind: str, findings: Findings) -> list[Row]:
         sheets = [book.get_sheet_by_index(index) for index in range(len(book.sheet_names))]
     except Exception as problem:  # calamine raises several unrelated types, a Rust panic among them
         raise SheetRefused(str(problem) or type(problem).__name__) from problem
-    found: list[Row] = []
+    found: list[Sheet] = []
     for sheet in sheets:
         if sheet.height > MAX_ROWS or sheet.width > MAX_COLUMNS:
             raise SheetRefused(f"sheet of {sheet.height} rows and {sheet.width} columns")
@@ -85,12 +108,8 @@ def sheet_rows(data: bytes, kind: str, findings: Findings) -> list[Row]:
             Row(number, tuple(map(cell_text, cells))) for number, cells in enumerate(sheet.to_python(skip_empty_area=False), 1)
         ]
         rows = [row for row in rows if any(cell.strip() for cell in row.cells)]
-        if not rows:
-            continue
-        if found:
-            findings.add("more_sheets", name=sheet.name)
-            break
-        found = rows
+        if rows:
+            found.append(Sheet(sheet.name, rows))
     return found
 
 

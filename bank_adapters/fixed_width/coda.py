@@ -1,18 +1,20 @@
 """CODA 2 (Febelfin): records 0, 1, 2.1-2.3, 3.1-3.3, 4, 8, 9 of 128 columns.
 
 Only movements with detail number 0000 move money; the others detail a globalised one. The trailer's record count leaves out
-records 0, 4 and 9; its turnovers are sums of the movements by sign.
+records 0, 4 and 9; its turnovers are sums of the movements by sign. Amounts have three decimals by the standard: one that is no
+whole number of the currency's minor units is kept exactly (``finer``) and refuses its statement.
 """
 
 from __future__ import annotations
 
 import re
 
-from bank_adapters.findings import Findings, amount_text
+from bank_adapters.findings import Findings
 from bank_adapters.fixed_width.engine import Columns, FixedWidthReader, OpenLine, Record, fixed_records, signed_money
 from bank_adapters.model import Direction, Severity, Statement
 from bank_adapters.references import meaningful
 from money import Money
+from money.amount import format_minor_units
 
 WIDTH = 128
 _DECIMALS = 3
@@ -60,7 +62,7 @@ class _Reader(FixedWidthReader):
         super().__init__(findings)
         self.in_file = False
         self.counted = 0
-        self.turnover = {Direction.IN: 0, Direction.OUT: 0}
+        self.turnover = {Direction.IN: 0, Direction.OUT: 0}  # in thousandths, as written
         self.group: list[int] = []  # indexes of the statements since the header
         self.reference: str | None = None
         self.structured = False
@@ -129,7 +131,7 @@ class _Reader(FixedWidthReader):
         draft.account_name = record["holder"] or None
         draft.opening_date = self.day(record["date"], record, "1", day_first=True)
         draft.opening_line = record.line
-        draft.opening_balance = self._balance(record, "1")
+        draft.opening_balance, draft.opening_finer = self._balance(record, "1")
 
     def _new_balance(self, record: Record) -> None:
         draft = self.draft
@@ -138,7 +140,7 @@ class _Reader(FixedWidthReader):
             return
         self.flush()
         draft.closing_line = record.line
-        draft.closing_balance = self._balance(record, "8")
+        draft.closing_balance, draft.closing_finer = self._balance(record, "8")
         draft.closing_date = self.day(record["date"], record, "8", day_first=True)
         account = record["account"].split()[:1]
         if account and account[0] != draft.account:
@@ -146,12 +148,17 @@ class _Reader(FixedWidthReader):
         self.group.append(len(self.drafts))
         self.finish()
 
-    def _balance(self, record: Record, field: str) -> Money | None:
-        units = self.units(record["amount"], _DECIMALS, record, field)
+    def _balance(self, record: Record, field: str) -> tuple[Money | None, str | None]:
+        """The balance, and its exact text where it is finer than a minor unit."""
+        figure = self.figure(record["amount"], _DECIMALS, record, field)
         if record["sign"] not in ("0", "1"):
             self.findings.add("direction_unreadable", line=record.line, field=field, excerpt=record["sign"])
-            return None
-        return signed_money(units, self.draft.currency if self.draft else None, negative=record["sign"] == "1")
+            return None, None
+        if figure is None:
+            return None, None
+        negative = record["sign"] == "1"
+        finer = f"-{figure.finer}" if figure.finer and negative else figure.finer
+        return signed_money(figure.units, self.draft.currency if self.draft else None, negative=negative), finer
 
     def _movement(self, record: Record) -> None:
         if record["detail"] != "0000":
@@ -165,21 +172,22 @@ class _Reader(FixedWidthReader):
             self.pending.source.append(record.text.rstrip())
             return
         self.flush()
-        units = self.units(record["amount"], _DECIMALS, record, "21")
+        figure = self.figure(record["amount"], _DECIMALS, record, "21")
         if record["sign"] not in ("0", "1"):
             self.findings.add("direction_unreadable", line=record.line, field="21", excerpt=record["sign"])
-            units = None
-        if units is None:
+            figure = None
+        if figure is None:
             self.refuse_line()
             return
         direction = Direction.IN if record["sign"] == "0" else Direction.OUT
-        self.turnover[direction] += units
+        self.turnover[direction] += int(record["amount"])
         entry = self.day(record["entry"], record, "21", day_first=True)
         value = record["value"]
         value_date = self.day(value, record, "21", day_first=True) if value.strip("0") else None
         self.pending = OpenLine(
-            record, direction, units, entry, value_date, meaningful(record["bank_reference"]), code=record["code"],
+            record, direction, figure.units, entry, value_date, meaningful(record["bank_reference"]), code=record["code"],
             reversal=record["code"][3:5] in _CORRECTIONS, source=[record.text.rstrip()],
+            finer=figure.finer,
         )  # fmt: skip
         self.structured = record["kind"] == "1"
         self._communication(record["text"], self.pending, detail=False)
@@ -228,12 +236,11 @@ class _Reader(FixedWidthReader):
         self.findings.statement = None
 
     def _turnover(self, record: Record, column: str, direction: Direction, words: tuple[str, str]) -> None:
-        currency = self.drafts[self.group[0]].currency if self.group else None
-        declared = self.units(record[column], _DECIMALS, record, "9")
+        declared = self.count(record[column], record, "9")
         if declared is not None and declared != self.turnover[direction]:
             self.findings.add(
                 "control_total", line=record.line, field="9", what=words[0], what_zh=words[1],
-                declared=amount_text(declared, currency), found=amount_text(self.turnover[direction], currency),
+                declared=format_minor_units(declared, _DECIMALS), found=format_minor_units(self.turnover[direction], _DECIMALS),
             )  # fmt: skip
 
 

@@ -57,6 +57,14 @@ def fixed_records(text: str, width: int, findings: Findings) -> Iterator[Record]
         yield Record(number, line.ljust(width))
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure in whole minor units; ``finer`` is its exact text where the currency has fewer decimals than the figure."""
+
+    units: int
+    finer: str | None = None
+
+
 @dataclass(slots=True)
 class OpenLine:
     """A movement whose further records may still come."""
@@ -75,6 +83,7 @@ class OpenLine:
     code: str | None = None
     reversal: bool = False
     source: list[str] = field(default_factory=list)
+    finer: str | None = None
 
 
 class FixedWidthReader:
@@ -147,6 +156,7 @@ class FixedWidthReader:
                 reversal=line.reversal,
                 transaction_code=line.code,
                 source="\n".join(line.source),
+                finer=line.finer,
             )
         )
 
@@ -162,15 +172,21 @@ class FixedWidthReader:
         self.findings.add("unknown_content", line=record.line, field=record.text[:2], excerpt=record.text)
 
     def units(self, digits: str, decimals: int, record: Record, field: str) -> int | None:
-        """Digits with ``decimals`` implied ones as minor units of the statement's currency."""
+        """Digits with ``decimals`` implied ones as minor units of the statement's currency, None when they are none."""
+        figure = self.figure(digits, decimals, record, field)
+        return None if figure is None or figure.finer else figure.units
+
+    def figure(self, digits: str, decimals: int, record: Record, field: str) -> Figure | None:
+        """Digits with ``decimals`` implied ones. A figure finer than a minor unit is an error, and is kept exactly."""
         currency = self.draft.currency if self.draft is not None else None
         if _DIGITS.fullmatch(digits) and len(digits) > decimals:
             whole = len(digits) - decimals
             try:
-                return minor_units(digits[:whole], digits[whole:], exponent_or_two(currency))
-            except AmountTooFine:
-                self.findings.add("amount_decimals", line=record.line, field=field, excerpt=digits, currency=currency or "?")
-                return None
+                return Figure(minor_units(digits[:whole], digits[whole:], exponent_or_two(currency)))
+            except AmountTooFine as problem:
+                exact = f"{int(digits[:whole])}.{digits[whole:]}"
+                self.findings.add("amount_decimals", line=record.line, field=field, excerpt=exact, currency=currency or "?")
+                return Figure(problem.units, exact)
             except AmountUnreadable:
                 pass
         self.findings.add("amount_unreadable", line=record.line, field=field, excerpt=digits)

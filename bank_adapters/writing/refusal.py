@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from bank_adapters.model import LineStatus, Statement
+from bank_adapters.model import Direction, LineStatus, Statement
 from money import Money
 
 
@@ -31,6 +31,8 @@ def closed_statement(statement: Statement, format_name: str) -> tuple[Money, Mon
     for line in statement.lines:
         if line.status is not LineStatus.BOOKED:
             raise WritingRefused(f"{format_name} carries booked lines only")
+        if line.direction is Direction.NONE or line.finer:
+            raise WritingRefused(f"{format_name} carries lines that move whole minor units in or out")
         if line.amount.currency != statement.currency or opening.currency != statement.currency:
             raise WritingRefused(f"every amount of a {format_name} statement is in its one currency")
         if line.booking_date is None:

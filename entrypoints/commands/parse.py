@@ -190,10 +190,11 @@ def _print_table(reading: StatementFileReading, file: str, lang: Language) -> No
         table.add_column(words["counterparty"])
         table.add_column(words["reference"])
         for line in statement.lines[:LINES_SHOWN]:
-            amount = line.amount.plain + (" R" if line.reversal else "")
+            amount = line.exact_amount + (" R" if line.reversal else "")
+            moved_in = f"({amount})" if line.direction is Direction.NONE else amount if line.direction is Direction.IN else ""
             table.add_row(
                 str(line.line), str(line.booking_date or "-"),
-                amount if line.direction is Direction.IN else "", amount if line.direction is Direction.OUT else "",
+                moved_in, amount if line.direction is Direction.OUT else "",
                 line.running_balance.plain if line.running_balance else "", Text(line.counterparty_name or ""),
                 Text(line.end_to_end_reference or line.bank_reference or ""),
             )  # fmt: skip

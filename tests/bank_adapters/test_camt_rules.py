@@ -74,7 +74,7 @@ def test_no_namespace_a_prefix_and_an_envelope_are_read_alike() -> None:
 @pytest.mark.parametrize(
     ("status", "expected"),
     [("<Sts>BOOK</Sts>", LineStatus.BOOKED), ("<Sts><Cd>BOOK</Cd></Sts>", LineStatus.BOOKED), ("", LineStatus.BOOKED),
-     ("<Sts>PDNG</Sts>", LineStatus.PENDING), ("<Sts><Cd>INFO</Cd></Sts>", LineStatus.PENDING), ("<Sts>FUTR</Sts>", LineStatus.PENDING)],
+     ("<Sts>PDNG</Sts>", LineStatus.PENDING), ("<Sts><Cd>INFO</Cd></Sts>", LineStatus.INFORMATION), ("<Sts>FUTR</Sts>", LineStatus.PENDING)],
 )  # fmt: skip
 def test_only_booked_entries_touch_the_balance_and_a_missing_status_is_booked(status: str, expected: LineStatus) -> None:
     reading = read(document(entry(status=status), closing="5.00" if expected is LineStatus.BOOKED else "0.00"))

@@ -15,7 +15,7 @@ HARBOUR = (PROFILE_FOLDER / "harbour.yaml").read_text(encoding="utf-8")
 
 def test_the_shipped_profiles_are_all_there() -> None:
     assert [profile.id for profile in load_profiles()] == [
-        "abc", "bai2", "boc", "bocom", "camt053", "ccb", "cfonb120", "cmb", "coda", "harbour", "icbc", "lotus", "mt940", "norma43", "north-river", "ofx", "spdb",
+        "abc", "alipay-personal", "bai2", "boc", "bocom", "camt053", "ccb", "cfonb120", "cmb", "coda", "harbour", "icbc", "lotus", "mt940", "norma43", "north-river", "ofx", "spdb", "wechat-personal",
     ]  # fmt: skip
 
 

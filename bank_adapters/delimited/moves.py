@@ -1,0 +1,112 @@
+"""How a row says how much moved and which way: one function a direction rule (FORMATS.md, appendix A.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bank_adapters.delimited.facts import amount_of
+from bank_adapters.findings import Findings
+from bank_adapters.model import Direction
+from bank_adapters.profile import DirectionRule, TableLayout
+
+Cells = dict[str, str]
+
+
+class Move(NamedTuple):
+    """Positive minor units, which way the money really moved, and whether that undoes another movement."""
+
+    units: int
+    direction: Direction
+    reversal: bool
+
+
+class Moves:
+    """The direction rule of one layout."""
+
+    def __init__(self, layout: TableLayout, findings: Findings) -> None:
+        self.layout = layout
+        self.findings = findings
+        by_rule: dict[DirectionRule, Callable[[Cells, str, int], Move | None]] = {
+            DirectionRule.MARK: self._marked,
+            DirectionRule.MARK_ALONE: self._marked,
+            DirectionRule.MARK_PREFIX: self._marked,
+            DirectionRule.TWO_COLUMNS: self._two_columns,
+            DirectionRule.SIGNED_COLUMNS: self._two_columns,
+            DirectionRule.SIGNED: self._signed,
+            DirectionRule.SPENDING: self._signed,
+            DirectionRule.NET: self._net,
+        }
+        self.read = by_rule[layout.direction]
+
+    def _amount(self, cells: Cells, name: str, currency: str, line: int) -> int | None:
+        """Signed minor units of a cell; 0 for an empty one."""
+        text = cells.get(name)
+        return amount_of(text, currency, self.layout, self.findings, line=line, field=name) if text else 0
+
+    def _required(self, cells: Cells, name: str, currency: str, line: int) -> int | None:
+        if cells.get(name):
+            return self._amount(cells, name, currency, line)
+        self.findings.add("amount_missing", line=line, field=name)
+        return None
+
+    def _signed(self, cells: Cells, currency: str, line: int) -> Move | None:
+        units = self._required(cells, "amount", currency, line)
+        if units is None:
+            return None
+        negative = cells["amount"].lstrip("".join(self.layout.amount_signs)).startswith("-")
+        out = negative if self.layout.direction is DirectionRule.SIGNED else not negative
+        return Move(abs(units), Direction.OUT if out else Direction.IN, reversal=False)
+
+    def _marked(self, cells: Cells, currency: str, line: int) -> Move | None:
+        units = self._required(cells, "amount", currency, line)
+        if units is None:
+            return None
+        mark, layout = cells.get("mark", ""), self.layout
+        if mark and layout.direction is DirectionRule.MARK_PREFIX:
+            mark = next((each for each in (*layout.in_marks, *layout.out_marks) if mark.startswith(each)), mark)
+        if mark in layout.neutral_marks:
+            return Move(abs(units), Direction.NONE, reversal=False)
+        if layout.direction is DirectionRule.MARK_ALONE:
+            units = abs(units)
+        if mark in layout.in_marks:
+            return _by_effect(units, Direction.IN)
+        if mark in layout.out_marks:
+            return _by_effect(units, Direction.OUT)
+        self.findings.add("direction_unreadable", line=line, field="mark", excerpt=mark)
+        return None
+
+    def _two_columns(self, cells: Cells, currency: str, line: int) -> Move | None:
+        text_in, text_out = cells.get("amount_in"), cells.get("amount_out")
+        if not text_in and not text_out:
+            self.findings.add("amount_missing", line=line, field="amount_in")
+            return None
+        incoming = self._amount(cells, "amount_in", currency, line)
+        outgoing = self._amount(cells, "amount_out", currency, line)
+        if incoming is None or outgoing is None:
+            return None
+        if incoming and outgoing:
+            self.findings.add("both_columns", line=line, field="amount_in")
+            return None
+        if outgoing or (text_out and not text_in):
+            return _by_effect(-outgoing if self.layout.direction is DirectionRule.SIGNED_COLUMNS else outgoing, Direction.OUT)
+        return _by_effect(incoming, Direction.IN)
+
+    def _net(self, cells: Cells, currency: str, line: int) -> Move | None:
+        """What came in less what went back less the fee. A channel takes its fee from a payment and returns it with a refund:
+        negative fees are such returns, refunds are written without sign.
+        """
+        incoming = self._required(cells, "amount_in", currency, line)
+        outgoing = self._amount(cells, "amount_out", currency, line)
+        fee = self._amount(cells, "fee", currency, line)
+        if incoming is None or outgoing is None or fee is None:
+            return None
+        net = incoming - abs(outgoing) - fee
+        return Move(abs(net), Direction.OUT if net < 0 else Direction.IN, reversal=False)
+
+
+def _by_effect(units: int, side: Direction) -> Move:
+    """A negative amount is a reversal (红字): it stands on ``side`` but moves the money the other way."""
+    if units >= 0:
+        return Move(units, side, reversal=False)
+    return Move(-units, Direction.OUT if side is Direction.IN else Direction.IN, reversal=True)
