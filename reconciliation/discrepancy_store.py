@@ -13,6 +13,8 @@ from sqlalchemy import Connection, text
 from reconciliation.discrepancy import CONDITION_KINDS, Act, Discrepancy, DiscrepancyKind, DiscrepancyState, EventKind
 from reconciliation.matching.outcome import discrepancy_id
 from reconciliation.model import CustodyAccountRef
+from reconciliation.superseding import supersede
+from reconciliation.wording import found_afterwards
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,7 @@ def record_found(
     """Record discrepancies found now; returns those opened for the first time and those opened again.
 
     One that is open stays as it is. One that had cleared is opened again. One that two persons resolved stays resolved.
+    A signed-off day it dates from, and every later one, is open again: its sign-off is superseded.
     """
     known = {one.discrepancy.discrepancy_id: one for one in records(conn, discrepancy_ids=[d.discrepancy_id for d in found])}
     opened = [one for one in found if one.discrepancy_id not in known]
@@ -257,6 +260,13 @@ def record_found(
     ]
     if rows:
         conn.execute(_INSERT_EVENT, rows)
+    for one in (*opened, *again):
+        if one.kind is DiscrepancyKind.DUPLICATE_FILE:  # the same statement again says nothing new
+            continue
+        # A figure found again is wrong on the day of the run; a line, item or file belongs to its own day.
+        day = business_date if one in again and one.kind in CONDITION_KINDS else one.since
+        ids = (one.institution_id, one.custody_account_id)
+        supersede(conn, *ids, day, reason=found_afterwards(one), now=now, actor=actor)
     return opened, again
 
 

@@ -29,6 +29,8 @@ from reconciliation.intake import (
     judge,
 )
 from reconciliation.model import AccountDirectory, CustodyAccountRef, Receipt, StatementOutcome, StatementReceipt
+from reconciliation.superseding import supersede
+from reconciliation.wording import statement_afterwards
 from storage import audit
 
 
@@ -111,6 +113,7 @@ class _Reception:
             accepted=not receipt.refused,
             statements=statements,
         )
+        self._supersede(receipt)
         audit.record(
             conn,
             now=self.now,
@@ -127,6 +130,15 @@ class _Reception:
             },
         )
         return receipt
+
+    def _supersede(self, receipt: Receipt) -> None:
+        """What a bank says about a signed-off day, accepted or refused, opens the day again."""
+        for one in receipt.statements:
+            new = one.outcome in (StatementOutcome.COUNTED, StatementOutcome.WAITING, StatementOutcome.REFUSED)
+            if new and one.ref is not None and one.business_date is not None:
+                reason = statement_afterwards(one.business_date, receipt.statement_file_id, str(one.outcome))
+                ids = (one.ref.institution_id, one.ref.custody_account_id)
+                supersede(self.conn, *ids, one.business_date, reason=reason, now=self.now, actor=self.actor)
 
     def _duplicates(self, reading: StatementFileReading, file_id: int, first: int, same_bytes: bool) -> list[StatementReceipt]:
         what = "the same bytes" if same_bytes else "the same content under another name or encoding"

@@ -24,6 +24,8 @@ from reconciliation.matching import MatchingRules, Outcome, Rule, match_frames, 
 from reconciliation.matching.outcome import DISCREPANCY_COLUMNS, of_account, rows_of
 from reconciliation.model import CustodyAccountRef, RunResult, SettlementItem
 from reconciliation.receiving import count_waiting
+from reconciliation.superseding import supersede
+from reconciliation.wording import another_outcome
 
 _TIMING = str(DiscrepancyKind.TIMING)
 
@@ -140,6 +142,9 @@ class _Run:
             opened = new + again
             run_store.insert_run_discrepancies(conn, ref, run_id, rows, _suggestions(outcome))
             cleared = self._clear(found, run_id)
+            reason = another_outcome(self.day, run_id)
+            ids = (ref.institution_id, ref.custody_account_id)
+            supersede(conn, *ids, self.day, reason=reason, now=self.now, actor=self.actor)
         else:
             assert before is not None  # noqa: S101  changed is true without an earlier run
             run_id = before.run_id

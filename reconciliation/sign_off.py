@@ -1,37 +1,43 @@
 """A second person's dated acceptance of a day: prepared by one, approved by another, reopened by two again.
 
-A day is refused while anything through it is open; every reason is named, so that one look says what to do.
+A day is refused while anything through it is open, an earlier day included; every reason is named, with what takes it away.
+What arrives or is found afterwards supersedes a sign-off (``superseding.py``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
 from calendars import WorkingCalendar, business_date
-from money import Money
+from reconciliation import wording
 from reconciliation.discrepancy import DiscrepancyState
 from reconciliation.discrepancy_store import records
 from reconciliation.intake_store import lock_account, waiting_statements
 from reconciliation.model import CustodyAccountRef
 from reconciliation.resolving import Actor
 from reconciliation.run_store import counted_statements, latest_run
+from reconciliation.superseding import supersede
+from reconciliation.wording import Said, clock
 from storage import audit
 
 
 class SignOffRefused(ValueError):
     """A day cannot be signed off (or reopened) now; ``reasons`` names every one."""
 
-    def __init__(self, ref: CustodyAccountRef, day: date, reasons: tuple[str, ...]) -> None:
+    def __init__(self, ref: CustodyAccountRef, day: date, *reasons: Said) -> None:
         self.reasons = reasons
-        super().__init__(f"{ref.account_number} {day}: " + "; ".join(reasons))
+        super().__init__(f"{ref.account_number} {day}: " + "; ".join(one.en for one in reasons))
 
 
 @dataclass(frozen=True, slots=True)
 class SignOff:
-    """Where the sign-off of an account and day stands: open, prepared or signed_off; ``run_id`` is the run accepted."""
+    """Where the sign-off of an account and day stands: open, prepared or signed_off; ``run_id`` is the run accepted.
+
+    ``superseded``: why a sign-off that stood before counts no longer, and when that was found (Shanghai time).
+    """
 
     state: str
     last_event: str
@@ -42,6 +48,7 @@ class SignOff:
     approved_by: str | None
     at: datetime | None
     reason: str | None = None
+    superseded: str | None = None
 
 
 def sign_off_of(conn: Connection, ref: CustodyAccountRef, day: date) -> SignOff:
@@ -79,42 +86,100 @@ def sign_off_of(conn: Connection, ref: CustodyAccountRef, day: date) -> SignOff:
         approved_by=signed.actor if signed.event == "approved" else None,
         at=signed.event_at,
         reason=row.reason,
+        superseded=f"{clock(row.event_at)}: {row.reason}" if row.event == "superseded" else None,
     )
 
 
 def what_stands_against(
     conn: Connection, ref: CustodyAccountRef, day: date, *, calendar: WorkingCalendar, now: datetime
-) -> tuple[str, ...]:
-    """Every reason why a day may not be signed off now; empty when it may."""
-    reasons: list[str] = []
-    if day > business_date(now):
-        reasons.append(f"{day} is in the future")
+) -> tuple[Said, ...]:
+    """Every reason why a day may not be signed off now, each with what takes it away; empty when it may."""
+    reasons: list[Said] = []
+    today = business_date(now)
+    if day > today:
+        reasons.append(wording.future_day(day, today))
     newest = counted_statements(conn, ref, day)
     through = newest[0].business_date if newest else None
-    if calendar.is_working_day(day) and through != day:
-        reasons.append(f"the statement for {day} has not been received" + (f" (the last is for {through})" if through else ""))
+    if calendar.is_working_day(day) and through != day and not _continued_later(conn, ref, day):
+        reasons.append(wording.statement_missing(ref, day, through))
     reasons += [
-        f"the statement for {waiting.link.business_date} waits for one that comes before it"
+        wording.statement_waits(ref, waiting.link.business_date)
         for waiting in waiting_statements(conn, ref)
         if waiting.link.business_date <= day
     ]
     run = latest_run(conn, ref, day)
     if run is None:
-        reasons.append(f"{day} has not been reconciled; run: escrow run-day {day}")
+        reasons.append(wording.never_reconciled(day))
     elif (newest and run.statement_id != newest[0].statement_id) or _newer_items(conn, ref, day, run.run_id):
-        reasons.append(f"data came after the last run of {day}; run it again: escrow run-day {day}")
-    for one in records(
-        conn,
-        custody_account_id=ref.custody_account_id,
-        states=[DiscrepancyState.OPEN, DiscrepancyState.PREPARED],
-        since_until=day,
-    ):
-        shown = Money(one.discrepancy.amount_minor_units, one.discrepancy.currency)
-        waits = " (waits for approval)" if one.state is DiscrepancyState.PREPARED else ""
-        reasons.append(
-            f"{one.discrepancy.kind} {shown} of {one.discrepancy.since} is open{waits}: {one.discrepancy.discrepancy_id[:8]}"
+        reasons.append(wording.run_outdated(day))
+    earlier = first_day_not_signed(conn, ref, day, calendar)
+    if earlier is not None:
+        reasons.append(wording.earlier_day_not_signed(ref, earlier, sign_off_of(conn, ref, earlier).state))
+    reasons += [
+        wording.discrepancy_open(one.discrepancy, one.state, one.prepared_by)
+        for one in records(
+            conn,
+            custody_account_id=ref.custody_account_id,
+            states=[DiscrepancyState.OPEN, DiscrepancyState.PREPARED],
+            since_until=day,
         )
+    ]
     return tuple(reasons)
+
+
+def first_day_not_signed(conn: Connection, ref: CustodyAccountRef, day: date, calendar: WorkingCalendar) -> date | None:
+    """The first day before ``day`` that must be signed off before it and is not; None when there is none.
+
+    A day is signed off only when everything received through it is (DESIGN.md invariant 11): every working day since the
+    account's first statement or run, and every other day with a statement.
+    """
+    days = conn.execute(
+        text(
+            """
+            SELECT business_date, max(source) AS has_statement FROM (
+                SELECT business_date, 1 AS source FROM statement_counted
+                WHERE institution_id = :institution AND custody_account_id = :account AND business_date < :day
+                UNION ALL SELECT business_date, 0 FROM reconciliation_run
+                WHERE institution_id = :institution AND custody_account_id = :account AND business_date < :day
+            ) AS known GROUP BY business_date
+            """
+        ),
+        _keys(ref, day),
+    ).all()
+    if not days:
+        return None
+    with_statement = {row.business_date for row in days if row.has_statement}
+    signed = set(
+        conn.execute(
+            text(
+                """
+                SELECT business_date FROM sign_off_state WHERE institution_id = :institution AND custody_account_id = :account
+                  AND business_date < :day AND state = 'signed_off'
+                """
+            ),
+            _keys(ref, day),
+        ).scalars()
+    )
+    first: date = min(row.business_date for row in days)
+    for one in (first + timedelta(days=n) for n in range((day - first).days)):
+        if one not in signed and (one in with_statement or calendar.is_working_day(one)):
+            return one
+    return None
+
+
+def _continued_later(conn: Connection, ref: CustodyAccountRef, day: date) -> bool:
+    """Whether a later statement counts: it opens with the balance before ``day``, so nothing moved on a day without one."""
+    return bool(
+        conn.execute(
+            text(
+                """
+                SELECT EXISTS (SELECT FROM statement_counted
+                    WHERE institution_id = :institution AND custody_account_id = :account AND business_date > :day)
+                """
+            ),
+            _keys(ref, day),
+        ).scalar_one()
+    )
 
 
 def _newer_items(conn: Connection, ref: CustodyAccountRef, day: date, run_id: int) -> bool:
@@ -146,10 +211,10 @@ def prepare_sign_off(
     run = latest_run(conn, ref, day)
     outdated = standing.last_event == "prepared" and run is not None and run.run_id != standing.run_id
     if standing.state != "open" and not outdated:
-        raise SignOffRefused(ref, day, (f"it is {_words(standing)} already",))
+        raise SignOffRefused(ref, day, _already(ref, day, standing))
     reasons = what_stands_against(conn, ref, day, calendar=calendar, now=now)
     if reasons:
-        raise SignOffRefused(ref, day, reasons)
+        raise SignOffRefused(ref, day, *reasons)
     assert run is not None  # noqa: S101  a day without a run has been refused
     return _event(conn, ref, day, standing, "prepared", by=by, now=now, run_id=run.run_id)
 
@@ -161,16 +226,18 @@ def approve_sign_off(
     lock_account(conn, ref)
     standing = sign_off_of(conn, ref, day)
     if standing.last_event != "prepared":
-        what = f"it is {_words(standing)}" if standing.last_event_no else "nobody has prepared it"
-        raise SignOffRefused(ref, day, (f"{what}; sign-off --prepare comes first",))
+        signed = standing.state == "signed_off"
+        raise SignOffRefused(
+            ref, day, _already(ref, day, standing) if signed else wording.nobody_prepared(ref, day, standing.superseded)
+        )
     reasons = list(what_stands_against(conn, ref, day, calendar=calendar, now=now))
     if standing.prepared_by == by.user:
-        reasons.insert(0, f"{by.user} prepared it; another person must approve (--as USER)")
+        reasons.insert(0, wording.same_person(ref, day, by.user))
     run = latest_run(conn, ref, day)
     if run is not None and run.run_id != standing.run_id:
-        reasons.append(f"it was reconciled again after {standing.prepared_by} prepared it; prepare it again")
+        reasons.append(wording.reconciled_after(ref, day, standing.prepared_by))
     if reasons:
-        raise SignOffRefused(ref, day, tuple(reasons))
+        raise SignOffRefused(ref, day, *reasons)
     return _event(
         conn,
         ref,
@@ -189,22 +256,24 @@ def prepare_reopening(conn: Connection, ref: CustodyAccountRef, day: date, *, by
     """Propose to open a signed-off day again. Raises SignOffRefused."""
     lock_account(conn, ref)
     standing = sign_off_of(conn, ref, day)
+    if standing.last_event == "reopen_prepared":
+        raise SignOffRefused(ref, day, _already(ref, day, standing))
     if standing.last_event != "approved":
-        raise SignOffRefused(ref, day, ("only a day that is signed off can be reopened",))
+        raise SignOffRefused(ref, day, wording.not_signed_off(ref, day))
     if not reason.strip():
-        raise SignOffRefused(ref, day, ("reopening needs a reason (--reason)",))
+        raise SignOffRefused(ref, day, wording.reopening_needs_reason())
     return _event(conn, ref, day, standing, "reopen_prepared", by=by, now=now, reason=reason)
 
 
 def reopen(conn: Connection, ref: CustodyAccountRef, day: date, *, by: Actor, now: datetime) -> SignOff:
-    """Open a signed-off day again, as another person has proposed; its history stays. Raises SignOffRefused."""
+    """Open a signed-off day and all later ones again, as another person has proposed; history stays. Raises SignOffRefused."""
     lock_account(conn, ref)
     standing = sign_off_of(conn, ref, day)
     if standing.last_event != "reopen_prepared":
-        raise SignOffRefused(ref, day, ("nobody has proposed to reopen it; reopen --prepare --reason comes first",))
+        raise SignOffRefused(ref, day, wording.no_reopening_proposed(ref, day))
     if standing.prepared_by == by.user:
-        raise SignOffRefused(ref, day, (f"{by.user} proposed it; another person must approve (--as USER)",))
-    return _event(
+        raise SignOffRefused(ref, day, wording.same_person_reopens(ref, day, by.user))
+    opened = _event(
         conn,
         ref,
         day,
@@ -216,12 +285,18 @@ def reopen(conn: Connection, ref: CustodyAccountRef, day: date, *, by: Actor, no
         prepared_event_no=standing.prepared_event_no,
         prepared_by=standing.prepared_by,
     )
+    ids = (ref.institution_id, ref.custody_account_id)
+    why = wording.earlier_reopened(day, standing.reason)
+    supersede(conn, *ids, day + timedelta(days=1), reason=why, now=now, actor=by.user)
+    return opened
 
 
-def _words(standing: SignOff) -> str:
-    return {"prepared": f"prepared by {standing.prepared_by}", "signed_off": f"signed off by {standing.approved_by}"}.get(
-        standing.state, standing.state
-    )
+def _already(ref: CustodyAccountRef, day: date, standing: SignOff) -> Said:
+    if standing.last_event == "prepared":
+        return wording.prepared_already(ref, day, standing.prepared_by, standing.at)
+    if standing.last_event == "reopen_prepared":
+        return wording.reopening_waits(ref, day, standing.prepared_by, standing.reason)
+    return wording.signed_already(ref, day, standing.prepared_by, standing.approved_by, standing.at)
 
 
 def _event(

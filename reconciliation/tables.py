@@ -388,7 +388,7 @@ sign_off_event = Table(
     _account(),
     _day("business_date", "the day signed off"),
     Column("event_no", Integer, nullable=False, comment="1, 2, 3 ... within the account and day"),
-    _text("event", "prepared, approved, reopen_prepared, reopened"),
+    _text("event", "prepared, approved, reopen_prepared, reopened, superseded"),
     _instant("event_at", "when"),
     _text("actor", "who"),
     _number("run_id", "the run accepted", nullable=True),
@@ -410,7 +410,7 @@ sign_off_event = Table(
         ],
         name="fk_sign_off_event_prepared_by_its_actor",
     ),
-    _one_of("event", ["prepared", "approved", "reopen_prepared", "reopened"]),
+    _one_of("event", ["prepared", "approved", "reopen_prepared", "reopened", "superseded"]),
     CheckConstraint(
         "(event IN ('approved', 'reopened')) = (prepared_event_no IS NOT NULL AND prepared_by IS NOT NULL)",
         name="decides_on_a_proposal",
@@ -418,7 +418,7 @@ sign_off_event = Table(
     CheckConstraint("prepared_event_no IS NULL OR prepared_event_no < event_no", name="after_its_proposal"),
     CheckConstraint("prepared_by IS NULL OR prepared_by <> actor", name="approver_is_not_preparer"),
     CheckConstraint("event NOT IN ('prepared', 'approved') OR run_id IS NOT NULL", name="accepts_a_run"),
-    CheckConstraint("event <> 'reopen_prepared' OR reason IS NOT NULL", name="reopening_says_why"),
+    CheckConstraint("event NOT IN ('reopen_prepared', 'superseded') OR reason IS NOT NULL", name="reopening_says_why"),
     info=APPEND_ONLY,
     comment="who prepared and who approved each day of each custody account, and what reopened it",
 )

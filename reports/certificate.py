@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from calendars import BUSINESS_TIME_ZONE, WorkingCalendar
 from ledger.model import OpenItem
 from ledger.store import account_ids, balance, open_items
-from money import Money, exponent_of, format_minor_units
+from money import exponent_of, format_minor_units
 from reconciliation.coverage import Coverage, coverage_of
 from reconciliation.discrepancy import DiscrepancyState
 from reconciliation.discrepancy_store import DiscrepancyRecord, records
@@ -22,6 +22,8 @@ from reconciliation.model import CustodyAccountRef
 from reconciliation.run_store import RunRecord, StatementSummary, counted_statements, latest_run
 from reconciliation.sides import open_bank_lines, signed_sum
 from reconciliation.sign_off import SignOff, sign_off_of, what_stands_against
+from reconciliation.wording import ACT_TITLES, Said, explanation
+from reports.wording import item_titles
 
 #: Items in transit listed one by one; beyond that the page gives their number and sum.
 ITEMS_SHOWN = 60
@@ -69,7 +71,7 @@ class Certificate:
     run: RunRecord | None
     files: tuple[StatementSummary, ...]
     sign_off: SignOff
-    reasons: tuple[str, ...]
+    reasons: tuple[Said, ...]
 
     @property
     def unexplained(self) -> int:
@@ -180,7 +182,16 @@ def render(made: Certificate) -> str:
     return (
         _environment()
         .get_template("certificate.html")
-        .render(c=made, money=money, clock=clock, cover=_bar(made.coverage), shown=ITEMS_SHOWN, Money=Money)
+        .render(
+            c=made,
+            money=money,
+            clock=clock,
+            cover=_bar(made.coverage),
+            shown=ITEMS_SHOWN,
+            explanation=explanation,
+            act_titles=ACT_TITLES,
+            item_titles=item_titles,
+        )
     )
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from entrypoints.commands.reading import Lang, Language, readable_accounts
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import date as Date  # noqa: N812 - the option is called date
 
     from sqlalchemy import Connection
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from reconciliation.model import CustodyAccountRef
     from reconciliation.resolving import Actor
     from reconciliation.sign_off import SignOff
+    from reconciliation.wording import Said
+    from reports.certificate import Certificate
 
 reconciliation_app = typer.Typer(
     name="reconciliation", help="The day's reconciliation: state, sign-off by two persons, certificate.", no_args_is_help=True
@@ -36,9 +40,12 @@ def register(app: typer.Typer) -> None:
     app.add_typer(reconciliation_app)
 
 
-@reconciliation_app.command("show", epilog="Example: escrow reconciliation show --date 2026-03-20")
-def show(date: _Day, account: _Account = None, as_user: _AsUser = None, as_json: _Json = False) -> None:
-    """Where a day stands, account by account. Exit 1 while any account is not signed off."""
+@reconciliation_app.command("show", epilog="Example: escrow reconciliation show --date 2026-03-20 --lang zh")
+def show(date: _Day, account: _Account = None, lang: Lang = Language.EN, as_user: _AsUser = None, as_json: _Json = False) -> None:
+    """Where a day stands, account by account, and what to do next. Exit 1 while any account is not signed off.
+
+    Named is what the bank shows and the books do not have, line by line, as open discrepancies; unexplained has no line.
+    """
     from rich.table import Table
 
     from config.calendars import load_calendar
@@ -46,66 +53,138 @@ def show(date: _Day, account: _Account = None, as_user: _AsUser = None, as_json:
     from entrypoints.acting import acting_principal
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
-    from entrypoints.commands.day_argument import chosen_accounts
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
-    from money import Money
     from reports.certificate import certificate
+    from reports.wording import word
     from supervision.rights import Right
 
     settings = read_settings(user=as_user)
-    acting_principal(settings, Right.READ_LEDGER)
+    principal = acting_principal(settings, Right.READ_LEDGER)
     rules, calendar, now = load_matching_rules(), load_calendar(), utc_now()
     with open_books(settings) as engine, engine.connect() as connection:
+        refs = readable_accounts(connection, principal, account)
         made = [
             certificate(connection, ref, date.date(), rules=rules, calendar=calendar, now=now)
-            for ref in chosen_accounts(connection, account)
+            for ref in refs
+            if ref.opened_on <= date.date()
         ]
-    table = Table(title=f"Reconciliation of {date:%Y-%m-%d}")
-    for name in ("account", "bank", "statement", "lines", "closing", "books' cash", "unexplained", "open", "covered", "sign-off"):
-        table.add_column(name, justify="left" if name in ("account", "bank", "statement", "covered", "sign-off") else "right")
-    for one in made:
-        state = "signed_off" if one.signed_off else one.sign_off.state
-        figures = [Money(units, one.account.currency) for units in (one.closing, one.ledger_cash, one.unexplained)]
-        if as_json:
-            body = {
-                "account": one.account.account_number,
-                "bank": one.account.bank_code,
-                "date": one.day.isoformat(),
-                "statement_received": not one.carried_forward,
-                "lines": one.lines_of_day,
-                "lines_matched": one.lines_matched,
-                "opening": Money(one.opening, one.account.currency).plain,
-                "closing": figures[0].plain,
-                "ledger_cash": figures[1].plain,
-                "unexplained": figures[2].plain,
-                "open_discrepancies": len(one.open_discrepancies),
-                "covered": one.coverage.covered,
-                "sign_off": state,
-                "prepared_by": one.sign_off.prepared_by,
-                "approved_by": one.sign_off.approved_by,
-                "output_hash": one.run.output_hash if one.run else None,
-                "rules_version": one.run.rules_version if one.run else None,
-                "against_sign_off": list(one.reasons),
-            }
-            typer.echo(json.dumps(body, ensure_ascii=False))
-            continue
-        table.add_row(
-            one.account.account_number,
-            one.account.bank_code,
-            "[red]missing[/red]" if one.carried_forward else "received",
-            f"{one.lines_matched}/{one.lines_of_day}",
-            *(figure.grouped for figure in figures),
-            str(len(one.open_discrepancies)),
-            "yes" if one.coverage.covered else "[bold red]no[/bold red]",
-            state.replace("_", " "),
-        )
-    if not as_json:
+    if not made:
+        typer.echo(_none_open(refs, date.date()), err=True)
+        raise typer.Exit(1)
+    if as_json:
+        for one in made:
+            typer.echo(json.dumps(_shown_as_json(one), ensure_ascii=False))
+    else:
+        table = Table(title=f"{word('Reconciliation of', lang)} {date:%Y-%m-%d}")
+        for name in _COLUMNS:
+            table.add_column(word(name, lang), justify="left" if name in _LEFT else "right")
+        for one in made:
+            table.add_row(*_row(one, lang))
         screen().print(table)
         for one in made:
-            for reason in one.reasons:
-                typer.echo(f"{one.account.account_number}: {reason}")
+            for line in what_next(one, lang):
+                typer.echo(f"{one.account.account_number}: {line}")
     raise typer.Exit(0 if all(one.signed_off for one in made) else 1)
+
+
+_COLUMNS = (
+    "account",
+    "bank",
+    "statement",
+    "lines",
+    "closing",
+    "books' cash",
+    "named",
+    "unexplained",
+    "open",
+    "covered",
+    "sign-off",
+)
+_LEFT = ("account", "bank", "statement", "covered", "sign-off")
+
+#: Reasons listed one by one; a list command shows the rest.
+_REASONS_SHOWN = 8
+
+
+def _none_open(refs: Sequence[CustodyAccountRef], day: Date) -> str:
+    if not refs:
+        return (
+            "no custody account to show; file institutions with: escrow import institutions FILE, or act as another (--as USER)"
+        )
+    first = min(ref.opened_on for ref in refs)
+    return f"no custody account was open on {day}; the first one opened on {first}: give that day or a later one"
+
+
+def _state(one: Certificate) -> str:
+    if one.signed_off:
+        return "signed_off"
+    return "superseded" if one.sign_off.superseded else one.sign_off.state
+
+
+def _row(one: Certificate, lang: str) -> list[str]:
+    from money import Money
+    from reports.wording import word
+
+    figures = [Money(units, one.account.currency) for units in (one.closing, one.ledger_cash, one.open_lines, one.unexplained)]
+    return [
+        one.account.account_number,
+        one.account.bank_code,
+        f"[red]{word('missing', lang)}[/red]" if one.carried_forward else word("received", lang),
+        f"{one.lines_matched}/{one.lines_of_day}",
+        *(figure.grouped for figure in figures),
+        str(len(one.open_discrepancies)),
+        word("yes", lang) if one.coverage.covered else f"[bold red]{word('no', lang)}[/bold red]",
+        word(_state(one).replace("_", " "), lang),
+    ]
+
+
+def what_next(one: Certificate, lang: str) -> list[str]:
+    """What stands against the sign-off of a day and what takes it away, or the step that comes next; none when signed."""
+    from reconciliation import wording
+
+    if one.signed_off:
+        return []
+    told = [wording.superseded(one.sign_off.superseded).text(lang)] if one.sign_off.superseded else []
+    if one.reasons:
+        told += [reason.text(lang) for reason in one.reasons[:_REASONS_SHOWN]]
+        if len(one.reasons) > _REASONS_SHOWN:
+            told.append(wording.more_reasons(one.account, len(one.reasons) - _REASONS_SHOWN).text(lang))
+        return told
+    if one.sign_off.state == "prepared":
+        return [*told, wording.prepared_already(one.account, one.day, one.sign_off.prepared_by, one.sign_off.at).text(lang)]
+    return [*told, wording.may_be_prepared(one.account, one.day).text(lang)]
+
+
+def _shown_as_json(one: Certificate) -> dict[str, Any]:
+    from money import Money
+
+    def plain(minor_units: int) -> str:
+        return Money(minor_units, one.account.currency).plain
+
+    return {
+        "account": one.account.account_number,
+        "bank": one.account.bank_code,
+        "date": one.day.isoformat(),
+        "statement_received": not one.carried_forward,
+        "lines": one.lines_of_day,
+        "lines_matched": one.lines_matched,
+        "opening": plain(one.opening),
+        "closing": plain(one.closing),
+        "ledger_cash": plain(one.ledger_cash),
+        "named": plain(one.open_lines),
+        "unexplained": plain(one.unexplained),
+        "open_discrepancies": len(one.open_discrepancies),
+        "covered": one.coverage.covered,
+        "sign_off": _state(one),
+        "superseded": one.sign_off.superseded,
+        "prepared_by": one.sign_off.prepared_by,
+        "approved_by": one.sign_off.approved_by,
+        "output_hash": one.run.output_hash if one.run else None,
+        "rules_version": one.run.rules_version if one.run else None,
+        "against_sign_off": [reason.en for reason in one.reasons],
+        "next": what_next(one, "en"),
+    }
 
 
 @reconciliation_app.command(
@@ -118,6 +197,7 @@ def sign_off(  # noqa: PLR0917 - the command line is the signature
     account: _Account = None,
     prepare: _Prepare = False,
     approve: _Approve = False,
+    lang: Lang = Language.EN,
     as_user: _AsUser = None,
     as_json: _Json = False,
 ) -> None:
@@ -127,8 +207,7 @@ def sign_off(  # noqa: PLR0917 - the command line is the signature
     from supervision.rights import Right
 
     if prepare == approve:
-        typer.echo("say --prepare (first person) or --approve (second person)", err=True)
-        raise typer.Exit(2)
+        raise typer.BadParameter("say --prepare (first person) or --approve (second person)", param_hint="--prepare")
     calendar = load_calendar()
 
     def act(connection: Connection, ref: CustodyAccountRef, day: Date, by: Actor, now: datetime) -> SignOff:
@@ -136,7 +215,7 @@ def sign_off(  # noqa: PLR0917 - the command line is the signature
         return handler(connection, ref, day, by=by, calendar=calendar, now=now)
 
     right = Right.PREPARE_SIGN_OFF if prepare else Right.APPROVE_SIGN_OFF
-    _for_each(right, date, account, as_user, act, as_json=as_json)
+    _for_each(right, date, account, as_user, act, lang=lang, as_json=as_json)
 
 
 @reconciliation_app.command(
@@ -150,6 +229,7 @@ def reopen_command(  # noqa: PLR0917 - the command line is the signature
     prepare: _Prepare = False,
     approve: _Approve = False,
     reason: Annotated[str, typer.Option(help="Why (with --prepare).")] = "",
+    lang: Lang = Language.EN,
     as_user: _AsUser = None,
     as_json: _Json = False,
 ) -> None:
@@ -158,8 +238,8 @@ def reopen_command(  # noqa: PLR0917 - the command line is the signature
     from supervision.rights import Right
 
     if prepare == approve:
-        typer.echo("say --prepare --reason WHY (first person) or --approve (second person)", err=True)
-        raise typer.Exit(2)
+        said = "say --prepare --reason WHY (first person) or --approve (second person)"
+        raise typer.BadParameter(said, param_hint="--prepare")
 
     def act(connection: Connection, ref: CustodyAccountRef, day: Date, by: Actor, now: datetime) -> SignOff:
         if prepare:
@@ -167,7 +247,7 @@ def reopen_command(  # noqa: PLR0917 - the command line is the signature
         return reopen(connection, ref, day, by=by, now=now)
 
     right = Right.PREPARE_SIGN_OFF if prepare else Right.REOPEN_DAY
-    _for_each(right, date, account, as_user, act, as_json=as_json)
+    _for_each(right, date, account, as_user, act, lang=lang, as_json=as_json)
 
 
 def _for_each(
@@ -177,6 +257,7 @@ def _for_each(
     as_user: str | None,
     act: Callable[[Connection, CustodyAccountRef, Date, Actor, datetime], SignOff],
     *,
+    lang: Language,
     as_json: bool,
 ) -> None:
     """One act on each account, each in its own transaction; exit 1 when any was refused."""
@@ -199,7 +280,7 @@ def _for_each(
             for ref in accounts:
                 require_in_scope(connection, principal, ref.custody_account_id)
         for ref in accounts:
-            reasons: tuple[str, ...] = ()
+            reasons: tuple[Said, ...] = ()
             state = ""
             try:
                 with engine.begin() as connection:
@@ -213,18 +294,37 @@ def _for_each(
                     "account": ref.account_number,
                     "date": f"{date:%Y-%m-%d}",
                     "done": state or None,
-                    "refused": list(reasons),
+                    "refused": [reason.en for reason in reasons],
                 }
                 typer.echo(json.dumps(body, ensure_ascii=False))
             elif reasons:
                 typer.echo(f"{ref.account_number}: refused")
                 for reason in reasons:
-                    typer.echo(f"  {reason}")
+                    typer.echo(f"  {reason.text(lang)}")
             else:
-                typer.echo(f"{ref.account_number}: {state.replace('_', ' ')} by {principal.user}")
+                typer.echo(
+                    f"{ref.account_number}: {state.replace('_', ' ')} by {principal.user}{_after(ref, date.date(), state)}"
+                )
     if not accounts:
-        typer.echo(f"no custody account that {principal.user} supervises was open on {date:%Y-%m-%d}", err=True)
+        typer.echo(
+            f"no custody account that {principal.user} supervises was open on {date:%Y-%m-%d}; "
+            "escrow ledger coverage lists them, or act as another (--as USER)",
+            err=True,
+        )
     raise typer.Exit(1 if refused or not accounts else 0)
+
+
+def _after(ref: CustodyAccountRef, day: Date, state: str) -> str:
+    """What comes after a step of a sign-off."""
+    from reconciliation.wording import reopen_command, sign_off_command
+
+    certificate = f"escrow reconciliation certificate --date {day} --account {ref.account_number}"
+    return {
+        "prepared": f"; another person: {sign_off_command(ref, day, 'approve')}",
+        "approved": f"; the page: {certificate}",
+        "reopen_prepared": f"; another person: {reopen_command(ref, day, 'approve')}",
+        "reopened": f"; then: {sign_off_command(ref, day, 'prepare')}",
+    }.get(state, "")
 
 
 @reconciliation_app.command(
@@ -233,7 +333,7 @@ def _for_each(
 def certificate_command(
     date: _Day,
     account: _Account = None,
-    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("certificates"),
+    out: Annotated[Path | None, typer.Option(help="Folder to write to (else certificates/ of these books' data folder).")] = None,
     as_user: _AsUser = None,
     as_json: _Json = False,
 ) -> None:
@@ -243,26 +343,30 @@ def certificate_command(
     from entrypoints.acting import acting_principal
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
-    from entrypoints.commands.day_argument import chosen_accounts
     from entrypoints.settings import read_settings
     from reports.certificate import certificate, render
     from supervision.rights import Right
 
     settings = read_settings(user=as_user)
-    acting_principal(settings, Right.READ_LEDGER)
+    principal = acting_principal(settings, Right.READ_LEDGER)
+    out = out or settings.data_folder / settings.books / "certificates"
     rules, calendar, now = load_matching_rules(), load_calendar(), utc_now()
     unsigned = 0
     try:
         out.mkdir(parents=True, exist_ok=True)
         with open_books(settings) as engine, engine.connect() as connection:
-            for ref in chosen_accounts(connection, account):
-                if ref.opened_on > date.date():
-                    continue
+            refs = readable_accounts(connection, principal, account)
+            open_then = [ref for ref in refs if ref.opened_on <= date.date()]
+            if not open_then:
+                typer.echo(_none_open(refs, date.date()), err=True)
+                raise typer.Exit(1)
+            for ref in open_then:
                 made = certificate(connection, ref, date.date(), rules=rules, calendar=calendar, now=now)
                 path = out / f"certificate-{ref.account_number}-{date:%Y-%m-%d}.html"
                 path.write_text(render(made), encoding="utf-8")
                 unsigned += not made.signed_off
-                state = "signed off" if made.signed_off else "NOT signed off"
+                step = (what_next(made, "en") or [""])[0]
+                state = "signed off" if made.signed_off else f"NOT signed off: {step}"
                 if as_json:
                     body = {
                         "account": ref.account_number,

@@ -114,7 +114,6 @@ def test_what_institutions_and_banks_write_is_escaped(busy: Town) -> None:
 
 def test_a_signed_off_day_names_both_persons(town: Town) -> None:
     town.order("ORD20250001", 120000, MONDAY)
-    town.day(MONDAY)
     town.day(TUESDAY, (IN, 120000, "ORD20250001"))
     with town.engine.begin() as conn:
         by = Actor("zhang.prepare", "supervisor")

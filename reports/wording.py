@@ -1,0 +1,91 @@
+"""The words of tables for people, in English and in Chinese: one place for both. Sentences stand in reconciliation/wording.py."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Language = Literal["en", "zh"]
+
+#: English heading or word -> Chinese. A word that is not here is the same in both.
+_ZH = {
+    "account": "账户",
+    "accounts": "账户数",
+    "act": "处理方式",
+    "actor": "操作人",
+    "age": "账龄（工作日）",
+    "amount": "金额",
+    "as known at": "截至记录时点",
+    "as of": "截至",
+    "at": "位置",
+    "balance": "余额",
+    "bank": "银行",
+    "bank balance": "银行余额",
+    "booked": "记账日",
+    "books' cash": "账面存款",
+    "by": "操作人",
+    "closing": "期末余额",
+    "closing balance": "期末余额",
+    "Coverage at the end of": "资金覆盖，日终",
+    "covered": "已覆盖",
+    "credit": "贷方",
+    "debit": "借方",
+    "debits equal credits": "借贷平衡",
+    "DEBITS DO NOT EQUAL CREDITS; run: escrow ledger verify": "借贷不平；请执行：escrow ledger verify",
+    "difference": "差额",
+    "event": "事项",
+    "hold": "冻结编号",
+    "id": "编号",
+    "Journal": "日记账",
+    "kind": "类别",
+    "lines": "流水",
+    "missing": "未收到",
+    "must be there": "应有资金",
+    "named": "已具名差异",
+    "no": "否",
+    "no.": "序号",
+    "no discrepancies": "无差错",
+    "no holds in force": "无有效冻结",
+    "NO STATEMENT": "无对账单",
+    "now": "当前",
+    "number": "编号",
+    "open": "未决",
+    "opening balance": "期初余额",
+    "other account": "对方账户",
+    "owner": "经办",
+    "prepared": "待复核",
+    "proven in transit": "已证实在途",
+    "reason": "原因",
+    "received": "已收到",
+    "Reconciliation of": "对账情况",
+    "resolved": "已处理",
+    "cleared": "已解释",
+    "SHORT": "缺口",
+    "sign-off": "签核",
+    "signed off": "已签核",
+    "since": "起始日",
+    "since (Shanghai)": "起始时间（上海）",
+    "statement": "对账单",
+    "stops": "停止",
+    "strict": "严格口径",
+    "superseded": "签核已失效",
+    "surplus": "结余",
+    "the beginning": "开始",
+    "to": "至",
+    "total": "合计",
+    "Trial balance": "试算平衡表",
+    "unexplained": "无名差额",
+    "what": "对象",
+    "yes": "是",
+}
+
+_ITEMS = {"receipt": ("receipt", "收款"), "disbursement": ("disbursement", "拨付"), "refund": ("refund", "退费")}
+
+
+def word(english: str, language: str) -> str:
+    """A heading or word in the language asked for."""
+    return _ZH.get(english, english) if language == "zh" else english
+
+
+def item_titles(kind: str) -> tuple[str, str]:
+    """The name of a kind of item in transit, English and Chinese."""
+    return _ITEMS.get(kind, (kind, kind))
