@@ -38,7 +38,7 @@ def place_hold(
     if given != named.get(scope, (False, False, True)):
         raise HoldRefused(f"a hold of scope {scope.value} names its {scope.value.replace('_', ' ')} and nothing else")
     if not reason.strip():
-        raise HoldRefused("a hold needs a reason")
+        raise HoldRefused("a hold needs a reason: say why with --reason WHY")
     if not (stops_release or stops_refund):
         raise HoldRefused("a hold stops releases, refunds or both; this one would stop nothing")
     if order_id is not None:
@@ -50,7 +50,7 @@ def place_hold(
         if hours is None:
             raise HoldRefused(f"institution {institution_id} has no order {order_id}")
         if class_hour_no is not None and not 1 <= class_hour_no <= hours:
-            raise HoldRefused(f"order {order_id} has {hours} class-hours, not {class_hour_no}")
+            raise HoldRefused(f"order {order_id} has {hours} class-hours; give --class-hour 1 to {hours}, not {class_hour_no}")
     elif not conn.scalar(
         select(custody_account.c.custody_account_id).where(
             custody_account.c.institution_id == institution_id, custody_account.c.custody_account_id == custody_account_id
@@ -81,7 +81,7 @@ def prepare_hold_lift(
     take_turn(conn)
     _require_in_force(conn, institution_id, hold_id)
     if not reason.strip():
-        raise HoldRefused("lifting a hold needs a reason")
+        raise HoldRefused("lifting a hold needs a reason: say why with --reason WHY")
     conn.execute(
         insert_new(hold_lift_proposal)
         .values(institution_id=institution_id, hold_id=hold_id, prepared_by=actor, prepared_at=now, reason=reason)
@@ -104,7 +104,11 @@ def approve_hold_lift(
     ).all()
     others = [person for person in prepared_by if person != actor]
     if not others:
-        advice = "another person must approve what you prepared" if prepared_by else "somebody must first propose to lift it"
+        advice = (
+            f"{actor} prepared it, another person must approve: escrow --as USER hold lift {hold_id} --approve"
+            if prepared_by
+            else f"somebody must first propose to lift it: escrow --as USER hold lift {hold_id} --prepare --reason WHY"
+        )
         raise HoldRefused(f"hold {hold_id} cannot be lifted: {advice}")
     conn.execute(
         insert(hold_lift).values(
@@ -135,4 +139,4 @@ def _require_in_force(conn: Connection, institution_id: int, hold_id: int) -> No
         {"institution_id": institution_id, "hold_id": hold_id},
     )
     if found is None:
-        raise HoldRefused(f"institution {institution_id} has no hold {hold_id} in force")
+        raise HoldRefused(f"institution {institution_id} has no hold {hold_id} in force; those that are: escrow hold list")

@@ -14,6 +14,7 @@ from uuid import UUID
 import pandas as pd
 from sqlalchemy import Connection, text
 
+from ledger.model import PostingRefused, RefusalCode
 from ledger.store import post, reverse
 from money import Money
 from reconciliation.discrepancy import ACTS_BY_KIND, Act, DiscrepancyKind, DiscrepancyState, EventKind, ResolutionRefused
@@ -24,6 +25,8 @@ from reconciliation.matching.outcome import MATCH_COLUMNS, match_ids
 from reconciliation.model import ClearedItem, CustodyAccountRef
 from reconciliation.run_store import insert_matches
 from reconciliation.running import books_of
+from reconciliation.undoing import first_bookings, undo_bookings
+from reconciliation.wording import discrepancy_standing, resolve_command
 from storage import audit
 
 #: The version under which a person's decisions are posted.
@@ -87,10 +90,9 @@ def prepare_resolution(
     record = _open(conn, prefix, (DiscrepancyState.OPEN,))
     possible = ACTS_BY_KIND[record.discrepancy.kind]
     if act not in possible:
-        offered = ", ".join(sorted(possible)) or "none: it clears by itself when the data is right"
-        raise ResolutionRefused(f"{act} is no resolution for {record.discrepancy.kind}; possible: {offered}")
+        raise ResolutionRefused(f"{act} is no resolution for {record.discrepancy.kind}; {resolve_command(record).en}")
     if not reason.strip():
-        raise ResolutionRefused("a resolution needs a reason (--reason)")
+        raise ResolutionRefused("a resolution needs a reason: say why with --reason WHY")
     chosen = tuple(item_ids) or tuple(UUID(item) for item in record.discrepancy.item_ids if act is not Act.POST_TO_SUSPENSE)
     legs = preview(conn, record, act, chosen)
     changed = _act(conn, record, EventKind.PREPARED, by=by, now=now, act=str(act), item_ids=list(chosen), reason=reason)
@@ -109,7 +111,11 @@ def approve_resolution(
     proposal = record.proposal
     assert proposal is not None  # noqa: S101  a prepared discrepancy has a proposal
     if proposal.prepared_by == by.user:
-        raise SamePerson(f"{by.user} prepared this resolution; another person must approve it (--as USER)")
+        short = record.discrepancy.discrepancy_id[:8]
+        raise SamePerson(
+            f"{by.user} prepared this resolution of {short} ({proposal.act}); another person must approve it: "
+            f"escrow --as USER discrepancy approve {short}"
+        )
     ref = account_ref(conn, record)
     lock_account(conn, ref)
     cleared = _execute(conn, record, ref, proposal.act, proposal.item_ids, by=by, now=now)
@@ -132,7 +138,7 @@ def reject_resolution(conn: Connection, prefix: str, *, by: Actor, now: datetime
     proposal = record.proposal
     assert proposal is not None  # noqa: S101  a prepared discrepancy has a proposal
     if not reason.strip():
-        raise ResolutionRefused("a rejection needs a reason (--reason)")
+        raise ResolutionRefused("a rejection needs a reason: say why with --reason WHY")
     return _act(
         conn,
         record,
@@ -148,8 +154,7 @@ def reject_resolution(conn: Connection, prefix: str, *, by: Actor, now: datetime
 def _open(conn: Connection, prefix: str, states: tuple[DiscrepancyState, ...]) -> DiscrepancyRecord:
     record = find_record(conn, prefix)
     if record.state not in states:
-        wanted = " or ".join(str(state) for state in states)
-        raise ResolutionRefused(f"discrepancy {record.discrepancy.discrepancy_id[:8]} is {record.state}, not {wanted}")
+        raise ResolutionRefused(discrepancy_standing(record).en)
     return record
 
 
@@ -228,7 +233,9 @@ def _codes(conn: Connection, ref: CustodyAccountRef, accounts: set[int]) -> dict
 def _line(conn: Connection, record: DiscrepancyRecord) -> Line:
     one = record.discrepancy
     if not one.line_ids:
-        raise ResolutionRefused(f"{one.kind} {one.discrepancy_id[:8]} is not about a bank line; this act needs one")
+        raise ResolutionRefused(
+            f"{one.kind} {one.discrepancy_id[:8]} is not about a bank line, and this act needs one; {resolve_command(record).en}"
+        )
     row = conn.execute(
         text(
             "SELECT line_id, direction, amount_minor_units, booking_date FROM statement_line"
@@ -258,7 +265,10 @@ def _items(conn: Connection, record: DiscrepancyRecord, item_ids: Sequence[UUID]
         )
     for row in rows:
         if row.cleared:
-            raise ResolutionRefused(f"item {row.item_id} is cleared already; it cannot be matched again")
+            raise ResolutionRefused(
+                f"item {row.item_id} is cleared already; it cannot be matched or reversed again. Other items of the account: "
+                f"escrow discrepancy show {one.discrepancy_id[:8]}"
+            )
     return [Item(row.item_id, row.account_id, int(row.amount_minor_units), row.direction) for row in rows]
 
 
@@ -274,7 +284,9 @@ def _entry(conn: Connection, record: DiscrepancyRecord, books: Books, act: Act, 
         if act is not Act.CHARGE_FEE_TO_INSTITUTION and sum(item.amount for item in items) != line.amount:
             total = Money(sum(item.amount for item in items), record.discrepancy.currency)
             shown = Money(line.amount, record.discrepancy.currency)
-            raise ResolutionRefused(f"the items come to {total.plain}, the line is {shown.plain}; they must be equal")
+            raise ResolutionRefused(
+                f"the items come to {total.plain}, the line is {shown.plain}; they must be equal: name others with --item ID"
+            )
         return books.clear(line, items, str(act))
     except EntryRefused as refused:
         raise ResolutionRefused(str(refused)) from refused
@@ -284,10 +296,13 @@ def _transfers_to_reverse(conn: Connection, record: DiscrepancyRecord, item_ids:
     """What ``reverse`` undoes: the clearing of a returned payment, or the booking of an item the bank will never show."""
     one = record.discrepancy
     if not item_ids:
-        raise ResolutionRefused(f"{one.kind} {one.discrepancy_id[:8]} names no book item that could be reversed")
+        raise ResolutionRefused(
+            f"{one.kind} {one.discrepancy_id[:8]} names no book item that could be reversed; give another act: "
+            f"{resolve_command(record).en}"
+        )
     if one.kind is not DiscrepancyKind.RETURNED:
         _items(conn, record, item_ids)
-        return list(item_ids)
+        return list(first_bookings(conn, one.institution_id, item_ids).values())
     rows = conn.execute(
         text(
             """
@@ -326,16 +341,18 @@ def _execute(
     lines = [_line(conn, record)] if one.line_ids and (act is not Act.REVERSE or one.kind is DiscrepancyKind.RETURNED) else []
     if act is Act.REVERSE:
         transfers = _transfers_to_reverse(conn, record, item_ids)
-        reverse(
-            conn,
-            ref.institution_id,
-            transfers,
-            now=now,
-            booking_date=_reversal_day(conn, record),
-            actor=by.user,
-            reason=reason,
-            rule_version=BY_HAND,
-        )
+        undo, ids = (reverse, transfers) if one.kind is DiscrepancyKind.RETURNED else (undo_bookings, item_ids)
+        day = _reversal_day(conn, record)
+        try:
+            undo(conn, ref.institution_id, ids, now=now, booking_date=day, actor=by.user, reason=reason, rule_version=BY_HAND)
+        except PostingRefused as refused:
+            if any(one.code is RefusalCode.BELOW_FLOOR for one in refused.refusals):
+                raise ResolutionRefused(
+                    f"the money was released or refunded in part, so its booking cannot be undone ({refused}); "
+                    f"have it made good first, or turn this down: escrow --as USER discrepancy reject "
+                    f"{one.discrepancy_id[:8]} --reason WHY"
+                ) from refused
+            raise
         _consume(conn, ref, act, lines=lines, items=[], reason=reason, by=by)
         return ()
     entry = _entry(conn, record, books_of(conn, ref), act, item_ids)

@@ -52,9 +52,17 @@ def undo_bookings(
     """Undo the first booking of every item and clear the item. Raises PostingRefused (the money has moved on)."""
     first = first_bookings(conn, institution_id, item_ids)
     plain = [item for item, booked in first.items() if item == booked]
-    told = {"now": now, "actor": actor, "reason": reason, "rule_version": rule_version}
     if plain:
-        reverse(conn, institution_id, plain, booking_date=booking_date, **told)  # type: ignore[arg-type]
+        reverse(
+            conn,
+            institution_id,
+            plain,
+            now=now,
+            booking_date=booking_date,
+            actor=actor,
+            reason=reason,
+            rule_version=rule_version,
+        )
     again = {booked: item for item, booked in first.items() if item != booked}
     if not again:
         return
@@ -83,4 +91,4 @@ def undo_bookings(
         for row in rows
     ]
     clearings = [Clearing(institution_id, again[one.reverses], one.transfer_id) for one in mirrors if one.reverses is not None]
-    post(conn, mirrors, clearings=clearings, **told)  # type: ignore[arg-type]
+    post(conn, mirrors, now=now, actor=actor, reason=reason, rule_version=rule_version, clearings=clearings)

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from calendars import BUSINESS_TIME_ZONE
 from money import Money
-from reconciliation.discrepancy import Act, Discrepancy, DiscrepancyKind, DiscrepancyState
+from reconciliation.discrepancy import ACTS_BY_KIND, Act, Discrepancy, DiscrepancyKind, DiscrepancyState
 from reconciliation.model import CustodyAccountRef
+
+if TYPE_CHECKING:
+    from reconciliation.discrepancy_store import DiscrepancyRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,50 @@ def same_person_reopens(ref: CustodyAccountRef, day: date, by: str) -> Said:
     """The proposer of a reopening tries to approve it."""
     command = reopen_command(ref, day, "approve")
     return Said(f"{by} proposed it; another person must approve: {command}", f"{by} 是申请人；须由另一位复核人执行：{command}")
+
+
+# Why an act on a discrepancy is refused.
+
+
+def discrepancy_standing(record: DiscrepancyRecord) -> Said:
+    """Where a discrepancy stands, who brought it there, and the command that is possible now."""
+    short, kind = record.discrepancy.discrepancy_id[:8], record.discrepancy.kind
+    proposal = record.proposal
+    if proposal is not None:
+        commands = f"escrow --as USER discrepancy approve {short} | escrow --as USER discrepancy reject {short} --reason WHY"
+        return Said(
+            f"discrepancy {short} ({kind}) is prepared: {proposal.prepared_by} proposed {proposal.act} ({proposal.reason}); "
+            f"another person approves or rejects: {commands}",
+            f"差错 {short}（{kind.title_zh}）待复核：{proposal.prepared_by} 提出“{ACT_TITLES[proposal.act].zh}”"
+            f"（{proposal.reason}）；须由他人复核或退回：{commands}",
+        )
+    if record.state is DiscrepancyState.RESOLVED and record.act is not None:
+        return Said(
+            f"discrepancy {short} ({kind}) is resolved: {record.act}, prepared by {record.prepared_by}, approved by "
+            f"{record.acted_by} on {record.state_on}; nothing is left to do. Its history: escrow discrepancy show {short}",
+            f"差错 {short}（{kind.title_zh}）已处理：{ACT_TITLES[record.act].zh}，编制 {record.prepared_by}，"
+            f"复核 {record.acted_by}，{record.state_on}；无需再办。历史见：escrow discrepancy show {short}",
+        )
+    if record.state is DiscrepancyState.CLEARED:
+        return Said(
+            f"discrepancy {short} ({kind}) is cleared since {record.state_on} ({record.reason}); nothing is left to do. "
+            f"Its history: escrow discrepancy show {short}",
+            f"差错 {short}（{kind.title_zh}）已于 {record.state_on} 由后续数据解释；无需再办。"
+            f"历史见：escrow discrepancy show {short}",
+        )
+    return Said(
+        f"discrepancy {short} ({kind}) is open and nobody has proposed how to close it; {resolve_command(record).en}",
+        f"差错 {short}（{kind.title_zh}）未结，尚无处理方案；{resolve_command(record).zh}",
+    )
+
+
+def resolve_command(record: DiscrepancyRecord) -> Said:
+    """How an open discrepancy may be closed: the command, with the acts its kind admits."""
+    short, acts = record.discrepancy.discrepancy_id[:8], "|".join(sorted(ACTS_BY_KIND[record.discrepancy.kind]))
+    if not acts:
+        return Said("it clears by itself when the data is right", "数据更正后自动消除")
+    command = f"escrow --as USER discrepancy resolve {short} --act {acts} --reason WHY"
+    return Said(f"propose one: {command}", f"提出处理方案：{command}")
 
 
 # What comes next.

@@ -28,11 +28,15 @@ def register(app: typer.Typer) -> None:
 )
 def upgrade(as_json: AsJson = False) -> None:
     """Bring the schema to the revision this program expects: all of it or nothing. Safe to run again."""
+    from entrypoints.acting import acting_principal
     from entrypoints.settings import read_settings
     from migrations import runner
     from storage.engine import open_engine
+    from supervision.rights import Right
 
     settings = read_settings()
+    if settings.user:  # whoever installs the program upgrades without a name; a named person needs the right
+        acting_principal(settings, Right.CONFIGURE)
     with open_engine(settings.database) as engine, engine.connect() as connection:
         before = runner.current_revision(connection)
         connection.rollback()

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 
+from entrypoints.commands.reading import Lang, Language, readable_accounts
 from reconciliation.discrepancy import Act, DiscrepancyKind
 
 if TYPE_CHECKING:
@@ -50,31 +51,32 @@ def list_discrepancies(  # noqa: PLR0917 - the command line is the signature
     kind: Annotated[list[DiscrepancyKind] | None, typer.Option(help="Only this kind; may be repeated.")] = None,
     only_open: Annotated[bool, typer.Option("--open", help="Only those not closed yet.")] = False,
     state: Annotated[StateFilter | None, typer.Option(help="Only this state.")] = None,
+    lang: Lang = Language.EN,
     as_user: _AsUser = None,
     as_json: _Json = False,
 ) -> None:
-    """List discrepancies by account and day. Exit 1 when any of those listed is open."""
+    """List discrepancies by account and day, oldest first. Exit 1 when any of those listed is open; show says what to do."""
     from rich.table import Table
 
     from config.calendars import load_calendar
     from entrypoints.acting import acting_principal
     from entrypoints.bootstrap import open_books
-    from entrypoints.commands.day_argument import chosen_accounts
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
     from money import Money
     from reconciliation.discrepancy import DiscrepancyState
     from reconciliation.discrepancy_store import records
     from reconciliation.resolving import latest_day
+    from reports.wording import word
     from supervision.rights import Right
 
     settings = read_settings(user=as_user)
-    acting_principal(settings, Right.READ_LEDGER)
+    principal = acting_principal(settings, Right.READ_LEDGER)
     standing = [DiscrepancyState.OPEN, DiscrepancyState.PREPARED]
     states = [DiscrepancyState(state)] if state else standing if only_open else None
     calendar = load_calendar()
     with open_books(settings) as engine, engine.connect() as connection:
-        refs = {ref.custody_account_id: ref for ref in chosen_accounts(connection, account)}
+        refs = {ref.custody_account_id: ref for ref in readable_accounts(connection, principal, account)}
         found = [
             one
             for one in records(
@@ -88,7 +90,7 @@ def list_discrepancies(  # noqa: PLR0917 - the command line is the signature
         until = {one.discrepancy.custody_account_id: latest_day(connection, one) for one in found}
     table = Table()
     for name in ("id", "account", "since", "kind", "amount", "difference", "age", "state", "owner"):
-        table.add_column(name, justify="right" if name in ("amount", "difference", "age") else "left")
+        table.add_column(word(name, lang), justify="right" if name in ("amount", "difference", "age") else "left")
     for one in found:
         what = one.discrepancy
         end = one.state_on if one.state not in standing else until[what.custody_account_id]
@@ -98,12 +100,26 @@ def list_discrepancies(  # noqa: PLR0917 - the command line is the signature
             continue
         amounts = [Money(units, what.currency).grouped for units in (what.amount_minor_units, what.difference_minor_units)]
         number = refs[what.custody_account_id].account_number
+        kind_shown = what.kind.title_zh if lang is Language.ZH else str(what.kind)
         table.add_row(
-            what.discrepancy_id[:8], number, str(what.since), str(what.kind), *amounts, str(age), str(one.state), one.owner or ""
+            what.discrepancy_id[:8],
+            number,
+            str(what.since),
+            kind_shown,
+            *amounts,
+            str(age),
+            word(one.state, lang),
+            one.owner or "",
         )
     if not as_json:
-        screen().print(table if found else "no discrepancies")
+        screen().print(table if found else word("no discrepancies", lang))
+        if found:
+            typer.echo(word(f"what each is and how it may be closed: escrow discrepancy show {_short(found[0])}", lang))
     raise typer.Exit(1 if any(one.state in standing for one in found) else 0)
+
+
+def _short(one: DiscrepancyRecord) -> str:
+    return one.discrepancy.discrepancy_id[:8]
 
 
 def _as_json(one: DiscrepancyRecord, account: str, age: int) -> dict[str, Any]:
@@ -131,14 +147,14 @@ def _as_json(one: DiscrepancyRecord, account: str, age: int) -> dict[str, Any]:
     }
 
 
-@discrepancy_app.command("show", epilog="Example: escrow discrepancy show 3f9a01")
-def show(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> None:
+@discrepancy_app.command("show", epilog="Example: escrow discrepancy show 3f9a01 --lang zh")
+def show(identity: _Id, lang: Lang = Language.EN, as_user: _AsUser = None, as_json: _Json = False) -> None:
     """One discrepancy: what it is, its evidence down to the line of the bank's file, its history, what can be done."""
     from config.calendars import load_calendar
     from entrypoints.acting import acting_principal
     from entrypoints.bootstrap import open_books
-    from entrypoints.commands.day_argument import chosen_accounts
     from entrypoints.settings import read_settings
+    from reconciliation import wording
     from reconciliation.discrepancy import ACTS_BY_KIND, DiscrepancyState
     from reconciliation.discrepancy_store import events_of, find_record
     from reconciliation.evidence import evidence_of
@@ -146,17 +162,18 @@ def show(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> None
     from supervision.rights import Right
 
     settings = read_settings(user=as_user)
-    acting_principal(settings, Right.READ_LEDGER)
+    principal = acting_principal(settings, Right.READ_LEDGER)
     with open_books(settings) as engine, engine.connect() as connection:
         one = find_record(connection, identity)
-        refs = {ref.custody_account_id: ref for ref in chosen_accounts(connection, None)}
+        custody = str(one.discrepancy.custody_account_id)
+        (ref,) = readable_accounts(connection, principal, custody)
         evidence = evidence_of(connection, one.discrepancy)
         events = events_of(connection, one.discrepancy.institution_id, one.discrepancy.discrepancy_id)
         standing = one.state in (DiscrepancyState.OPEN, DiscrepancyState.PREPARED)
         until = latest_day(connection, one) if standing else one.state_on
         age = load_calendar().working_days_between(one.discrepancy.since, until)
         legs = preview(connection, one, one.proposal.act, one.proposal.item_ids) if one.proposal else []
-    body = _as_json(one, refs[one.discrepancy.custody_account_id].account_number, age)
+    body = _as_json(one, ref.account_number, age)
     body["evidence"] = evidence
     body["history"] = [
         {
@@ -174,11 +191,7 @@ def show(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> None
     if as_json:
         typer.echo(json.dumps(body, ensure_ascii=False, default=str))
         return
-    typer.echo(f"{body['id']}\n{body['kind']}: {body['title_en']} {body['title_zh']}")
-    typer.echo(
-        f"account {body['account']}, since {body['since']} ({age} working days), {body['state']}, owner {one.owner or '-'}"
-    )
-    typer.echo(f"amount {body['amount']} {body['currency']}, bank less books {body['difference']}\n{body['explanation']}")
+    _echo_what(one, body, lang)
     for line in evidence["lines"]:
         typer.echo(
             f"  bank line {line['line_id'][:8]}: {line['direction']} {line['amount']} booked {line['booking_date']}, "
@@ -191,12 +204,28 @@ def show(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> None
         )
     for event in events:
         extra = " ".join(part for part in (event.act, event.owner and f"to {event.owner}", event.reason) if part)
-        typer.echo(f"  {event.event_at:%Y-%m-%d %H:%M} {event.event} by {event.actor} {extra}".rstrip())
+        typer.echo(f"  {wording.clock(event.event_at)} {event.event} by {event.actor} {extra}".rstrip())
     _echo_legs(legs)
-    if str(one.state) == "open":
-        acts = "|".join(body["possible_acts"])
-        advice = f"escrow discrepancy resolve {body['id'][:8]} --reason WHY --act {acts}" if acts else "it clears by itself"
-        typer.echo(f"possible: {advice}")
+    typer.echo(wording.discrepancy_standing(one).text(lang))
+
+
+def _echo_what(one: DiscrepancyRecord, body: dict[str, Any], lang: str) -> None:
+    """What it is, in one language; the kind's name in both, because files and letters use either."""
+    from reconciliation import wording
+    from reports.wording import word
+
+    typer.echo(f"{body['id']}\n{body['kind']}: {body['title_en']} {body['title_zh']}")
+    facts = (
+        ("account", body["account"]),
+        ("since", body["since"]),
+        ("age", body["age_working_days"]),
+        ("state", word(body["state"], lang)),
+        ("owner", one.owner or "-"),
+        ("amount", f"{body['amount']} {body['currency']}"),
+        ("bank less books", body["difference"]),
+    )
+    typer.echo(", ".join(f"{word(name, lang)} {value}" for name, value in facts))
+    typer.echo(wording.explanation(one.discrepancy, lang))
 
 
 def _legs_json(legs: Sequence[ProposedLeg]) -> list[dict[str, str]]:
@@ -220,13 +249,17 @@ def assign_command(
     """Make a known user the owner of a discrepancy."""
     from config.roles import load_roster
     from reconciliation.resolving import assign
-    from supervision.rights import Right
+    from supervision.rights import NotAllowed, Right
 
-    load_roster().principal(to)
+    roster = load_roster()
+    if Right.ASSIGN_DISCREPANCY not in roster.principal(to).rights:
+        able = ", ".join(sorted(user for user, one in roster.principals.items() if Right.ASSIGN_DISCREPANCY in one.rights))
+        raise NotAllowed(f"{to} ({roster.principal(to).role}) works on no discrepancies; give one of: {able}")
 
     def act(connection: Connection, by: Actor, now: datetime) -> str:
         one = assign(connection, identity, to, by=by, now=now)
-        return f"{one.discrepancy.discrepancy_id[:8]} {one.discrepancy.kind}: owner is {one.owner}"
+        short = one.discrepancy.discrepancy_id[:8]
+        return f"{short} {one.discrepancy.kind}: owner is {one.owner}; next: escrow discrepancy show {short}"
 
     _do(Right.ASSIGN_DISCREPANCY, as_user, identity, act)
 
@@ -265,7 +298,7 @@ def resolve(  # noqa: PLR0917 - the command line is the signature
             return json.dumps(body, ensure_ascii=False)
         _echo_legs(legs)
         short = one.discrepancy.discrepancy_id[:8]
-        who = f"another person approves: escrow discrepancy approve {short} --as USER"
+        who = f"another person approves: escrow --as USER discrepancy approve {short}"
         return f"{short} {one.discrepancy.kind}: {act} proposed; {who}"
 
     _do(Right.PREPARE_DISCREPANCY, as_user, identity, propose)
@@ -287,7 +320,10 @@ def approve(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> N
                 "cleared_items": [str(c.item_id) for c in cleared],
             }
             return json.dumps(body, ensure_ascii=False)
-        return f"{short} {one.discrepancy.kind}: {one.act} approved; {len(cleared)} book items cleared"
+        return (
+            f"{short} {one.discrepancy.kind}: {one.act} approved; {len(cleared)} book items cleared, the account reconciled again. "
+            "What is left: escrow discrepancy list --open"
+        )
 
     _do(Right.APPROVE_DISCREPANCY, as_user, identity, decide, reconcile_again=True)
 
@@ -302,7 +338,12 @@ def reject(identity: _Id, reason: Annotated[str, typer.Option(help="Why.")], as_
 
     def decide(connection: Connection, by: Actor, now: datetime) -> str:
         one = reject_resolution(connection, identity, by=by, now=now, reason=reason)
-        return f"{one.discrepancy.discrepancy_id[:8]} {one.discrepancy.kind}: proposal rejected; it is open again"
+        from reconciliation.wording import resolve_command
+
+        return (
+            f"{one.discrepancy.discrepancy_id[:8]} {one.discrepancy.kind}: proposal rejected; it is open again; "
+            f"{resolve_command(one).en}"
+        )
 
     _do(Right.APPROVE_DISCREPANCY, as_user, identity, decide)
 

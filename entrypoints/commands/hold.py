@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from entrypoints.commands.reading import Lang, Language, readable_accounts
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -75,7 +77,8 @@ def place(
             custody_account_id=custody_account,
             stops_refund=refunds_too,
         )
-    typer.echo(json.dumps({"hold": number}) if json_ else f"hold {number} is in force; lift it with: escrow hold lift {number}")
+    said = f"hold {number} is in force; to lift it: escrow --as USER hold lift {number} --prepare --reason WHY"
+    typer.echo(json.dumps({"hold": number}) if json_ else said)
 
 
 @hold_app.command("lift", epilog='Example: escrow --as zhang.prepare hold lift 3 --prepare --reason "complaint withdrawn"')
@@ -86,7 +89,7 @@ def lift(
     reason: Annotated[str, typer.Option("--reason", help="Why; needed with --prepare.")] = "",
 ) -> None:
     """Lift a hold: one person prepares, another approves. It stays in force until then."""
-    from entrypoints.acting import acting_principal
+    from entrypoints.acting import acting_principal, require_in_scope
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
@@ -99,7 +102,9 @@ def lift(
     principal = acting_principal(settings, Right.PREPARE_HOLD_LIFT if prepare else Right.APPROVE_HOLD_LIFT)
     who = {"actor": principal.user, "role": principal.role}
     with open_books(settings) as engine, engine.begin() as connection:
-        institution = _in_force(connection, hold).institution_id
+        standing = _in_force(connection, hold)
+        require_in_scope(connection, principal, _account_of(connection, standing))
+        institution = standing.institution_id
         if prepare:
             prepare_hold_lift(connection, institution_id=institution, hold_id=hold, reason=reason, now=utc_now(), **who)
         else:
@@ -111,30 +116,47 @@ def lift(
 
 
 @hold_app.command("list", epilog="Example: escrow hold list --json")
-def list_holds(json_: _Json = False) -> None:
+def list_holds(lang: Lang = Language.EN, json_: _Json = False) -> None:
     """The holds in force, oldest first."""
     from rich.table import Table
 
+    from calendars import BUSINESS_TIME_ZONE
     from entrypoints.acting import acting_principal
     from entrypoints.bootstrap import open_books
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
     from escrow.store import holds_in_force
+    from reports.wording import word
     from supervision.rights import Right
 
     settings = read_settings()
-    acting_principal(settings, Right.READ_LEDGER)
+    principal = acting_principal(settings, Right.READ_LEDGER)
     with open_books(settings) as engine, engine.connect() as connection:
-        found = holds_in_force(connection)
+        seen = {ref.custody_account_id for ref in readable_accounts(connection, principal)}
+        found = [one for one in holds_in_force(connection) if _account_of(connection, one) in seen]
     if json_:
         for one in found:
             typer.echo(json.dumps(_as_json(one), ensure_ascii=False))
         return
-    table = Table("hold", "what", "stops", "since (UTC)", "by", "reason")
+    table = Table(*(word(name, lang) for name in ("hold", "what", "stops", "since (Shanghai)", "by", "reason")))
     for one in found:
         stops = " and ".join(name for name, on in (("releases", one.stops_release), ("refunds", one.stops_refund)) if on)
-        table.add_row(str(one.hold_id), _what(one), stops, f"{one.placed_at:%Y-%m-%d %H:%M}", one.placed_by, one.reason)
-    screen().print(table if found else "no holds in force")
+        table.add_row(
+            str(one.hold_id),
+            _what(one),
+            stops,
+            f"{one.placed_at.astimezone(BUSINESS_TIME_ZONE):%Y-%m-%d %H:%M}",
+            one.placed_by,
+            one.reason,
+        )
+    screen().print(table if found else word("no holds in force", lang))
+
+
+def _account_of(connection: Connection, one: HoldInForce) -> int:
+    """The custody account whose money a hold stops."""
+    if one.custody_account_id is not None:
+        return one.custody_account_id
+    return _position_of(connection, one.order_id or "", one.institution_id).custody_account_id
 
 
 def _what(one: HoldInForce) -> str:
@@ -158,13 +180,18 @@ def _as_json(one: HoldInForce) -> dict[str, object]:
     }
 
 
-def _position_of(connection: Connection, order_id: str) -> OrderPosition:
+def _position_of(connection: Connection, order_id: str, institution_id: int | None = None) -> OrderPosition:
     from escrow.hold import HoldRefused
     from escrow.store import order_positions
 
-    found = order_positions(connection, order_ids=[order_id])
+    found = [
+        one
+        for one in order_positions(connection, order_ids=[order_id])
+        if institution_id is None or one.institution_id == institution_id
+    ]
     if len(found) != 1:
-        raise HoldRefused(f"{len(found) or 'no'} orders are called {order_id!r}; give the order id as it was imported")
+        advice = "escrow ledger trial-balance --by account shows them as prepayment_held:ORDER"
+        raise HoldRefused(f"{len(found) or 'no'} orders are called {order_id!r}; give the order id as it was imported: {advice}")
     return found[0]
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError, InternalError, ProgrammingError
 
 from bank_adapters.model import Direction
 from ledger.store import balance
+from money import Money
 from reconciliation.discrepancy import Act, DiscrepancyKind, DiscrepancyState
 from reconciliation.discrepancy_store import DiscrepancyRecord, records
 from reconciliation.model import RunResult, SettlementItem
@@ -21,6 +22,7 @@ from reconciliation.resolving import (
     approve_resolution,
     assign,
     prepare_resolution,
+    preview,
     reject_resolution,
 )
 from reconciliation.verification import verify
@@ -202,6 +204,57 @@ def test_a_returned_disbursement_is_reversed_and_its_item_opens_again(town: Town
     again = town.day(FRIDAY, (OUT, 50000, "DI2025030400000017"))
     assert (again.matches, again.opened) == (1, ())
     assert nothing_is_wrong(town)
+
+
+def test_a_receipt_the_bank_took_back_is_reversed_twice_and_leaves_nothing(town: Town) -> None:
+    """First the clearing (the money is on its way again), then, when it never comes again, the booking of the order."""
+    town.order("ORD20250001", 120000, MONDAY)
+    town.day(TUESDAY, (IN, 120000, "ORD20250001"))
+    town.day(WEDNESDAY, (OUT, 120000, "ORD20250001", "冲正"))
+    (taken_back,) = found(town, DiscrepancyKind.RETURNED)
+    resolve(town, taken_back, Act.REVERSE)
+    assert (books_balance(town, "custody_cash"), books_balance(town, "receipts_in_transit", "bank_transfer")) == (0, 120000)
+
+    for day in range(6, 22):
+        if town.calendar.is_working_day(MONDAY.replace(day=day)):
+            town.day(MONDAY.replace(day=day))
+    (missing,) = found(town, DiscrepancyKind.MISSING_IN_BANK)
+    with town.engine.connect() as conn:
+        legs = preview(conn, missing, Act.REVERSE, [UUID(item) for item in missing.discrepancy.item_ids])
+    assert [(leg.debit, leg.amount) for leg in legs] == [("prepayment_held:ORD20250001", Money(120000))]
+    resolve(town, missing, Act.REVERSE)
+
+    for kind, subject in (("custody_cash", ""), ("receipts_in_transit", "bank_transfer"), ("prepayment_held", "ORD20250001")):
+        assert books_balance(town, kind, subject) == 0, kind
+    assert town.reconcile(MONDAY.replace(day=21)).open_discrepancies == 0
+    assert nothing_is_wrong(town)
+
+
+def test_an_act_that_is_not_possible_names_state_person_and_the_next_command(town: Town) -> None:
+    town.day(TUESDAY, (IN, 700, ""))
+    (one,) = found(town, DiscrepancyKind.UNIDENTIFIED_RECEIPT)
+    identity, short = one.discrepancy.discrepancy_id, one.discrepancy.discrepancy_id[:8]
+
+    def prepare() -> None:
+        with town.engine.begin() as conn:
+            prepare_resolution(conn, identity, Act.POST_TO_SUSPENSE, by=ZHANG, now=town.now(), reason="payer unknown")
+
+    def approve(by: Actor = LI) -> None:
+        with town.engine.begin() as conn:
+            approve_resolution(conn, identity, by=by, now=town.now())
+
+    with pytest.raises(ResolutionRefused, match=f"is open and nobody.*discrepancy resolve {short} --act claim_from_bank"):
+        approve()
+    prepare()
+    with pytest.raises(ResolutionRefused, match=rf"prepared: zhang.* proposed post_to_suspense.*discrepancy approve {short}"):
+        prepare()
+    with pytest.raises(SamePerson, match=f"another person must approve it: escrow --as USER discrepancy approve {short}"):
+        approve(ZHANG)
+    approve()
+    with pytest.raises(
+        ResolutionRefused, match=r"is resolved: post_to_suspense, prepared by zhang.*, approved by li.*nothing is left"
+    ):
+        approve()
 
 
 def test_money_nobody_can_name_goes_to_suspense(town: Town) -> None:
