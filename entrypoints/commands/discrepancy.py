@@ -321,7 +321,7 @@ def approve(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> N
             }
             return json.dumps(body, ensure_ascii=False)
         return (
-            f"{short} {one.discrepancy.kind}: {one.act} approved; {len(cleared)} book items cleared, the account reconciled again. "
+            f"{short} {one.discrepancy.kind}: {one.act} approved; {len(cleared)} items cleared, the account reconciled again. "
             "What is left: escrow discrepancy list --open"
         )
 
