@@ -40,3 +40,19 @@ def in_scope(connection: Connection, principal: Principal, custody_account_id: i
     except NotAllowed:
         return False
     return True
+
+
+def institutions_in_scope(connection: Connection, principal: Principal) -> tuple[int, ...] | None:
+    """The institutions whose books the principal supervises; None when that is all of them, also those to come."""
+    if principal.jurisdiction is None:
+        return None
+    from sqlalchemy import text
+
+    from config.policies import load_policies
+
+    policies = load_policies()
+    places = connection.execute(text("SELECT institution_id, jurisdiction_code FROM institution ORDER BY institution_id")).all()
+    inside = {
+        code: principal.jurisdiction in [one.code for one in policies.lineage(code)] for code in {place for _, place in places}
+    }
+    return None if all(inside.values()) else tuple(number for number, code in places if inside[code])

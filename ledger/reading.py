@@ -6,6 +6,7 @@ history's postings. *As known at* an instant counts only batches posted by then 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -14,8 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from ledger.accounts import find_account
-from ledger.model import OpenItem, Side
-from ledger.writing import ITEM_COLUMNS, open_item_of
+from ledger.model import Side
 from money import Money
 
 
@@ -127,9 +127,12 @@ def trial_balance(
     as_of: date | None = None,
     known_at: datetime | None = None,
     custody_account_id: int | None = None,
+    institution_ids: Collection[int] | None = None,
     by: Literal["account", "kind"] = "account",
 ) -> list[TrialBalanceRow]:
     """Every account's balance (or every kind's), by custody account, kind, subject and currency.
+
+    ``institution_ids``: only these institutions' accounts (whom the asking person supervises); None for all.
 
     Debits equal credits in each currency. Accounts that were never posted to are left out; those whose balance came back
     to zero are not.
@@ -143,7 +146,12 @@ def trial_balance(
     query = _BY_ACCOUNT if by == "account" else _BY_KIND
     rows = conn.execute(
         text(query.replace("{balances}", balances)),
-        {"as_of": as_of, "known_at": known_at, "custody_account": custody_account_id},
+        {
+            "as_of": as_of,
+            "known_at": known_at,
+            "custody_account": custody_account_id,
+            "institutions": None if institution_ids is None else list(institution_ids),
+        },
     )
     return [_trial_balance_row(row) for row in rows]
 
@@ -181,7 +189,8 @@ _BY_ACCOUNT = """
     SELECT a.institution_id, a.custody_account_id, a.account_id, a.kind, a.subject, a.normal_side, a.currency,
         1 AS accounts, s.units
     FROM ({balances}) AS s JOIN account a ON a.institution_id = s.institution_id AND a.account_id = s.account_id
-    WHERE CAST(:custody_account AS bigint) IS NULL OR a.custody_account_id = :custody_account
+    WHERE (CAST(:custody_account AS bigint) IS NULL OR a.custody_account_id = :custody_account)
+        AND (CAST(:institutions AS integer[]) IS NULL OR a.institution_id = ANY (:institutions))
     ORDER BY a.custody_account_id, a.kind, a.subject, a.account_id
 """
 _BY_KIND = """
@@ -189,7 +198,8 @@ _BY_KIND = """
         CAST(:custody_account AS bigint) AS custody_account_id, NULL AS account_id, a.kind, '' AS subject, a.normal_side,
         a.currency, count(*) AS accounts, sum(s.units) AS units
     FROM ({balances}) AS s JOIN account a ON a.institution_id = s.institution_id AND a.account_id = s.account_id
-    WHERE CAST(:custody_account AS bigint) IS NULL OR a.custody_account_id = :custody_account
+    WHERE (CAST(:custody_account AS bigint) IS NULL OR a.custody_account_id = :custody_account)
+        AND (CAST(:institutions AS integer[]) IS NULL OR a.institution_id = ANY (:institutions))
     GROUP BY a.kind, a.normal_side, a.currency ORDER BY a.kind, a.currency
 """
 
@@ -201,10 +211,13 @@ def account_statement(  # noqa: PLR0917  account and period come naturally in th
     to: date | None = None,
     after: int | None = None,
     limit: int = 50,
+    *,
+    known_at: datetime | None = None,
 ) -> list[AccountStatementLine]:
     """A page of an account's postings in posting order, booked ``from_`` .. ``to`` (both included), after number ``after``.
 
-    The next page starts after the last line's ``seq``. Raises LookupError for an unknown account.
+    ``known_at``: only what was posted by then. The next page starts after the last line's ``seq``.
+    Raises LookupError for an unknown account.
     """
     account = find_account(conn, account_id)
     rows = conn.execute(
@@ -216,6 +229,7 @@ def account_statement(  # noqa: PLR0917  account and period come naturally in th
             "to": to or date.max,
             "after": after or 0,
             "limit": limit,
+            "known_at": known_at,
         },
     )
     return [
@@ -243,6 +257,7 @@ def account_statement(  # noqa: PLR0917  account and period come naturally in th
 _STATEMENT = text("""
     SELECT * FROM account_statement
     WHERE institution_id = :institution AND account_id = :account AND seq > :after AND booking_date BETWEEN :from_ AND :to
+        AND (CAST(:known_at AS timestamptz) IS NULL OR posted_at <= :known_at)
     ORDER BY seq LIMIT :limit
 """)
 
@@ -251,6 +266,7 @@ def journal(
     conn: Connection,
     *,
     institution_id: int | None = None,
+    institution_ids: Collection[int] | None = None,
     custody_account_id: int | None = None,
     source_kind: str | None = None,
     source_ref: str | None = None,
@@ -269,6 +285,7 @@ def journal(
         _JOURNAL,
         {
             "institution": institution_id,
+            "institutions": None if institution_ids is None else list(institution_ids),
             "custody_account": custody_account_id,
             "source_kind": source_kind,
             "source_ref": source_ref,
@@ -326,6 +343,7 @@ _JOURNAL = text("""
     JOIN account c ON c.institution_id = t.institution_id AND c.account_id = t.credit_account_id
     WHERE (t.institution_id, t.batch_id, t.line) > (:after_institution, :after_batch, :after_line)
         AND (CAST(:institution AS integer) IS NULL OR t.institution_id = :institution)
+        AND (CAST(:institutions AS integer[]) IS NULL OR t.institution_id = ANY (:institutions))
         AND (CAST(:custody_account AS bigint) IS NULL OR :custody_account IN (d.custody_account_id, c.custody_account_id))
         AND (CAST(:source_kind AS text) IS NULL OR t.source_kind = :source_kind)
         AND (CAST(:source_ref AS text) IS NULL OR t.source_ref = :source_ref)
@@ -333,28 +351,4 @@ _JOURNAL = text("""
         AND (CAST(:known_at AS timestamptz) IS NULL OR b.posted_at <= :known_at)
     ORDER BY t.institution_id, t.batch_id, t.line
     LIMIT :limit
-""")
-
-
-def open_items(
-    conn: Connection,
-    *,
-    custody_account_id: int | None = None,
-    institution_id: int | None = None,
-    as_of: date | None = None,
-) -> list[OpenItem]:
-    """Items in transit by booking date and id: now, or as of a business day (booked by then and not cleared by then)."""
-    rows = conn.execute(
-        _OPEN_ITEMS, {"custody_account": custody_account_id, "institution": institution_id, "as_of": as_of or date.max}
-    )
-    return [open_item_of(row) for row in rows]
-
-
-_OPEN_ITEMS = text(f"""
-    SELECT {ITEM_COLUMNS} FROM open_item i
-    LEFT JOIN open_item_clearing c ON c.institution_id = i.institution_id AND c.item_id = i.item_id AND c.cleared_on <= :as_of
-    WHERE c.item_id IS NULL AND i.booking_date <= :as_of
-        AND (CAST(:custody_account AS bigint) IS NULL OR i.custody_account_id = :custody_account)
-        AND (CAST(:institution AS integer) IS NULL OR i.institution_id = :institution)
-    ORDER BY i.institution_id, i.custody_account_id, i.booking_date, i.item_id
 """)

@@ -7,7 +7,8 @@ Writing: ``open_accounts``, ``open_chart``, ``close_account``, ``post``, ``rever
 from __future__ import annotations
 
 from ledger.accounts import AccountRefused, account_ids, accounts, close_account, find_account, open_accounts, open_chart
-from ledger.reading import account_statement, balance, journal, open_items, trial_balance
+from ledger.open_items import open_items
+from ledger.reading import account_statement, balance, journal, trial_balance
 from ledger.verification import examine, verify
 from ledger.writing import post, reverse
 

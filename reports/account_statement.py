@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
 from ledger.accounts import find_account
-from ledger.model import Account
+from ledger.model import Account, Side
 from ledger.reading import AccountStatementLine, account_statement, balance
 from money import Money
+from reports.report_table import Column, ColumnType, Fact, ReportTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class AccountStatement:
     closing: Money
     lines: tuple[AccountStatementLine, ...]
     next_after: int | None
+    known_at: datetime | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What ``--json`` prints: amounts as decimal strings."""
@@ -38,6 +41,7 @@ class AccountStatement:
             "currency": self.account.currency,
             "from": self.from_ and self.from_.isoformat(),
             "to": self.to and self.to.isoformat(),
+            "known_at": self.known_at and self.known_at.isoformat(),
             "opening_balance": self.opening.plain,
             "closing_balance": self.closing.plain,
             "lines": [
@@ -72,17 +76,76 @@ def account_statement_report(
     to: date | None = None,
     after: int | None = None,
     limit: int = 50,
+    known_at: datetime | None = None,
 ) -> AccountStatement:
-    """A page of an account's statement. Raises LookupError for an unknown account."""
+    """A page of an account's statement, as known at an instant if given. Raises LookupError for an unknown account."""
     account = find_account(conn, account_id)
-    lines = account_statement(conn, account_id, from_, to, after, limit + 1)
+    lines = account_statement(conn, account_id, from_, to, after, limit + 1, known_at=known_at)
     zero = Money.zero(account.currency)
     return AccountStatement(
         account=account,
         from_=from_,
         to=to,
-        opening=zero if from_ is None else balance(conn, account_id, as_of=from_ - timedelta(days=1)),
-        closing=balance(conn, account_id, as_of=to),
+        opening=zero if from_ is None else balance(conn, account_id, from_ - timedelta(days=1), known_at),
+        closing=balance(conn, account_id, to, known_at),
         lines=tuple(lines[:limit]),
         next_after=lines[limit - 1].seq if len(lines) > limit else None,
+        known_at=known_at,
     )
+
+
+#: Postings of a whole statement read at once.
+_PAGE = 20_000
+
+_COLUMNS = (
+    Column("seq", "no.", "序号", ColumnType.INTEGER),
+    Column("booking_date", "booked", "记账日", ColumnType.DATE),
+    Column("posted_at", "posted", "录入时刻", ColumnType.INSTANT, on_screen=False),
+    Column("event", "event", "事项"),
+    Column("reason", "reason", "事由", on_screen=False),
+    Column("source_kind", "source kind", "来源类别", on_screen=False),
+    Column("source_ref", "source", "来源编号", on_screen=False),
+    Column("counter_account_id", "other account", "对方科目", ColumnType.INTEGER),
+    Column("debit", "debit", "借方", ColumnType.MONEY),
+    Column("credit", "credit", "贷方", ColumnType.MONEY),
+    Column("balance", "balance", "余额", ColumnType.MONEY),
+    Column("currency", "currency", "币种", on_screen=False),
+    Column("transfer_id", "transfer", "转账编号", on_screen=False),
+    Column("at", "at", "凭证号"),
+    Column("actor", "actor", "经办", on_screen=False),
+    Column("rule_version", "rules", "规则版本", on_screen=False),
+)
+
+
+def whole_statement(conn: Connection, report: AccountStatement) -> Iterator[AccountStatementLine]:
+    """All postings of the statement's account and period from its first page on, page by page."""
+    page: list[AccountStatementLine] = list(report.lines)
+    yield from page
+    while page and report.next_after is not None:
+        page = account_statement(
+            conn, report.account.account_id, report.from_, report.to, page[-1].seq, _PAGE, known_at=report.known_at
+        )
+        yield from page
+
+
+def account_statement_table(
+    report: AccountStatement, lines: Iterator[AccountStatementLine], facts: tuple[Fact, ...] = ()
+) -> ReportTable:
+    """The statement as a report; ``escrow ledger journal --source KIND/REF`` shows each line's whole journal entry."""
+    account = report.account
+    rows = (
+        (
+            line.seq, line.booking_date, line.posted_at, f"{line.source_kind}/{line.source_ref} ({line.reason})", line.reason,
+            line.source_kind, line.source_ref, line.counter_account_id, line.amount if line.side == Side.DEBIT else None,
+            line.amount if line.side == Side.CREDIT else None, line.balance, account.currency, line.transfer_id,
+            f"{account.institution_id}.{line.batch_id}.{line.line}", line.actor, line.rule_version,
+        )
+        for line in lines
+    )  # fmt: skip
+    about = (
+        Fact("account", "account", "科目", f"{account.code} ({account.account_id})"),
+        Fact("period", "booked", "记账期间", f"{report.from_ or '...'} - {report.to or '...'}"),
+        Fact("opening_balance", "opening balance", "期初余额", report.opening.grouped),
+        Fact("closing_balance", "closing balance", "期末余额", report.closing.grouped),
+    )
+    return ReportTable("account_statement", "Account statement", "科目明细账", _COLUMNS, rows, (*about, *facts))

@@ -8,9 +8,9 @@ Liabilities (with negative amounts, as both programs write credits).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 from ledger.model import Side
 from ledger.reading import trial_balance
 from money import exponent_of, format_minor_units
+from reports.tabular import whole_file
 
 Format = Literal["hledger", "beancount"]
 FILE_NAMES: dict[Format, str] = {"hledger": "books.journal", "beancount": "books.beancount"}
@@ -41,14 +42,24 @@ class _Named:
     minor_units: int
 
 
-def export_plain_text(conn: Connection, out: Path, format_: Format, *, as_of: date | None = None) -> Exported:
-    """Write the books, through a business day if given, into folder ``out`` (made when missing)."""
+def export_plain_text(
+    conn: Connection,
+    out: Path,
+    format_: Format,
+    *,
+    as_of: date | None = None,
+    known_at: datetime | None = None,
+    institution_ids: Collection[int] | None = None,
+) -> Exported:
+    """Write the books into folder ``out`` (made when missing), whole or not at all: through a business day if given, as known at
+    an instant if given, of some institutions if given.
+    """
     out.mkdir(parents=True, exist_ok=True)
     path = out / FILE_NAMES[format_]
-    accounts = _accounts(conn, as_of)
+    accounts = _accounts(conn, as_of, known_at, institution_ids)
     write = _write_hledger if format_ == "hledger" else _write_beancount
-    with path.open("w", encoding="utf-8", newline="\n") as stream:
-        transfers = write(stream, accounts, lambda: _transfers(conn, as_of))
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as stream:
+        transfers = write(stream, accounts, lambda: _transfers(conn, as_of, known_at, institution_ids))
     return Exported(path, len(accounts), transfers)
 
 
@@ -73,10 +84,12 @@ def _component(subject: str) -> str:
 _OTHER = re.compile(r"(?<![A-Za-z0-9])-|-(?![A-Za-z0-9])|[^A-Za-z0-9-]", re.ASCII)
 
 
-def _accounts(conn: Connection, as_of: date | None) -> dict[int, _Named]:
+def _accounts(
+    conn: Connection, as_of: date | None, known_at: datetime | None, institution_ids: Collection[int] | None
+) -> dict[int, _Named]:
     opened = {row.account_id: row.opened_on for row in conn.execute(text("SELECT account_id, opened_on FROM account"))}
     found = {}
-    for row in trial_balance(conn, as_of=as_of):
+    for row in trial_balance(conn, as_of=as_of, known_at=known_at, institution_ids=institution_ids):
         assert row.account_id is not None and row.custody_account_id is not None  # noqa: S101, PT018  rows are by account
         found[row.account_id] = _Named(
             account_name(row.normal_side, row.custody_account_id, row.kind, row.subject),
@@ -88,16 +101,29 @@ def _accounts(conn: Connection, as_of: date | None) -> dict[int, _Named]:
 
 
 _TRANSFERS = text("""
-    SELECT transfer_id, debit_account_id, credit_account_id, amount_minor_units, currency, booking_date, reason, source_kind,
-        source_ref
-    FROM transfer WHERE booking_date <= :as_of ORDER BY booking_date, institution_id, batch_id, line
+    SELECT t.transfer_id, t.debit_account_id, t.credit_account_id, t.amount_minor_units, t.currency, t.booking_date, t.reason,
+        t.source_kind, t.source_ref
+    FROM transfer t
+    WHERE t.booking_date <= :as_of
+        AND (CAST(:institutions AS integer[]) IS NULL OR t.institution_id = ANY (:institutions))
+        AND (CAST(:known_at AS timestamptz) IS NULL OR EXISTS (
+            SELECT FROM posting_batch b
+            WHERE b.institution_id = t.institution_id AND b.batch_id = t.batch_id AND b.posted_at <= :known_at))
+    ORDER BY t.booking_date, t.institution_id, t.batch_id, t.line
 """)
 
 
-def _transfers(conn: Connection, as_of: date | None) -> Iterator[Any]:
+def _transfers(
+    conn: Connection, as_of: date | None, known_at: datetime | None, institution_ids: Collection[int] | None
+) -> Iterator[Any]:
     """Transfers by booking date; streamed, because the books may be larger than memory."""
     streamed = _TRANSFERS.execution_options(stream_results=True, max_row_buffer=5000)
-    with conn.execute(streamed, {"as_of": as_of or date.max}) as rows:
+    asked = {
+        "as_of": as_of or date.max,
+        "known_at": known_at,
+        "institutions": None if institution_ids is None else list(institution_ids),
+    }
+    with conn.execute(streamed, asked) as rows:
         yield from rows
 
 

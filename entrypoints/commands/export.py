@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from entrypoints.commands.ledger import _day
+from entrypoints.commands.ledger import AsOf, KnownAt, Lang, Language
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
+    from datetime import date, datetime
 
-    from sqlalchemy import Connection
-
-Answer = TypeVar("Answer")
+    from entrypoints.report_desk import ReportDesk
+    from reports.plain_text import Exported, Format
 
 Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write into; made when missing.", file_okay=False)]
-AsOf = Annotated[date | None, typer.Option("--as-of", parser=_day, metavar="DATE", help="Only what is booked through this day.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -32,60 +31,86 @@ export_app = typer.Typer(
         "Examples:\n\n"
         "  escrow export hledger --out exported && hledger -f exported/books.journal check --strict\n\n"
         "  escrow export beancount --out exported && bean-check exported/books.beancount\n\n"
-        "  escrow export csv --out exported --as-of 2025-03-31"
+        "  escrow export csv --out exported --as-of 2025-03-31\n\n"
+        "  escrow export xlsx --out exported --lang zh"
     ),
     no_args_is_help=True,
 )
 
 
 @export_app.command("hledger")
-def hledger_command(out: Out, as_of: AsOf = None) -> None:
+def hledger_command(out: Out, as_of: AsOf = None, known_at: KnownAt = None) -> None:
     """A journal for hledger, with a balance assertion for every account.
 
     Example: escrow export hledger --out exported && hledger -f exported/books.journal check --strict
     """
-    from reports.plain_text import export_plain_text
-
-    exported = _with_books(lambda conn: export_plain_text(conn, out, "hledger", as_of=as_of))
+    exported = _plain_text("hledger", out, as_of, known_at)
     typer.echo(f"{exported.path}: {exported.transfers:,} transfers on {exported.accounts:,} accounts")
     typer.echo(f"check it: hledger -f {exported.path} check --strict")
 
 
 @export_app.command("beancount")
-def beancount_command(out: Out, as_of: AsOf = None) -> None:
+def beancount_command(out: Out, as_of: AsOf = None, known_at: KnownAt = None) -> None:
     """A ledger for beancount, with a balance assertion for every account.
 
     Example: escrow export beancount --out exported && bean-check exported/books.beancount
     """
-    from reports.plain_text import export_plain_text
-
-    exported = _with_books(lambda conn: export_plain_text(conn, out, "beancount", as_of=as_of))
+    exported = _plain_text("beancount", out, as_of, known_at)
     typer.echo(f"{exported.path}: {exported.transfers:,} transfers on {exported.accounts:,} accounts")
     typer.echo(f"check it: bean-check {exported.path}")
 
 
 @export_app.command("csv")
-def csv_command(out: Out, as_of: AsOf = None) -> None:
-    """Journal, trial balance and open items as CSV that opens in a spreadsheet without running formulas.
+def csv_command(out: Out, as_of: AsOf = None, known_at: KnownAt = None, lang: Lang = Language.EN) -> None:
+    """Journal, trial balance, general ledger and open items as CSV that opens in a spreadsheet without running formulas.
 
     Example: escrow export csv --out exported --as-of 2025-03-31
     """
     from config.chart import load_chart
-    from reports.books_csv import export_csv
+    from reports.books_tables import BooksAsked, export_csv
 
     chart = load_chart()
-    for path, rows in _with_books(lambda conn: export_csv(conn, chart, out, as_of=as_of)):
-        typer.echo(f"{path}: {rows:,} rows")
+    with _leaving("csv", out, as_of, known_at) as desk:
+        facts = desk.facts(as_of=as_of, known_at=known_at)
+        asked = BooksAsked(as_of, known_at, desk.institution_ids, lang.value, facts)
+        for path, rows in export_csv(desk.connection, chart, out, asked):
+            typer.echo(f"{path}: {rows:,} rows")
 
 
-def _with_books(read: Callable[[Connection], Answer]) -> Answer:
-    from entrypoints.acting import acting_principal
-    from entrypoints.bootstrap import open_books
+@export_app.command("xlsx")
+def xlsx_command(out: Out, as_of: AsOf = None, known_at: KnownAt = None, lang: Lang = Language.EN) -> None:
+    """Journal, trial balance, general ledger and open items as one Excel workbook with typed cells and no formulas.
+
+    Example: escrow export xlsx --out exported --as-of 2025-03-31 --lang zh
+    """
+    from config.chart import load_chart
+    from reports.books_tables import BooksAsked, export_workbook
+
+    chart = load_chart()
+    with _leaving("xlsx", out, as_of, known_at) as desk:
+        facts = desk.facts(as_of=as_of, known_at=known_at)
+        asked = BooksAsked(as_of, known_at, desk.institution_ids, lang.value, facts)
+        path, written = export_workbook(desk.connection, chart, out, asked)
+    for one in written:
+        typer.echo(f"{path}: {one.rows:,} rows on {', '.join(one.sheets)}")
+
+
+def _plain_text(format_: Format, out: Path, as_of: date | None, known_at: datetime | None) -> Exported:
+    from reports.plain_text import export_plain_text
+
+    with _leaving(format_, out, as_of, known_at) as desk:
+        return export_plain_text(
+            desk.connection, out, format_, as_of=as_of, known_at=known_at, institution_ids=desk.institution_ids
+        )
+
+
+@contextmanager
+def _leaving(format_: str, out: Path, as_of: date | None, known_at: datetime | None) -> Iterator[ReportDesk]:
+    """A desk for books that are carried away, which is written down first."""
+    from entrypoints.report_desk import record_export, report_desk
     from entrypoints.settings import read_settings
-    from supervision.rights import Right
 
-    settings = read_settings()
-    # A named person needs the right to carry the books away; the unattended default user reads everything anyway.
-    acting_principal(settings, Right.EXPORT if settings.user else Right.READ_LEDGER)
-    with open_books(settings) as engine, engine.connect() as conn:
-        return read(conn)
+    with report_desk(read_settings(), export=True) as desk:
+        details = {"format": format_, "folder": str(out), "as_of": as_of, "known_at": known_at}
+        record_export(desk.engine, desk.principal, desk.now, "books", details)
+        yield desk

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from entrypoints.report_desk import CsvFile, ReportDesk, XlsxFile, report_desk
+
 if TYPE_CHECKING:
     from rich.table import Table
     from sqlalchemy import Connection
 
     from ledger.model import Fault
-    from reports.account_statement import AccountStatement
-    from reports.trial_balance import TrialBalance
+    from reports.report_table import ReportTable
     from storage.verification import WrongRow
 
 #: Exit code when the books or the evidence do not verify.
@@ -95,7 +96,9 @@ Lang = Annotated[Language, typer.Option("--lang", help="Language of account name
 _MOST = 2**62
 
 From = Annotated[date | None, typer.Option("--from", parser=_day, metavar="DATE", help="First booking date.")]
-To = Annotated[date | None, typer.Option("--to", parser=_day, metavar="DATE", help="Last booking date.")]
+To = Annotated[
+    date | None, typer.Option("--to", "--as-of", parser=_day, metavar="DATE", help="Only what is booked through this day.")
+]
 
 
 @ledger_app.command("trial-balance")
@@ -106,28 +109,37 @@ def trial_balance_command(  # noqa: PLR0917  typer's options
     by: Annotated[By | None, typer.Option("--by", help="A row for each kind of account, or for each account.")] = None,
     lang: Lang = Language.EN,
     as_json: AsJson = False,
+    csv_file: CsvFile = None,
+    xlsx_file: XlsxFile = None,
 ) -> None:
     """Debits and credits of every account, whose totals are equal.
 
-    Examples: escrow ledger trial-balance --as-of 2025-03-31 --lang zh; escrow ledger trial-balance --account 6222020001
+    Examples: escrow ledger trial-balance --as-of 2025-03-31 --lang zh; escrow ledger trial-balance --by account --xlsx tb.xlsx
     """
     from config.chart import load_chart
-    from reports.trial_balance import trial_balance_report
+    from entrypoints.settings import read_settings
+    from reports.trial_balance import trial_balance_report, trial_balance_table
 
     chart = load_chart()
-
-    def read(conn: Connection) -> TrialBalance:
-        custody = None if account is None else custody_account_id(conn, account)
-        return trial_balance_report(
-            conn, chart, as_of=as_of, known_at=known_at, custody_account_id=custody, by=(by or By.KIND).value
+    with report_desk(read_settings(), export=bool(csv_file or xlsx_file)) as desk:
+        report = trial_balance_report(
+            desk.connection,
+            chart,
+            as_of=as_of,
+            known_at=known_at,
+            custody_account_id=_custody_account(desk, account),
+            institution_ids=desk.institution_ids,
+            by=(by or By.KIND).value,
         )
-
-    report = _with_books(read)
-    if as_json:
-        typer.echo(json.dumps(report.as_json(chart), ensure_ascii=False))
-    else:
-        _print(_trial_balance_table(report, chart, lang))
-        typer.echo("debits equal credits" if report.balances else "DEBITS DO NOT EQUAL CREDITS; run: escrow ledger verify")
+        table = trial_balance_table(report, chart, lang.value, desk.facts(as_of=as_of, known_at=known_at))
+        if not desk.hand_over(lambda: table, csv_file=csv_file, xlsx_file=xlsx_file, language=lang.value):
+            if as_json:
+                typer.echo(json.dumps(report.as_json(chart), ensure_ascii=False))
+            else:
+                desk.show(table, lang.value)
+                typer.echo(
+                    "debits equal credits" if report.balances else "DEBITS DO NOT EQUAL CREDITS; run: escrow ledger verify"
+                )
     if not report.balances:
         raise typer.Exit(DOES_NOT_VERIFY)
 
@@ -139,28 +151,47 @@ def account_command(  # noqa: PLR0917  typer's options
     ],
     from_: From = None,
     to: To = None,
+    known_at: KnownAt = None,
     after: Annotated[int | None, typer.Option("--after", metavar="N", help="Continue after posting N.", min=0, max=_MOST)] = None,
     limit: Annotated[int, typer.Option("--limit", help="Postings a page.", min=1, max=100_000)] = 50,
+    lang: Lang = Language.EN,
     as_json: AsJson = False,
+    csv_file: CsvFile = None,
+    xlsx_file: XlsxFile = None,
 ) -> None:
-    """An account's postings with running balances, page by page.
+    """An account's postings with running balances, page by page; a file holds all of them.
 
-    Examples: escrow ledger account 3:prepayment_held:ORD-1; escrow ledger account 17 --from 2025-03-01 --after 50
+    Examples: escrow ledger account 3:prepayment_held:ORD-1; escrow ledger account 17 --as-of 2025-03-31 --after 50
     """
-    from reports.account_statement import account_statement_report
+    from entrypoints.settings import read_settings
+    from reports.account_statement import account_statement_report, account_statement_table, whole_statement
 
     _in_order(from_, to)
-    report = _with_books(
-        lambda conn: account_statement_report(
-            conn, ledger_account_id(conn, account), from_=from_, to=to, after=after, limit=limit
+    with report_desk(read_settings(), export=bool(csv_file or xlsx_file)) as desk:
+        report = account_statement_report(
+            desk.connection,
+            ledger_account_id(desk.connection, account),
+            from_=from_,
+            to=to,
+            after=after,
+            limit=limit,
+            known_at=known_at,
         )
-    )
-    if as_json:
-        typer.echo(json.dumps(report.as_json(), ensure_ascii=False))
-        return
-    _print(_statement_table(report))
+        desk.require_custody_account(report.account.custody_account_id)
+        facts = desk.facts(as_of=to, known_at=known_at)
+
+        def whole() -> ReportTable:
+            return account_statement_table(report, whole_statement(desk.connection, report), facts)
+
+        if desk.hand_over(whole, csv_file=csv_file, xlsx_file=xlsx_file, language=lang.value):
+            return
+        if as_json:
+            typer.echo(json.dumps(report.as_json(), ensure_ascii=False))
+            return
+        desk.show(account_statement_table(report, iter(report.lines), facts), lang.value)
     if report.next_after is not None:
-        typer.echo(f"more: add --after {report.next_after}")
+        asked = _options({"--from": from_, "--as-of": to, "--known-at": known_at, "--limit": limit})
+        typer.echo(f"more: escrow ledger account {report.account.account_id}{asked} --after {report.next_after}")
 
 
 @ledger_app.command("journal")
@@ -177,74 +208,51 @@ def journal_command(  # noqa: PLR0917  typer's options
         str | None, typer.Option("--after", metavar="I.B.L", help="Continue after this line: institution.batch.line.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", help="Transfers a page.", min=1, max=100_000)] = 50,
+    lang: Lang = Language.EN,
     as_json: AsJson = False,
+    csv_file: CsvFile = None,
+    xlsx_file: XlsxFile = None,
 ) -> None:
-    """The journal: every transfer with its source, batch, actor and rule version.
+    """The journal: every transfer with its batch, actor and rule version, and the file and line it comes from.
 
-    Examples: escrow ledger journal --source order/ORD-1; escrow ledger journal --from 2025-03-03 --to 2025-03-03 --json
+    Examples: escrow ledger journal --source order/ORD-1; escrow ledger journal --from 2025-03-01 --csv march.csv
     """
+    from entrypoints.settings import read_settings
     from ledger.store import journal
+    from reports.journal import journal_line_as_json, journal_table, whole_journal, with_sources
 
     _in_order(from_, to)
     kind, _, ref = (source or "").partition("/")
     start = _journal_key(after)
-    lines = _with_books(
-        lambda conn: journal(
-            conn,
-            custody_account_id=None if account is None else custody_account_id(conn, account),
-            source_kind=kind or None,
-            source_ref=ref or None,
-            from_=from_,
-            to=to,
-            known_at=known_at,
-            after=start,
-            limit=limit,
-        )
-    )
-    if as_json:
-        for line in lines:
-            typer.echo(
-                json.dumps(
-                    {
-                        "institution_id": line.institution_id,
-                        "batch_id": line.batch_id,
-                        "line": line.line,
-                        "transfer_id": str(line.transfer_id),
-                        "booking_date": line.booking_date.isoformat(),
-                        "posted_at": line.posted_at.isoformat(),
-                        "debit": line.debit_account,
-                        "credit": line.credit_account,
-                        "amount": line.amount.plain,
-                        "currency": line.amount.currency,
-                        "reason": line.reason,
-                        "source_kind": line.source_kind,
-                        "source_ref": line.source_ref,
-                        "reverses": line.reverses and str(line.reverses),
-                        "actor": line.actor,
-                        "rule_version": line.rule_version,
-                    },
-                    ensure_ascii=False,
-                )
-            )
-        return
-    from rich.table import Table
+    with report_desk(read_settings(), export=bool(csv_file or xlsx_file)) as desk:
+        asked: dict[str, Any] = {
+            "institution_ids": desk.institution_ids,
+            "custody_account_id": _custody_account(desk, account),
+            "source_kind": kind or None,
+            "source_ref": ref or None,
+            "from_": from_,
+            "to": to,
+            "known_at": known_at,
+        }
+        facts = desk.facts(as_of=to, known_at=known_at)
 
-    table = Table("at", "booked", "debit", "credit", "event", "actor", title="Journal")
-    table.add_column("amount", justify="right")
-    for line in lines:
-        table.add_row(
-            f"{line.institution_id}.{line.batch_id}.{line.line}",
-            line.booking_date.isoformat(),
-            line.debit_account,
-            line.credit_account,
-            f"{line.source_kind}/{line.source_ref}",
-            line.actor,
-            str(line.amount),
-        )
-    _print(table)
+        def whole() -> ReportTable:
+            return journal_table(with_sources(desk.connection, whole_journal(desk.connection, **asked)), facts)
+
+        if desk.hand_over(whole, csv_file=csv_file, xlsx_file=xlsx_file, language=lang.value):
+            return
+        lines = list(with_sources(desk.connection, journal(desk.connection, **asked, after=start, limit=limit)))
+        if as_json:
+            for line, found in lines:
+                typer.echo(json.dumps(journal_line_as_json(line, found), ensure_ascii=False))
+            return
+        desk.show(journal_table(lines, facts), lang.value)
     if len(lines) == limit:
-        last = lines[-1]
-        typer.echo(f"more: add --after {last.institution_id}.{last.batch_id}.{last.line}")
+        last = lines[-1][0]
+        again = _options(
+            {"--from": from_, "--as-of": to, "--known-at": known_at, "--account": account, "--source": source, "--limit": limit}
+        )
+        typer.echo(f"more: escrow ledger journal{again} --after {last.institution_id}.{last.batch_id}.{last.line}")
 
 
 @ledger_app.command("verify")
@@ -299,6 +307,25 @@ def run_all_checks(conn: Connection) -> list[dict[str, Any]]:
             }
         )
     return checks
+
+
+def _custody_account(desk: ReportDesk, wanted: str | None) -> int | None:
+    """Our number of the custody account asked for, which the person must supervise. Raises LookupError and NotAllowed."""
+    if wanted is None:
+        return None
+    found = custody_account_id(desk.connection, wanted)
+    desk.require_custody_account(found)
+    return found
+
+
+def _options(given: dict[str, object]) -> str:
+    """Options as one would type them again; what was not given is left out."""
+    import shlex
+
+    def said(value: object) -> str:
+        return shlex.quote(value.isoformat() if isinstance(value, date) else str(value))
+
+    return "".join(f" {name} {said(value)}" for name, value in given.items() if value is not None)
 
 
 def _in_order(first: date | None, last: date | None) -> None:
@@ -411,60 +438,6 @@ def _with_books(read: Callable[[Connection], Answer]) -> Answer:
     acting_principal(settings, Right.READ_LEDGER)
     with open_books(settings) as engine, engine.connect() as conn:
         return read(conn)
-
-
-def _trial_balance_table(report: TrialBalance, chart: Any, lang: Language) -> Table:
-    from rich.table import Table
-
-    from reports.trial_balance import kind_name
-
-    by_account = any(row.account_id is not None for row in report.rows)
-    when = f"as of {report.as_of}" if report.as_of else "now"
-    known = f", as known at {report.known_at.isoformat(timespec='minutes')}" if report.known_at else ""
-    table = Table(title=f"Trial balance {when}{known}")
-    table.add_column("account")
-    if by_account:
-        table.add_column("number", justify="right")
-    else:
-        table.add_column("accounts", justify="right")
-    table.add_column("debit", justify="right", no_wrap=True)
-    table.add_column("credit", justify="right", no_wrap=True)
-    for row in report.rows:
-        name = kind_name(chart, row.kind, lang.value)
-        if by_account:
-            name = f"{row.custody_account_id}:{name}" + (f":{row.subject}" if row.subject else "")
-        table.add_row(
-            name, str(row.account_id or row.accounts), str(row.debit) if row.debit else "", str(row.credit) if row.credit else ""
-        )
-    table.add_section()
-    for debit, credit in report.totals:
-        table.add_row("total", "", str(debit), str(credit), style="bold")
-    return table
-
-
-def _statement_table(report: AccountStatement) -> Table:
-    from rich.table import Table
-
-    period = f"{report.from_ or 'the beginning'} to {report.to or 'now'}"
-    table = Table(title=f"{report.account.code} (account {report.account.account_id}), {period}")
-    for name in ("no.", "booked", "event", "other account"):
-        table.add_column(name)
-    for name in ("debit", "credit", "balance"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_row("", "", "opening balance", "", "", "", str(report.opening))
-    for line in report.lines:
-        debit = line.side == "DEBIT"
-        table.add_row(
-            str(line.seq),
-            line.booking_date.isoformat(),
-            f"{line.source_kind}/{line.source_ref} ({line.reason})",
-            str(line.counter_account_id),
-            str(line.amount) if debit else "",
-            "" if debit else str(line.amount),
-            str(line.balance),
-        )
-    table.add_row("", "", "closing balance", "", "", "", str(report.closing), style="bold")
-    return table
 
 
 def _print(table: Table) -> None:

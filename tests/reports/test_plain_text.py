@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from ledger.model import Side
 from ledger.store import trial_balance
 from money import Money
-from reports.books_csv import export_csv
+from reports.books_tables import BooksAsked, export_csv
 from reports.plain_text import account_name, export_plain_text
 from reports.tabular import safe_cell
 from tests.ledger.conftest import DAY, Desk
@@ -163,7 +163,7 @@ def test_the_csv_books_hold_every_transfer_and_no_formula(told: Desk, tmp_path: 
     told.post(told.transfer(("custody_cash", ""), ("prepayment_held", "=cmd|' /C calc'!A0"), 5, "=1+1"))
     from config.chart import load_chart
 
-    written = dict(export_csv(told.conn, load_chart(), tmp_path))
+    written = dict(export_csv(told.conn, load_chart(), tmp_path, BooksAsked()))
     with (tmp_path / "journal.csv").open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
     with (tmp_path / "trial_balance.csv").open(encoding="utf-8-sig", newline="") as stream:
