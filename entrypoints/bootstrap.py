@@ -71,5 +71,6 @@ def job_settings(settings: Settings, actor: str) -> JobSettings:
         rules=load_matching_rules(),
         inbox=settings.data_folder / settings.books / "inbox",
         outbox=settings.data_folder / settings.books / "outbox",
+        keys=settings.keys,
         actor=actor,
     )

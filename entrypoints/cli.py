@@ -28,6 +28,7 @@ COMMAND_MODULES = (
     "match",
     "ledger",
     "export",
+    "evidence",
     "database",
     "scheduler",
     "bench",

@@ -16,6 +16,7 @@ VARIABLES = (
     ("ESCROW_DATA", "./var", "data folder: the embedded database, stored statements, outgoing files"),
     ("ESCROW_BOOKS", "escrow", "name of the database inside the embedded server"),
     ("ESCROW_DATABASE_URL", "", "a PostgreSQL server to use instead: postgresql+psycopg://user:password@host/database"),
+    ("ESCROW_KEYS", "", "folder of the key that signs checkpoints (else <data folder>/<books>/keys)"),
     ("ESCROW_USER", "", "the person acting, as registered in config/roles.yaml"),
 )
 
@@ -32,6 +33,12 @@ class Settings:
     books: str
     database_url: str | None = None
     user: str | None = None
+    keys_folder: Path | None = None
+
+    @property
+    def keys(self) -> Path:
+        """The folder of the key that signs checkpoints: outside the database, and best backed up apart from it."""
+        return self.keys_folder or self.data_folder / self.books / "keys"
 
     @property
     def database(self) -> DatabaseSettings:
@@ -62,4 +69,5 @@ def read_settings(
         books=books or given.get("ESCROW_BOOKS") or "escrow",
         database_url=database_url or given.get("ESCROW_DATABASE_URL") or None,
         user=user or given.get("ESCROW_USER") or None,
+        keys_folder=Path(os.path.abspath(Path(given["ESCROW_KEYS"]).expanduser())) if given.get("ESCROW_KEYS") else None,
     )

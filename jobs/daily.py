@@ -25,7 +25,9 @@ from jobs.outbox import place_file
 from jobs.reconciling import reconcile_through
 from jobs.runner import Job
 from jobs.settings import JobSettings
+from jobs.signing_keys import keys_for_signing
 from jobs.verifying import faults_in_books
+from ledger.checkpoints import take_checkpoint
 from reconciliation.discrepancy import DiscrepancyState
 from reconciliation.discrepancy_store import records
 from storage.seal import seal_evidence
@@ -103,6 +105,18 @@ def seal(connection: sa.Connection, as_of: date, settings: JobSettings, now: dat
     return {"seal": sealed.seq, "digest": sealed.digest.hex()}
 
 
+def checkpoint(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:
+    """Sign where every institution's journal and evidence stand as of the newest seal; the first use makes the key."""
+    keys = keys_for_signing(connection, settings.keys, day=as_of, actor=settings.actor)
+    version = f"{settings.policies.version} {settings.rules.version}"
+    taken = take_checkpoint(
+        connection, as_of, key=keys.key, secret=keys.secret, rules_version=version, now=now, actor=settings.actor
+    )
+    if taken is None:
+        return {"checkpoint": None, "note": "nothing new is sealed since the last checkpoint, or a later day has one"}
+    return {"checkpoint": taken.checkpoint_no, "entries": taken.tree_size, "root": taken.root.hex()}
+
+
 def verify(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
     """Derive every balance, digest and chain again; what does not agree is named."""
     faults = faults_in_books(connection)
@@ -122,6 +136,7 @@ JOBS: Mapping[str, Job] = {
         Job("send", "write instruction files to the banks' outgoing folders", send, every_day=False),
         Job("age", "count open discrepancies and their age", age, every_day=True),
         Job("seal", "seal the evidence recorded since the last seal", seal, every_day=True),
+        Job("checkpoint", "sign where every journal and all evidence stand", checkpoint, every_day=True),
         Job("verify", "derive every balance, digest and chain again", verify, every_day=True),
     )
 }

@@ -22,7 +22,8 @@ class JobSettings:
     """Configuration a job may read; nothing here changes during a run.
 
     ``inbox`` and ``outbox`` are the drop folders of the banks: ``inbox/<BANK>/`` holds statement files to receive,
-    ``outbox/<BANK>/`` the instruction files to execute. ``actor`` is the user the journal names.
+    ``outbox/<BANK>/`` the instruction files to execute.
+    ``keys`` holds the files that sign checkpoints. ``actor`` is the user the journal names.
     """
 
     chart: Chart
@@ -34,4 +35,5 @@ class JobSettings:
     rules: MatchingRules
     inbox: Path
     outbox: Path
+    keys: Path
     actor: str

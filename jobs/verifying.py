@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import sqlalchemy as sa
 
 import escrow.verification
+import ledger.checkpoint_verification
 import ledger.verification
 import reconciliation.verification
 from ledger.model import Fault
@@ -34,6 +35,7 @@ CHECKS: Mapping[str, Callable[[sa.Connection], Sequence[Fault]]] = {
     "evidence is protected from change": _unprotected,
     "every table, rule and guard is as the migrations made it": _schema,
     "seals over all evidence": lambda connection: _named(verify_seals(connection)),
+    "checkpoints": ledger.checkpoint_verification.verify,
     "chain of the audit log": lambda connection: _named(verify_chain(connection)),
     "escrow": escrow.verification.verify,
     "reconciliation": reconciliation.verification.verify,

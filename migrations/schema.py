@@ -9,7 +9,14 @@ from sqlalchemy import MetaData
 from storage.metadata import metadata
 
 #: Every module that declares tables, lowest layer first.
-TABLE_MODULES = ("storage.tables", "ledger.tables", "escrow.tables", "reconciliation.tables", "jobs.tables")
+TABLE_MODULES = (
+    "storage.tables",
+    "ledger.tables",
+    "ledger.checkpoint_tables",
+    "escrow.tables",
+    "reconciliation.tables",
+    "jobs.tables",
+)
 
 
 def load_all_tables() -> MetaData:

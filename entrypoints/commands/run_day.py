@@ -24,7 +24,8 @@ def register(app: typer.Typer) -> None:
 
 
 def run_day(day: _Day, again: _Again = True, json: _Json = False) -> None:
-    """Run all jobs of a business day in their order: collect, reconcile, confirm, release, refund, disburse, send, age, seal.
+    """Run all jobs of a business day in their order: collect, reconcile, confirm, release, refund, disburse, send, age, seal,
+    checkpoint.
 
     Safe to repeat: what was done stays done, what arrived since is added. Exit 1 when something is outstanding.
     """
