@@ -7,8 +7,8 @@ from alembic import op
 
 from storage.append_only import append_only_ddl, evidence_columns
 
-revision = "0006_checkpoints"
-down_revision = "0005_jobs"
+revision = "0007_checkpoints"
+down_revision = "0006_superseded"
 branch_labels = None
 depends_on = None
 
