@@ -68,6 +68,21 @@ def counted_statements(conn: Connection, ref: CustodyAccountRef, through: date, 
     return [StatementSummary(*row) for row in rows]
 
 
+def counts_after(conn: Connection, ref: CustodyAccountRef, day: date) -> bool:
+    """Whether a later statement counts: it opens with the balance before it, so nothing moved on a day without one."""
+    return bool(
+        conn.execute(
+            text(
+                """
+                SELECT EXISTS (SELECT FROM statement_counted
+                    WHERE institution_id = :institution AND custody_account_id = :account AND business_date > :day)
+                """
+            ),
+            {**_keys(ref), "day": day},
+        ).scalar_one()
+    )
+
+
 def latest_run(conn: Connection, ref: CustodyAccountRef, business_date: date) -> RunRecord | None:
     """The newest run of an account and day."""
     row = conn.execute(

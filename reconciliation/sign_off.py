@@ -18,7 +18,7 @@ from reconciliation.discrepancy_store import records
 from reconciliation.intake_store import lock_account, waiting_statements
 from reconciliation.model import CustodyAccountRef
 from reconciliation.resolving import Actor
-from reconciliation.run_store import counted_statements, latest_run
+from reconciliation.run_store import counted_statements, counts_after, latest_run
 from reconciliation.superseding import supersede
 from reconciliation.wording import Said, clock
 from storage import audit
@@ -100,7 +100,7 @@ def what_stands_against(
         reasons.append(wording.future_day(day, today))
     newest = counted_statements(conn, ref, day)
     through = newest[0].business_date if newest else None
-    if calendar.is_working_day(day) and through != day and not _continued_later(conn, ref, day):
+    if calendar.is_working_day(day) and through != day and not counts_after(conn, ref, day):
         reasons.append(wording.statement_missing(ref, day, through))
     reasons += [
         wording.statement_waits(ref, waiting.link.business_date)
@@ -165,21 +165,6 @@ def first_day_not_signed(conn: Connection, ref: CustodyAccountRef, day: date, ca
         if one not in signed and (one in with_statement or calendar.is_working_day(one)):
             return one
     return None
-
-
-def _continued_later(conn: Connection, ref: CustodyAccountRef, day: date) -> bool:
-    """Whether a later statement counts: it opens with the balance before ``day``, so nothing moved on a day without one."""
-    return bool(
-        conn.execute(
-            text(
-                """
-                SELECT EXISTS (SELECT FROM statement_counted
-                    WHERE institution_id = :institution AND custody_account_id = :account AND business_date > :day)
-                """
-            ),
-            _keys(ref, day),
-        ).scalar_one()
-    )
 
 
 def _newer_items(conn: Connection, ref: CustodyAccountRef, day: date, run_id: int) -> bool:

@@ -13,16 +13,22 @@ from config.matching import load_matching_rules
 from escrow.store import custody_accounts
 from reconciliation.coverage import Coverage, coverage_of
 from reconciliation.model import CustodyAccountRef
+from reconciliation.run_store import counts_after
 
 
 @dataclass(frozen=True, slots=True)
 class CoverageRow:
-    """One custody account's coverage on one business day; ``parts`` itemises requirement and resource in minor units."""
+    """One custody account's coverage on one business day; ``parts`` itemises requirement and resource in minor units.
+
+    ``known``: a statement says what the bank held at the end of the day: one of the day itself, or a later one that opens
+    with the balance before it. A day nobody works on carries the balance forward.
+    """
 
     account_number: str
     bank_code: str
     account_name: str
     coverage: Coverage
+    known: bool = True
 
     @property
     def parts(self) -> dict[str, int]:
@@ -66,8 +72,12 @@ def coverage(conn: Connection, as_of: date, accounts: Iterable[CustodyAccountRef
     """Coverage of every custody account (or of ``accounts``) at the end of ``as_of``. Accounts are never added up."""
     rules, calendar = load_matching_rules(), load_calendar()
     wanted = custody_account_refs(conn) if accounts is None else accounts
-    return [
-        CoverageRow(ref.account_number, ref.bank_code, ref.account_name, coverage_of(conn, ref, as_of, rules, calendar))
-        for ref in wanted
-        if ref.opened_on <= as_of
-    ]
+    found = []
+    for ref in wanted:
+        if ref.opened_on <= as_of:
+            one = coverage_of(conn, ref, as_of, rules, calendar)
+            known = one.closing_date is not None and (
+                one.closing_date == as_of or counts_after(conn, ref, as_of) or not calendar.is_working_day(as_of)
+            )
+            found.append(CoverageRow(ref.account_number, ref.bank_code, ref.account_name, one, known))
+    return found

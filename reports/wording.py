@@ -12,6 +12,9 @@ _ZH = {
     "accounts": "账户数",
     "act": "处理方式",
     "actor": "操作人",
+    "approved": "复核通过",
+    "assigned": "指派",
+    "auto_cleared": "自动消除",
     "age": "账龄（工作日）",
     "amount": "金额",
     "as known at": "截至记录时点",
@@ -21,23 +24,30 @@ _ZH = {
     "bank": "银行",
     "bank balance": "银行余额",
     "bank less books": "银行减账面",
+    "bank line": "银行流水",
+    "book item": "账面未达项",
     "booked": "记账日",
     "books' cash": "账面存款",
     "by": "操作人",
     "closing": "期末余额",
+    "code": "代码",
     "closing balance": "期末余额",
     "Coverage at the end of": "资金覆盖，日终",
+    "commented": "备注",
     "covered": "已覆盖",
     "credit": "贷方",
     "debit": "借方",
     "debits equal credits": "借贷平衡",
     "DEBITS DO NOT EQUAL CREDITS; run: escrow ledger verify": "借贷不平；请执行：escrow ledger verify",
     "difference": "差额",
+    "disbursement": "拨付",
+    "due": "应达日",
     "event": "事项",
     "hold": "冻结编号",
     "id": "编号",
     "Journal": "日记账",
     "kind": "类别",
+    "line": "行",
     "lines": "流水",
     "missing": "未收到",
     "must be there": "应有资金",
@@ -50,12 +60,17 @@ _ZH = {
     "now": "当前",
     "number": "编号",
     "open": "未决",
+    "opened": "发现",
     "opening balance": "期初余额",
     "other account": "对方账户",
     "owner": "经办",
     "prepared": "待复核",
     "proven in transit": "已证实在途",
     "reason": "原因",
+    "receipt": "收款",
+    "refund": "退费",
+    "rejected": "退回",
+    "reopened": "重新出现",
     "received": "已收到",
     "Reconciliation of": "对账情况",
     "resolved": "已处理",
@@ -77,10 +92,9 @@ _ZH = {
     "Trial balance": "试算平衡表",
     "unexplained": "无名差额",
     "what": "对象",
+    "would post": "拟记账",
     "yes": "是",
 }
-
-_ITEMS = {"receipt": ("receipt", "收款"), "disbursement": ("disbursement", "拨付"), "refund": ("refund", "退费")}
 
 
 def word(english: str, language: str) -> str:
@@ -90,4 +104,4 @@ def word(english: str, language: str) -> str:
 
 def item_titles(kind: str) -> tuple[str, str]:
     """The name of a kind of item in transit, English and Chinese."""
-    return _ITEMS.get(kind, (kind, kind))
+    return kind, word(kind, "zh")

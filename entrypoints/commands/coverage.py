@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import date as Date  # noqa: N812 - a parameter is called date elsewhere
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from entrypoints.commands.reading import Lang, Language, readable_accounts
+
+if TYPE_CHECKING:
+    from reports.coverage import CoverageRow
 
 
 def add_coverage(ledger_app: typer.Typer) -> None:
@@ -19,59 +25,107 @@ def coverage_command(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Business day; the newest reconciled one when left out.")
     ] = None,
     account: Annotated[str | None, typer.Option(help="Account number; all accounts when left out.")] = None,
+    lang: Lang = Language.EN,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per account and line.")] = False,
 ) -> None:
-    """Compare what each custody account must hold with what the bank says it holds. Exit 1 on a shortfall.
+    """Compare what each custody account must hold with what the bank says it holds.
 
-    A surplus at one account never covers another. Strict counts bank cash alone; covered also counts receipts proven to be
-    on their way and still in time.
+    Exit 1 on a shortfall, and when no statement covers the day. A surplus at one account never covers another. Strict
+    counts bank cash alone; covered also counts receipts proven to be on their way and still in time.
     """
-    from rich.table import Table
-
+    from calendars import business_date
     from entrypoints.acting import acting_principal
     from entrypoints.bootstrap import open_books
-    from entrypoints.commands.day_argument import business_day, chosen_accounts
+    from entrypoints.clock import utc_now
+    from entrypoints.commands.day_argument import business_day
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
-    from money import exponent_of, format_minor_units
     from reports.coverage import coverage
     from supervision.rights import Right
 
     settings = read_settings()
-    acting_principal(settings, Right.READ_LEDGER)
+    principal = acting_principal(settings, Right.READ_LEDGER)
+    today = business_date(utc_now())
     with open_books(settings) as engine, engine.connect() as connection:
         day = business_day(connection, as_of)
-        rows = coverage(connection, day, chosen_accounts(connection, account))
+        if day > today:
+            newest = business_day(connection, None)
+            raise LookupError(f"{day} has not come (today is {today}), so no statement covers it; the newest known day: {newest}")
+        refs = readable_accounts(connection, principal, account)
+        rows = coverage(connection, day, refs)
+    if not rows:
+        raise LookupError(f"no custody account was open on {day}; give a later --as-of, or file one: escrow import institutions")
     if as_json:
         for row in rows:
-            exponent = exponent_of(row.coverage.currency)
-            typer.echo(
-                json.dumps(
-                    {
-                        "account": row.account_number,
-                        "bank": row.bank_code,
-                        "as_of": day.isoformat(),
-                        "currency": row.coverage.currency,
-                        "closing_date": row.coverage.closing_date.isoformat() if row.coverage.closing_date else None,
-                        **{name: format_minor_units(units, exponent) for name, units in row.parts.items()},
-                        "covered": row.coverage.covered,
-                    },
-                    ensure_ascii=False,
-                )
-            )
+            typer.echo(json.dumps(_as_json(row, day), ensure_ascii=False))
     else:
-        table = Table(title=f"Coverage at the end of {day}")
-        for name in ("account", "bank"):
-            table.add_column(name)
-        for name in ("must be there", "bank balance", "strict", "proven in transit", "surplus"):
-            table.add_column(name, justify="right")
-        table.add_column("")
+        screen().print(_table(rows, day, lang))
         for row in rows:
-            one = row.coverage
-            figures = (one.requirement, one.bank_closing, one.strict_surplus, one.proven_in_transit, one.surplus)
-            shown = [format_minor_units(units, exponent_of(one.currency), grouped=True) for units in figures]
-            mark = "[green]covered[/green]" if one.covered else "[bold red]SHORT[/bold red]"
-            table.add_row(row.account_number, row.bank_code, *shown, mark)
-        screen().print(table)
-    if any(not row.coverage.covered for row in rows):
+            if not row.known:
+                typer.echo(_unknown(row, day, lang))
+            elif not row.coverage.covered:
+                typer.echo(_short(row, day, lang))
+    if any(not row.coverage.covered or not row.known for row in rows):
         raise typer.Exit(1)
+
+
+def _unknown(row: CoverageRow, day: Date, lang: str) -> str:
+    last = row.coverage.closing_date
+    command = f"escrow statement receive FILE --sender {row.bank_code}"
+    if lang == "zh":
+        had = f"最近一份为 {last}" if last else "从未收到"
+        return (
+            f"{row.account_number}：{day} 无对账单（{had}），该日余额不可知；"
+            f"请向银行索取：{command}，再执行：escrow run-day {day}"
+        )
+    had = f"the last is for {last}" if last else "none has ever come"
+    return (
+        f"{row.account_number}: no statement covers {day} ({had}), so its balance that day is not known; ask the bank, then: "
+        f"{command} and: escrow run-day {day}"
+    )
+
+
+def _short(row: CoverageRow, day: Date, lang: str) -> str:
+    command = f"escrow discrepancy list --open --account {row.account_number}"
+    if lang == "zh":
+        return f"{row.account_number}：{day} 存在缺口；原因见未决差错：{command}"
+    return f"{row.account_number}: short on {day}; what is missing is among its open discrepancies: {command}"
+
+
+def _table(rows: list[CoverageRow], day: Date, lang: str) -> Any:
+    from rich.table import Table
+
+    from money import exponent_of, format_minor_units
+    from reports.wording import word
+
+    table = Table(title=f"{word('Coverage at the end of', lang)} {day}")
+    for name in ("account", "bank"):
+        table.add_column(word(name, lang))
+    for name in ("must be there", "bank balance", "strict", "proven in transit", "surplus"):
+        table.add_column(word(name, lang), justify="right")
+    table.add_column("")
+    for row in rows:
+        one = row.coverage
+        figures = (one.requirement, one.bank_closing, one.strict_surplus, one.proven_in_transit, one.surplus)
+        shown = [format_minor_units(units, exponent_of(one.currency), grouped=True) for units in figures]
+        mark = f"[green]{word('covered', lang)}[/green]" if one.covered else f"[bold red]{word('SHORT', lang)}[/bold red]"
+        if not row.known:
+            mark = f"[bold red]{word('NO STATEMENT', lang)}[/bold red]"
+        table.add_row(row.account_number, row.bank_code, *shown, mark)
+    return table
+
+
+def _as_json(row: CoverageRow, day: Date) -> dict[str, Any]:
+    from money import exponent_of, format_minor_units
+
+    exponent = exponent_of(row.coverage.currency)
+    return {
+        "account": row.account_number,
+        "bank": row.bank_code,
+        "as_of": day.isoformat(),
+        "currency": row.coverage.currency,
+        "closing_date": row.coverage.closing_date.isoformat() if row.coverage.closing_date else None,
+        "statement_covers_day": row.known,
+        **{name: format_minor_units(units, exponent) for name, units in row.parts.items()},
+        "covered": row.coverage.covered,
+    }

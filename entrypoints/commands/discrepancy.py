@@ -159,6 +159,7 @@ def show(identity: _Id, lang: Lang = Language.EN, as_user: _AsUser = None, as_js
     from reconciliation.discrepancy_store import events_of, find_record
     from reconciliation.evidence import evidence_of
     from reconciliation.resolving import latest_day, preview
+    from reports.wording import word
     from supervision.rights import Right
 
     settings = read_settings(user=as_user)
@@ -194,18 +195,20 @@ def show(identity: _Id, lang: Lang = Language.EN, as_user: _AsUser = None, as_js
     _echo_what(one, body, lang)
     for line in evidence["lines"]:
         typer.echo(
-            f"  bank line {line['line_id'][:8]}: {line['direction']} {line['amount']} booked {line['booking_date']}, "
-            f"{line['file']} line {line['file_line']}, sha256 {line['sha256'][:16]}..."
+            f"  {word('bank line', lang)} {line['line_id'][:8]}: {line['direction']} {line['amount']} "
+            f"{word('booked', lang)} {line['booking_date']}, "
+            f"{line['file']} {word('line', lang)} {line['file_line']}, sha256 {line['sha256'][:16]}..."
         )
     for item in evidence["items"]:
         typer.echo(
-            f"  book item {item['item_id']}: {item['kind']} {item['direction']} {item['amount']} due {item['due_date']}, "
-            f"{item['source']}" + (" (cleared)" if item["cleared"] else "")
+            f"  {word('book item', lang)} {item['item_id']}: {word(item['kind'], lang)} {item['direction']} {item['amount']} "
+            f"{word('due', lang)} {item['due_date']}, "
+            f"{item['source']}" + (f" ({word('cleared', lang)})" if item["cleared"] else "")
         )
     for event in events:
         extra = " ".join(part for part in (event.act, event.owner and f"to {event.owner}", event.reason) if part)
-        typer.echo(f"  {wording.clock(event.event_at)} {event.event} by {event.actor} {extra}".rstrip())
-    _echo_legs(legs)
+        typer.echo(f"  {wording.clock(event.event_at)} {word(event.event, lang)} {event.actor} {extra}".rstrip())
+    _echo_legs(legs, lang)
     typer.echo(wording.discrepancy_standing(one).text(lang))
 
 
@@ -235,9 +238,12 @@ def _legs_json(legs: Sequence[ProposedLeg]) -> list[dict[str, str]]:
     ]
 
 
-def _echo_legs(legs: Sequence[ProposedLeg]) -> None:
+def _echo_legs(legs: Sequence[ProposedLeg], lang: str = "en") -> None:
+    from reports.wording import word
+
     for leg in legs:
-        typer.echo(f"  would post {leg.booking_date}: debit {leg.debit}, credit {leg.credit}, {leg.amount}")
+        sides = f"{word('debit', lang)} {leg.debit}, {word('credit', lang)} {leg.credit}"
+        typer.echo(f"  {word('would post', lang)} {leg.booking_date}: {sides}, {leg.amount}")
 
 
 @discrepancy_app.command("assign", epilog="Example: escrow discrepancy assign 3f9a01 --to zhang.prepare --as li.approve")

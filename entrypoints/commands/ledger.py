@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import date, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -44,9 +45,9 @@ ledger_app = typer.Typer(
     help=(
         "Read the books at any date, follow a figure to its transfers, and prove that nothing was changed.\n\n"
         "Examples:\n\n"
-        "  escrow ledger trial-balance --as-of 2025-03-31\n\n"
-        "  escrow ledger account 3:prepayment_held:ORD-1\n\n"
-        "  escrow ledger journal --source order/ORD-1\n\n"
+        "  escrow ledger trial-balance --as-of 2026-03-27\n\n"
+        "  escrow ledger account 1:custody_cash\n\n"
+        "  escrow ledger journal --source order\n\n"
         "  escrow ledger verify"
     ),
     no_args_is_help=True,
@@ -65,7 +66,7 @@ def _day(value: str) -> date:
     try:
         return date.fromisoformat(value)
     except ValueError:
-        raise typer.BadParameter(f"{value!r} is not a date such as 2025-03-31") from None
+        raise typer.BadParameter(f"{value!r} is not a date such as 2026-03-27") from None
 
 
 def _instant(value: str) -> datetime:
@@ -74,7 +75,7 @@ def _instant(value: str) -> datetime:
     try:
         instant = datetime.fromisoformat(value)
     except ValueError:
-        raise typer.BadParameter(f"{value!r} is not an instant such as 2025-03-31T18:00+08:00") from None
+        raise typer.BadParameter(f"{value!r} is not an instant such as 2026-03-27T18:00+08:00") from None
     return instant if instant.tzinfo else instant.replace(tzinfo=BUSINESS_TIME_ZONE)
 
 
@@ -114,7 +115,7 @@ def trial_balance_command(  # noqa: PLR0917  typer's options
 ) -> None:
     """Debits and credits of every account, whose totals are equal.
 
-    Examples: escrow ledger trial-balance --as-of 2025-03-31 --lang zh; escrow ledger trial-balance --by account --xlsx tb.xlsx
+    Examples: escrow ledger trial-balance --as-of 2026-03-27 --lang zh; escrow ledger trial-balance --by account --xlsx tb.xlsx
     """
     from config.chart import load_chart
     from entrypoints.settings import read_settings
@@ -147,7 +148,11 @@ def trial_balance_command(  # noqa: PLR0917  typer's options
 @ledger_app.command("account")
 def account_command(  # noqa: PLR0917  typer's options
     account: Annotated[
-        str, typer.Argument(metavar="ACCOUNT", help="Number of the account, or CUSTODY:KIND[:SUBJECT], such as 3:custody_cash.")
+        str,
+        typer.Argument(
+            metavar="ACCOUNT",
+            help="Number of the account, or CUSTODY:KIND[:SUBJECT], such as 1:custody_cash; trial-balance --by account lists them.",
+        ),
     ],
     from_: From = None,
     to: To = None,
@@ -161,7 +166,7 @@ def account_command(  # noqa: PLR0917  typer's options
 ) -> None:
     """An account's postings with running balances, page by page; a file holds all of them.
 
-    Examples: escrow ledger account 3:prepayment_held:ORD-1; escrow ledger account 17 --as-of 2025-03-31 --after 50
+    Examples: escrow ledger account 1:custody_cash; escrow ledger account 17 --as-of 2026-03-27 --after 50
     """
     from entrypoints.settings import read_settings
     from reports.account_statement import account_statement_report, account_statement_table, whole_statement
@@ -215,7 +220,7 @@ def journal_command(  # noqa: PLR0917  typer's options
 ) -> None:
     """The journal: every transfer with its batch, actor and rule version, and the file and line it comes from.
 
-    Examples: escrow ledger journal --source order/ORD-1; escrow ledger journal --from 2025-03-01 --csv march.csv
+    Examples: escrow ledger journal --source order; escrow ledger journal --from 2026-03-02 --csv march.csv
     """
     from entrypoints.settings import read_settings
     from ledger.store import journal
@@ -279,7 +284,7 @@ def run_all_checks(conn: Connection) -> list[dict[str, Any]]:
 
     from sqlalchemy import text
 
-    from jobs.verifying import CHECKS
+    from jobs.verifying import CHECKS, facts_looked_at
     from ledger.store import examine
 
     conn.rollback()
@@ -294,13 +299,14 @@ def run_all_checks(conn: Connection) -> list[dict[str, Any]]:
         }
         for check in examine(conn)
     ]
+    looked_at = facts_looked_at(conn)
     for name, check in CHECKS.items():
         started = perf_counter()
         faults = check(conn)
         checks.append(
             {
                 "name": name,
-                "rows": None,
+                "rows": looked_at[name],
                 "wrong": len(faults),
                 "seconds": round(perf_counter() - started, 3),
                 "faults": _plain(faults),
@@ -401,22 +407,31 @@ def ledger_account_id(conn: Connection, wanted: str) -> int:
     if not kind:
         if not (wanted.isascii() and wanted.isdecimal()):
             raise LookupError(
-                f"{wanted!r} is neither an account's number nor CUSTODY:KIND[:SUBJECT], such as 3:prepayment_held:ORD-1"
+                f"{wanted!r} is neither an account's number nor CUSTODY:KIND[:SUBJECT], such as 1:prepayment_held:ORDER. {_CODES}"
             )
         if int(wanted) > _MOST:
-            raise LookupError(f"there is no account {wanted}; escrow ledger trial-balance --by account lists them")
-        return find_account(conn, int(wanted)).account_id
+            raise LookupError(f"there is no account {wanted}. {_CODES}")
+        try:
+            return find_account(conn, int(wanted)).account_id
+        except LookupError:
+            raise LookupError(f"there is no account {wanted}. {_CODES}") from None
     ours = custody.isascii() and custody.isdecimal() and len(custody) <= 9
     known = accounts(conn, custody_account_id=int(custody)) if ours else []
     known = known or accounts(conn, custody_account_id=custody_account_id(conn, custody))
     for account in known:
         if (account.kind, account.subject) == (kind, subject):
             return account.account_id
-    of_kind = [account.code for account in known if account.kind == kind][:5]
-    kinds = ", ".join(of_kind or sorted({account.kind for account in known}))
-    raise LookupError(
-        f"custody account {custody} has no account {kind}{':' + subject if subject else ''}; it has, for example: {kinds}"
-    )
+    code = f"{known[0].custody_account_id if known else custody}:{kind}" + (f":{subject}" if subject else "")
+    near = get_close_matches(code, [account.code for account in known], n=5, cutoff=0.5)
+    near = near or sorted({account.code for account in known if not account.subject})
+    raise LookupError(f"there is no account {code}; the nearest are: {', '.join(near)}. {_CODES}")
+
+
+#: Which codes there are, and where they are listed.
+_CODES = (
+    "Codes: custody_cash, payable_to_institution and the like stand alone; prepayment_held takes the order, "
+    "receipts_in_transit the channel. escrow ledger trial-balance --by account lists them"
+)
 
 
 def _journal_key(after: str | None) -> tuple[int, int, int] | None:

@@ -46,7 +46,8 @@ def readable_accounts(connection: Connection, principal: Principal, number: str 
             require_jurisdiction(principal, [one.code for one in policies.lineage(places[ref.custody_account_id])])
         except NotAllowed as refused:
             if number is not None:
-                raise NotAllowed(f"custody account {number}: {refused}; without --account you see your own") from None
+                advice = "escrow ledger coverage lists your own; for this one act as another (--as USER)"
+                raise NotAllowed(f"custody account {ref.account_number}: {refused}; {advice}") from None
         else:
             seen.append(ref)
     if len(seen) < len(wanted):
