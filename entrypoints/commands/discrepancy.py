@@ -207,7 +207,7 @@ def show(identity: _Id, lang: Lang = Language.EN, as_user: _AsUser = None, as_js
         )
     for event in events:
         extra = " ".join(part for part in (event.act, event.owner and f"to {event.owner}", event.reason) if part)
-        typer.echo(f"  {wording.clock(event.event_at)} {word(event.event, lang)} {event.actor} {extra}".rstrip())
+        typer.echo(f"  {wording.clock(event.event_at)} {word(event.event, lang)}: {event.actor} {extra}".rstrip())
     _echo_legs(legs, lang)
     typer.echo(wording.discrepancy_standing(one).text(lang))
 
