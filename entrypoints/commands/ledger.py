@@ -151,7 +151,7 @@ def account_command(  # noqa: PLR0917  typer's options
         str,
         typer.Argument(
             metavar="ACCOUNT",
-            help="Number of the account, or CUSTODY:KIND[:SUBJECT], such as 1:custody_cash; trial-balance --by account lists them.",
+            help="Number of the account, or CUSTODY:KIND[:SUBJECT], such as 1:custody_cash (trial-balance --by account).",
         ),
     ],
     from_: From = None,
