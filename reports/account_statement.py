@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from ledger.accounts import find_account
+from ledger.accounts import accounts, find_account
 from ledger.model import Account, Side
 from ledger.reading import AccountStatementLine, account_statement, balance
 from money import Money
@@ -20,7 +20,7 @@ from reports.report_table import Column, ColumnType, Fact, ReportTable
 class AccountStatement:
     """One page. ``opening`` and ``closing`` are the balances before ``from_`` and through ``to``, by booking date; the lines'
     own balances run in posting order, so a back-dated posting stands where it was posted. ``next_after`` asks for the next
-    page, None when this is the last.
+    page, None when this is the last. ``codes``: the code of every account of the same custody account, by number.
     """
 
     account: Account
@@ -31,6 +31,7 @@ class AccountStatement:
     lines: tuple[AccountStatementLine, ...]
     next_after: int | None
     known_at: datetime | None = None
+    codes: Mapping[int, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """What ``--json`` prints: amounts as decimal strings."""
@@ -53,6 +54,7 @@ class AccountStatement:
                     "amount": line.amount.plain,
                     "balance": line.balance.plain,
                     "counter_account_id": line.counter_account_id,
+                    "counter_account": self.codes.get(line.counter_account_id),
                     "reason": line.reason,
                     "source_kind": line.source_kind,
                     "source_ref": line.source_ref,
@@ -91,6 +93,7 @@ def account_statement_report(
         lines=tuple(lines[:limit]),
         next_after=lines[limit - 1].seq if len(lines) > limit else None,
         known_at=known_at,
+        codes={one.account_id: one.code for one in accounts(conn, custody_account_id=account.custody_account_id)},
     )
 
 
@@ -105,7 +108,7 @@ _COLUMNS = (
     Column("reason", "reason", "事由", on_screen=False),
     Column("source_kind", "source kind", "来源类别", on_screen=False),
     Column("source_ref", "source", "来源编号", on_screen=False),
-    Column("counter_account_id", "other account", "对方科目", ColumnType.INTEGER),
+    Column("counter_account", "other account", "对方科目"),
     Column("debit", "debit", "借方", ColumnType.MONEY),
     Column("credit", "credit", "贷方", ColumnType.MONEY),
     Column("balance", "balance", "余额", ColumnType.MONEY),
@@ -132,12 +135,12 @@ def account_statement_table(
     report: AccountStatement, lines: Iterator[AccountStatementLine], facts: tuple[Fact, ...] = ()
 ) -> ReportTable:
     """The statement as a report; ``escrow ledger journal --source KIND/REF`` shows each line's whole journal entry."""
-    account = report.account
+    account, codes = report.account, report.codes
     rows = (
         (
             line.seq, line.booking_date, line.posted_at, f"{line.source_kind}/{line.source_ref} ({line.reason})", line.reason,
-            line.source_kind, line.source_ref, line.counter_account_id, line.amount if line.side == Side.DEBIT else None,
-            line.amount if line.side == Side.CREDIT else None, line.balance, account.currency, line.transfer_id,
+            line.source_kind, line.source_ref, codes.get(line.counter_account_id),
+            line.amount if line.side == Side.DEBIT else None, line.amount if line.side == Side.CREDIT else None, line.balance, account.currency, line.transfer_id,
             f"{account.institution_id}.{line.batch_id}.{line.line}", line.actor, line.rule_version,
         )
         for line in lines
