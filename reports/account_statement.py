@@ -140,7 +140,8 @@ def account_statement_table(
         (
             line.seq, line.booking_date, line.posted_at, f"{line.source_kind}/{line.source_ref} ({line.reason})", line.reason,
             line.source_kind, line.source_ref, codes.get(line.counter_account_id),
-            line.amount if line.side == Side.DEBIT else None, line.amount if line.side == Side.CREDIT else None, line.balance, account.currency, line.transfer_id,
+            line.amount if line.side == Side.DEBIT else None, line.amount if line.side == Side.CREDIT else None, line.balance,
+            account.currency, line.transfer_id,
             f"{account.institution_id}.{line.batch_id}.{line.line}", line.actor, line.rule_version,
         )
         for line in lines
