@@ -71,6 +71,16 @@ class WorkingCalendar:
         """The first working day after ``day``."""
         return self.add_working_days(day, 1)
 
+    def looks_worked(self, day: date) -> bool:
+        """Whether ``day`` is worked, as far as can be told: outside the covered span Monday to Friday are.
+
+        For ages and tables that people read, which must not fail because one record lies past the calendar. No money is
+        dated by it.
+        """
+        if self.covered_from <= day <= self.covered_to:
+            return self.is_working_day(day)
+        return day.weekday() < 5
+
     def working_days_between(self, start: date, end: date) -> int:
-        """Working days after ``start`` up to and including ``end``; 0 when end is not later than start."""
-        return sum(self.is_working_day(start + timedelta(days=n)) for n in range(1, (end - start).days + 1))
+        """The age in working days: those after ``start`` up to and including ``end`` (``looks_worked``); 0 when not later."""
+        return sum(self.looks_worked(start + timedelta(days=n)) for n in range(1, (end - start).days + 1))

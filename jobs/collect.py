@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from bank_adapters.model import Severity
 from jobs.directory import account_directory
 from jobs.outbox import place_file
 from jobs.settings import JobSettings
@@ -28,13 +29,59 @@ LARGEST_STATEMENT_BYTES = 200_000_000
 UNFINISHED_ENDINGS = (".part", ".tmp", ".filepart")
 
 
+#: The outcome of a file of which a statement was refused, or nothing could be read.
+REFUSED = "refused"
+#: Folders the program itself makes in a bank's inbox.
+OWN_FOLDERS = ("accepted", "refused")
+
+
 def waiting_files(inbox: Path, bank_code: str) -> list[Path]:
-    """Files the bank has finished delivering, by name. Links and folders are left alone."""
+    """Files the bank has finished delivering, by name. Links and folders are left alone; ``passed_over`` names them."""
     folder = inbox / bank_code
     if not folder.is_dir():
         return []
     found = [Path(entry.path) for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
     return sorted(path for path in found if not path.name.startswith(".") and not path.name.endswith(UNFINISHED_ENDINGS))
+
+
+def passed_over(inbox: Path, bank_codes: Collection[str]) -> list[str]:
+    """What lies in the inbox and is not received, each with the reason and what to do: nothing is passed over silently."""
+    found = []
+    if not inbox.is_dir():
+        return [f"{inbox}: there is no such folder; make it with a folder for each bank ({', '.join(sorted(bank_codes))})"]
+    for entry in sorted(os.scandir(inbox), key=lambda one: one.name):
+        name = shown_name(entry.name)
+        if not entry.is_dir(follow_symlinks=False):
+            found.append(f"{name}: lies in no bank's folder; move it into {inbox}/BANK/ ({', '.join(sorted(bank_codes))})")
+        elif entry.name not in bank_codes:
+            found.append(f"{name}/: no bank has this code; rename it to one of {', '.join(sorted(bank_codes))}")
+        else:
+            found += [
+                f"{name}/{shown_name(each.name)}: {why}"
+                for each in sorted(os.scandir(entry.path), key=lambda one: one.name)
+                if (why := _why_not_received(each))
+            ]
+    return found
+
+
+def _why_not_received(entry: os.DirEntry[str]) -> str:
+    """Why a thing in a bank's own folder is not received; '' when it is, or is the program's own."""
+    if entry.is_symlink():
+        return "is a link; put the file itself there"
+    if entry.is_dir():
+        return "" if entry.name in OWN_FOLDERS else "is a folder; move the files in it up"
+    if not entry.is_file():
+        return "is not a regular file; remove it"
+    if entry.name.endswith(UNFINISHED_ENDINGS):
+        return "is still being written; it is received once it is renamed"
+    if entry.name.startswith("."):
+        return "is a hidden file; rename it if it is a statement"
+    return ""
+
+
+def shown_name(name: str) -> str:
+    """A file name as text, also when its bytes are none."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def receipt_text(receipt: Receipt) -> bytes:
@@ -64,20 +111,46 @@ def receipt_text(receipt: Receipt) -> bytes:
 
 
 def collect_statements(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Mapping[str, Any]:  # noqa: ARG001 - a job's shape
-    """Receive every waiting file of every bank; counts of accepted and refused files.
+    """Receive every waiting file of every bank; each file with its outcome, and what was passed over with the reason.
 
     Each file is received in a transaction of its own on a second connection: one bad file holds up nobody, and what is
     moved out of the inbox is certain to be stored.
     """
-    counts = {"files_accepted": 0, "files_refused": 0}
+    files = []
+    over = passed_over(settings.inbox, settings.banks)
     for bank_code in sorted(settings.banks):
         for path in waiting_files(settings.inbox, bank_code):
-            refused = _collect_one(connection.engine, path, bank_code, settings, now)
-            counts["files_refused" if refused else "files_accepted"] += 1
-    return counts
+            name = f"{bank_code}/{shown_name(path.name)}"
+            try:
+                outcome, reasons = _collect_one(connection.engine, path, bank_code, settings, now)
+            except OSError as failure:
+                over.append(f"{name}: {failure.strerror or failure}; give this user the right to read and move it, and run again")
+                continue
+            files.append({"file": name, "outcome": outcome, "reasons": list(reasons)})
+    refused = sum(one["outcome"] == REFUSED for one in files)
+    return {
+        "files_accepted": len(files) - refused,
+        "files_refused": refused,
+        "files": files,
+        "passed_over": over,
+        "outstanding": bool(refused),
+    }
 
 
-def _collect_one(engine: sa.Engine, path: Path, bank_code: str, settings: JobSettings, now: datetime) -> bool:
+def _outcome(receipt: Receipt) -> tuple[str, Sequence[str]]:
+    """What became of a file in a word, and why where that needs saying."""
+    if not receipt.statements:
+        return REFUSED, [finding.message for finding in receipt.findings if finding.severity is Severity.ERROR]
+    reasons = [
+        f"{one.account or '?'} {one.business_date or '?'}: {reason}" for one in receipt.statements for reason in one.reasons
+    ]
+    outcomes = ", ".join(sorted({str(one.outcome) for one in receipt.statements}))
+    return (REFUSED if receipt.refused else outcomes), reasons
+
+
+def _collect_one(
+    engine: sa.Engine, path: Path, bank_code: str, settings: JobSettings, now: datetime
+) -> tuple[str, Sequence[str]]:
     size = path.stat().st_size
     if size > LARGEST_STATEMENT_BYTES:
         _move(
@@ -85,13 +158,13 @@ def _collect_one(engine: sa.Engine, path: Path, bank_code: str, settings: JobSet
             "refused",
             f"refused: {size} bytes are more than the {LARGEST_STATEMENT_BYTES} a statement file may have\n".encode(),
         )
-        return True
+        return REFUSED, [f"{size:,} bytes are more than a statement file may have; ask the bank for one file a day"]
     data = path.read_bytes()
     with engine.begin() as own:
         receipt = receive_statement_file(
             own,
             data,
-            path.name,
+            shown_name(path.name),
             sender_bank=bank_code,
             directory=account_directory(own),
             profiles=settings.profiles,
@@ -99,7 +172,7 @@ def _collect_one(engine: sa.Engine, path: Path, bank_code: str, settings: JobSet
             actor=settings.actor,
         )
     _move(path, "refused" if receipt.refused else "accepted", receipt_text(receipt), receipt.sha256)
-    return receipt.refused
+    return _outcome(receipt)
 
 
 def _move(path: Path, where: str, receipt: bytes, digest: str = "") -> None:

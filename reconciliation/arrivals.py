@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
@@ -47,6 +48,39 @@ def arrivals(conn: Connection, ref: CustodyAccountRef, first: date, last: date) 
         if before is None or _ORDER.index(one) < _ORDER.index(before):
             found[day] = one
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A statement that does not count: its day, what became of it, the file, and the reasons given when it came."""
+
+    business_date: date
+    arrival: Arrival
+    file_name: str
+    reasons: tuple[str, ...]
+
+
+def not_counting(conn: Connection, ref: CustodyAccountRef, first: date, last: date) -> list[Delivery]:
+    """The newest delivery of each business day on which no statement counts, oldest day first."""
+    rows = conn.execute(
+        text(
+            """
+            SELECT DISTINCT ON (day) day, one ->> 'outcome' AS outcome, f.file_name, one -> 'reasons' AS reasons
+            FROM statement_file_reading r
+            JOIN statement_file f USING (statement_file_id)
+            CROSS JOIN LATERAL jsonb_array_elements(r.statements) AS one
+            CROSS JOIN LATERAL (SELECT CAST(one ->> 'business_date' AS date) AS day) AS dated
+            WHERE one ->> 'outcome' IN ('refused', 'waiting') AND CAST(one ->> 'custody_account_id' AS bigint) = :account
+              AND day BETWEEN :first AND :last
+              AND NOT EXISTS (
+                SELECT FROM statement_counted c
+                WHERE c.institution_id = :institution AND c.custody_account_id = :account AND c.business_date = day)
+            ORDER BY day, one ->> 'outcome' DESC, r.statement_file_id DESC
+            """
+        ),
+        {"institution": ref.institution_id, "account": ref.custody_account_id, "first": first, "last": last},
+    )
+    return [Delivery(row.day, Arrival(row.outcome), row.file_name, tuple(row.reasons)) for row in rows]
 
 
 def newest_day(conn: Connection) -> date | None:

@@ -13,7 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from bank_adapters.model import Direction, LineStatus, Statement, StatementFileReading, StatementKind, StatementLine
+from bank_adapters.model import (
+    Direction,
+    Finding,
+    LineStatus,
+    Severity,
+    Statement,
+    StatementFileReading,
+    StatementKind,
+    StatementLine,
+)
 from money import Money
 from reconciliation.discrepancy import DiscrepancyKind
 from reconciliation.model import AccountDirectory, CustodyAccountRef
@@ -22,6 +31,11 @@ _FIELD, _ROW = "\x1f", "\x1e"
 
 #: Findings of the readers that mean: the figures inside the file do not add up.
 _BREAK_CODES = ("balance_identity", "running_balance", "control_")
+
+
+#: What to do about a file that is wrong in itself.
+_SENDER = "correct the sender (--sender, or the inbox folder), or ask who sent it"
+_CORRECTED = "ask the bank for a corrected file and receive that"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,29 +138,36 @@ def find_account(directory: AccountDirectory, sender_bank: str, account: str) ->
         if banks:
             return (
                 None,
-                f"account {account} is kept by {' or '.join(sorted(banks))}; {sender_bank} may not deliver its statements",
+                f"account {account} is kept by {' or '.join(sorted(banks))}; {sender_bank} may not deliver them; {_SENDER}",
             )
-    return None, f"account {account} is not filed as a custody account; import the institution first"
+    return (
+        None,
+        f"account {account} is not filed as a custody account; import the institution first, then receive this file again",
+    )
 
 
 def faults_of(statement: Statement, ref: CustodyAccountRef) -> list[tuple[DiscrepancyKind | None, str]]:
     """What is wrong inside a statement whatever came before it: currency, balances, dates, sums, running balances."""
     opening, closing = statement.opening_balance, statement.closing_balance
     if opening is None or closing is None:
-        return [(None, "a statement without opening and closing balance cannot be proved complete")]
+        return [
+            (None, "a statement without opening and closing balance cannot be proved complete; ask the bank for one with both")
+        ]
     if business_date_of(statement) is None:
-        return [(None, "no closing date and no line says which day it is for")]
+        return [(None, "no closing date and no line says which day it is for; ask the bank for a file with its date")]
     lines = booked_lines(statement)
     currencies = {opening.currency, closing.currency, *(line.amount.currency for line in lines)}
     if currencies != {ref.currency}:
-        return [(None, f"the account is kept in {ref.currency}, the statement in {', '.join(sorted(currencies))}")]
+        return [(None, f"the account is kept in {ref.currency}, the statement in {', '.join(sorted(currencies))}; {_CORRECTED}")]
     if any(line.booking_date is None for line in lines):
-        return [(None, "a booked line has no booking date")]
+        return [(None, f"a booked line has no booking date; {_CORRECTED}")]
     found: list[tuple[DiscrepancyKind | None, str]] = []
     moved = sum(_signed(line) for line in lines)
     if opening.minor_units + moved != closing.minor_units:
         off = Money(closing.minor_units - opening.minor_units - moved, ref.currency)
-        found.append((DiscrepancyKind.BALANCE_BREAK, f"opening plus lines is not closing; {off.plain} is unexplained"))
+        found.append(
+            (DiscrepancyKind.BALANCE_BREAK, f"opening plus lines is not closing; {off.plain} is unexplained; {_CORRECTED}")
+        )
     balance = opening.minor_units
     for line in lines:
         balance += _signed(line)
@@ -155,10 +176,38 @@ def faults_of(statement: Statement, ref: CustodyAccountRef) -> list[tuple[Discre
             found.append(
                 (
                     DiscrepancyKind.BALANCE_BREAK,
-                    f"line {line.line}: running balance {line.running_balance.plain}, computed {shown}",
+                    f"line {line.line}: running balance {line.running_balance.plain}, computed {shown}; {_CORRECTED}",
                 )
             )
             break
+    return found
+
+
+def outside_period(statement: Statement, number: int, day: date, counted_to: date | None) -> list[Finding]:
+    """A warning for each booked line dated after the statement's day, or on a day an earlier statement has covered.
+
+    ``counted_to`` is the last day that counted before it. DOMAIN.md 2.5: flagged, not refused; the money did move.
+    """
+    first = counted_to + timedelta(days=1) if counted_to is not None and counted_to < day else None
+    if first is None and counted_to is None:
+        first = statement.opening_date
+    found = []
+    for line in booked_lines(statement):
+        booked = line.booking_date
+        if booked is None or (booked <= day and (first is None or booked >= first)):
+            continue
+        period = f"{first} to {day}" if first is not None and first != day else f"{day}"
+        found.append(
+            Finding(
+                Severity.WARNING,
+                "line_outside_period",
+                f"the line is booked on {booked}, outside the statement's period ({period}); it counts, ask the bank why",
+                statement=number,
+                line=line.line,
+                field="booking_date",
+                message_zh=f"明细记账日 {booked} 不在对账单期间（{period}）内；仍予计入，请向银行查询原因",
+            )
+        )
     return found
 
 
@@ -198,13 +247,21 @@ def judge(last: Link | None, one: Link, *, books_cash: int, currency: str, gap_e
         if one.opening == books_cash:
             return Verdict(counts=True)
         shown, held = Money(one.opening, currency).plain, Money(books_cash, currency).plain
-        reason = f"it opens with {shown}, the books hold {held}; statements before it have not come"
+        reason = (
+            f"it opens with {shown}, the books hold {held}: ask the bank for the statements before it, or, if it is the first "
+            "under supervision, prove its opening balance: escrow import opening-balances FILE"
+        )
         return Verdict(
             counts=False, waits=True, kind=DiscrepancyKind.STATEMENT_GAP, reason=reason, difference=one.opening - books_cash
         )
     if one.business_date <= last.business_date:
-        reason = f"it is for {one.business_date}, but statements count through {last.business_date} already"
+        reason = (
+            f"it is for {one.business_date}, but statements count through {last.business_date} already; "
+            "ask the bank which is right: what counts stays, a late correction comes as lines of a later day"
+        )
         return Verdict(counts=False, kind=DiscrepancyKind.RESTATED, reason=reason, difference=0)
+    if (back := _backwards(last, one)) and not (gap_explained and one.opening == last.closing):
+        return Verdict(counts=False, kind=DiscrepancyKind.STATEMENT_GAP, reason=back)
     gap = _missing_numbers(last, one)
     if gap and not (gap_explained and one.opening == last.closing):
         return Verdict(counts=False, waits=True, kind=DiscrepancyKind.STATEMENT_GAP, reason=gap)
@@ -216,9 +273,10 @@ def judge(last: Link | None, one: Link, *, books_cash: int, currency: str, gap_e
     )
     numbered = _number(one) is not None and _number(last) is not None
     if not numbered and one.business_date > last.business_date + timedelta(days=1):
-        reason = f"{shown}; a statement between {last.business_date} and {one.business_date} seems to be missing"
+        reason = f"{shown}; ask the bank for the statement between {last.business_date} and {one.business_date}"
         return Verdict(counts=False, waits=True, kind=DiscrepancyKind.STATEMENT_GAP, reason=reason, difference=difference)
-    return Verdict(counts=False, kind=DiscrepancyKind.CONTINUITY_BREAK, reason=shown, difference=difference)
+    reason = f"{shown}; ask the bank which of the two is wrong: {_CORRECTED}"
+    return Verdict(counts=False, kind=DiscrepancyKind.CONTINUITY_BREAK, reason=reason, difference=difference)
 
 
 def _number(link: Link) -> int | None:
@@ -228,16 +286,32 @@ def _number(link: Link) -> int | None:
 
 
 def _missing_numbers(last: Link, one: Link) -> str:
-    """Why the numbers do not follow each other, or '' when they do or are not given. Numbering may restart each year."""
+    """Which numbers between the two are missing, or '' when none is or numbers are not given."""
     before, now = _number(last), _number(one)
-    if before is None or now is None or now == before + 1:
+    if before is None or now is None or now <= before + 1:
+        return ""
+    missing = f"number {before + 1} is" if now == before + 2 else f"numbers {before + 1} to {now - 1} are"
+    return (
+        f"it is number {now}, the last that counts is {before}: {missing} missing; ask the bank for what is missing, this one "
+        "then counts by itself (if the bank never used the number, two people resolve the STATEMENT_GAP discrepancy)"
+    )
+
+
+def _backwards(last: Link, one: Link) -> str:
+    """Why a later day may not carry a number that is not higher, or '' when it is. Numbering may restart each year.
+
+    Waiting would not mend it: no statement to come makes the number right.
+    """
+    before, now = _number(last), _number(one)
+    if before is None or now is None or now > before:
         return ""
     if one.business_date.year > last.business_date.year and now in (0, 1):
         return ""
-    if now > before + 1:
-        missing = f"number {before + 1} is" if now == before + 2 else f"numbers {before + 1} to {now - 1} are"
-        return f"it is number {now}, the last that counts is {before}: {missing} missing"
-    return f"it is number {now}, but number {before} came before it: the numbers run backwards"
+    return (
+        f"it is number {now} for {one.business_date}, but number {before} for {last.business_date} counts already: the numbers "
+        f"run backwards; ask the bank for number {before + 1}, or, if it corrects an earlier day, for a file dated that day "
+        "(if the bank began its numbers anew, two people resolve the STATEMENT_GAP discrepancy, then receive this file again)"
+    )
 
 
 def line_identities(custody_account_id: int, lines: Sequence[StatementLine], before: Mapping[str, int]) -> list[tuple[str, int]]:

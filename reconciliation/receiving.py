@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Protocol
 
 from sqlalchemy import Connection, text
 
-from bank_adapters.model import Severity, Statement, StatementFileReading
+from bank_adapters.model import Finding, Severity, Statement, StatementFileReading
 from bank_adapters.profile import Profile
 from bank_adapters.reading import read_statement_file
 from calendars import business_date
@@ -27,6 +28,7 @@ from reconciliation.intake import (
     find_account,
     is_balance_break,
     judge,
+    outside_period,
 )
 from reconciliation.model import AccountDirectory, CustodyAccountRef, Receipt, StatementOutcome, StatementReceipt
 from reconciliation.superseding import supersede
@@ -77,6 +79,8 @@ class _Reception:
         self.now = now
         self.actor = actor
         self.today = business_date(now)
+        #: What is remarkable about statements that count or wait all the same.
+        self.remarks: list[Finding] = []
 
     def receive(self, data: bytes, name: str, profiles: Sequence[Profile], profile_id: str | None, role: str) -> Receipt:
         conn = self.conn
@@ -94,6 +98,7 @@ class _Reception:
             statements = [
                 self._take(stored.statement_file_id, number, one, reading) for number, one in enumerate(reading.statements)
             ]
+            reading = replace(reading, findings=(*reading.findings, *self.remarks))
         receipt = Receipt(
             statement_file_id=stored.statement_file_id,
             file_name=name,
@@ -177,11 +182,15 @@ class _Reception:
             (DiscrepancyKind.BALANCE_BREAK if is_balance_break(found.code) else None, found.message) for found in errors
         ]
         if not errors and not one.accepted:
-            faults.append((None, "its reader refused it"))
+            faults.append((None, "its reader refused it; look into it with: escrow parse FILE"))
         if counts_at_all(one) and not faults:
             faults = faults_of(one, ref)
         if day is not None and day > self.today:
             faults.append((None, f"it is for {day}, which has not come (today is {self.today}); ask the bank for the right file"))
+        if errors:
+            faults.append(
+                (None, "ask the bank for a corrected file and receive that; of this one the bytes are kept, nothing counts")
+            )
         if faults:
             kind = next((kind for kind, _ in faults if kind is not None), None)
             if kind is not None:
@@ -203,6 +212,7 @@ class _Reception:
         file_id: int,
         number: int,
     ) -> StatementReceipt:
+        last = intake_store.last_counted(self.conn, ref)
         before = intake_store.said_before(self.conn, ref, one, day)
         if before is not None:
             reason = f"file {before} brought the same statement; nothing counts twice"
@@ -211,7 +221,6 @@ class _Reception:
                 self.conn, identity, now=self.now, business_date=self.today, actor=self.actor, reason="nothing counted twice"
             )
             return outcome(StatementOutcome.DUPLICATE, reason, kind=DiscrepancyKind.DUPLICATE_FILE)
-        last = intake_store.last_counted(self.conn, ref)
         assert one.opening_balance is not None and one.closing_balance is not None  # noqa: S101, PT018  see faults_of
         link = Link(day, one.sequence, one.opening_balance.minor_units, one.closing_balance.minor_units)
         verdict = self._judge(ref, last[1] if last else None, link)
@@ -223,10 +232,13 @@ class _Reception:
             waiting.link.business_date == day for waiting in intake_store.waiting_statements(self.conn, ref)
         ):
             kind = DiscrepancyKind.RESTATED
-            reason = f"another statement for {day} with other content was received before and waits to be counted"
+            reason = (
+                f"another statement for {day} with other content came before and waits to be counted; ask the bank which is right"
+            )
             self._open(ref, kind, day, f"{day}/{file_id}", reason, file_id=file_id)
             return outcome(StatementOutcome.REFUSED, reason, kind=kind)
         intake_store.store_statement(self.conn, ref, one, file_id=file_id, index=number, day=day)
+        self.remarks += outside_period(one, number, day, last[1].business_date if last else None)
         if verdict.kind is not None:
             self._open(ref, verdict.kind, day, str(day), verdict.reason, file_id=file_id, difference=verdict.difference)
             return outcome(StatementOutcome.WAITING, verdict.reason, kind=verdict.kind)
@@ -257,7 +269,7 @@ class _Reception:
                     intake_store.count_statement(self.conn, ref, waiting, last[0] + 1 if last else 1)
                     self._settled(ref, waiting.link.business_date)
                     break
-                if verdict.kind is DiscrepancyKind.CONTINUITY_BREAK and end is not None:
+                if verdict.kind in (DiscrepancyKind.CONTINUITY_BREAK, DiscrepancyKind.STATEMENT_GAP) and not verdict.waits:
                     day = waiting.link.business_date
                     self._open(
                         ref,

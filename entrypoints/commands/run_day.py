@@ -41,14 +41,25 @@ def run_day(day: _Day, again: _Again = True, json: _Json = False) -> None:
     principal = acting_principal(settings, Right.RUN_JOB)
     with open_books(settings) as engine:
         told = job_settings(settings, principal.user)
-        runs = [run_job(engine, JOBS[name], day.date(), told, clock=utc_now, again=again) for name in DAY_ORDER]
+        runs: list[JobRun] = []
+        try:
+            for name in DAY_ORDER:
+                runs.append(run_job(engine, JOBS[name], day.date(), told, clock=utc_now, again=again))  # noqa: PERF401 - kept job by job
+        except BaseException:
+            # Each job is kept as it ends: a refusal or Ctrl-C in a later one takes nothing back, and the reader must know.
+            if runs:
+                _show(runs, as_json=json)
+            raise
     _show(runs, as_json=json)
     if any(run.result.get("outstanding") for run in runs):
         typer.echo(
-            f"something is outstanding; see: escrow discrepancy list --open, escrow reconciliation show --date {day:%Y-%m-%d}",
+            f"something is outstanding; see: escrow discrepancy list --open, escrow reconciliation show --date {day:%Y-%m-%d}, "
+            "escrow statement list",
             err=True,
         )
         raise typer.Exit(1)
+    if not json:
+        typer.echo(f"nothing is outstanding; next: escrow --as USER reconciliation sign-off --date {day:%Y-%m-%d} --prepare")
 
 
 @job_app.command("list", epilog="Example: escrow job list --as-of 2026-03-02")
@@ -84,6 +95,16 @@ def list_jobs(
         finished = f"{row.finished_at:%Y-%m-%d %H:%M:%S}" if row.finished_at else "-"
         runs.add_row(row.job, str(row.as_of), row.status, str(row.attempts), row.actor, finished, row.error or "")
     console.print(runs)
+    unfinished = next((row for row in rows if row.status != "done"), None)
+    if not rows:
+        typer.echo("no job has run yet; next: escrow run-day DATE")
+    elif unfinished is not None:
+        typer.echo(
+            f"{unfinished.job} for {unfinished.as_of} is {unfinished.status}; mend what its error says, then: "
+            f"escrow job run {unfinished.job} --as-of {unfinished.as_of}"
+        )
+    else:
+        typer.echo(f"next: escrow reconciliation show --date {rows[0].as_of}, escrow discrepancy list --open")
 
 
 @job_app.command("run", epilog="Example: escrow job run reconcile --as-of 2026-03-02")
@@ -110,7 +131,15 @@ def run_one(
         run = run_job(engine, JOBS[name], as_of.date(), job_settings(settings, principal.user), clock=utc_now, again=again)
     _show([run], as_json=json)
     if run.result.get("outstanding"):
+        typer.echo(f"something is outstanding; see: {_LOOK_AT.get(name, 'escrow discrepancy list --open')}", err=True)
         raise typer.Exit(1)
+
+
+#: What shows more of what a job has left outstanding; discrepancies otherwise.
+_LOOK_AT = {
+    "collect": "the receipts beside the files in the banks' refused/ folders, escrow statement list",
+    "verify": "escrow ledger verify, which exits 3; stop payments and compare with a backup",
+}
 
 
 def _show(runs: list[JobRun], *, as_json: bool) -> None:
@@ -131,6 +160,12 @@ def _show(runs: list[JobRun], *, as_json: bool) -> None:
     for run in runs:
         table.add_row(run.job, str(run.attempts) if run.fresh else f"{run.attempts} (done before)", _in_words(run.result))
     screen().print(table)
+    for run in runs:
+        for file in run.result.get("files", ()):
+            reasons = f": {'; '.join(file['reasons'])}" if file["reasons"] else ""
+            typer.echo(f"{file['file']} {file['outcome']}{reasons}")
+        for line in run.result.get("passed_over", ()):
+            typer.echo(f"passed over: {line}")
 
 
 def _in_words(result: Any) -> str:
@@ -138,7 +173,7 @@ def _in_words(result: Any) -> str:
 
     parts = []
     for key, value in result.items():
-        if value in (0, [], {}, None, "", False) or key == "outstanding":
+        if value in (0, [], {}, None, "", False) or key in ("outstanding", "files", "passed_over"):
             continue
         if key.endswith("_minor_units"):
             parts.append(f"{key.removesuffix('_minor_units').replace('_', ' ')} CNY {format_minor_units(value, grouped=True)}")
@@ -150,4 +185,6 @@ def _in_words(result: Any) -> str:
             parts.append(f"{key.replace('_', ' ')}: " + ", ".join(map(str, value)))
         else:
             parts.append(f"{key.replace('_', ' ')} {value}")
+    if result.get("passed_over"):
+        parts.append(f"{len(result['passed_over'])} things passed over")
     return "; ".join(parts) or "nothing to do"

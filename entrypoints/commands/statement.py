@@ -88,7 +88,8 @@ def receive(
 
 
 def _name(path: Path) -> str:
-    return "standard input" if str(path) == "-" else path.name
+    # A name that is not text is kept readable: the books hold text only.
+    return "standard input" if str(path) == "-" else path.name.encode("utf-8", "backslashreplace").decode()
 
 
 def _read(path: Path) -> bytes:
@@ -114,12 +115,19 @@ def _show(receipt: Receipt, *, as_json: bool) -> None:
         return
     typer.echo(f"{receipt.file_name}: file {receipt.statement_file_id}, {receipt.format}, sha256 {receipt.sha256[:16]}...")
     if not receipt.statements:
-        typer.echo("  refused: no statement could be read in it")
+        typer.echo(
+            "  refused: no statement could be read in it; look into it with: escrow parse FILE, or ask the bank for another"
+        )
+    at_lines = {finding.message for finding in receipt.findings if finding.line}
     for one in receipt.statements:
         typer.echo(f"  {one.account or '?'} {one.business_date or '?'}: {one.outcome}, {one.line_count} lines")
         for reason in one.reasons:
-            typer.echo(f"    {reason}")
+            if reason not in at_lines:  # said below with its line
+                typer.echo(f"    {reason}")
+    said = {reason for one in receipt.statements for reason in one.reasons}
     for finding in receipt.findings:
+        if finding.message in said and not finding.line:
+            continue
         where = f" line {finding.line}" if finding.line else ""
         typer.echo(f"  {finding.severity}{where}: {finding.message} [{finding.code}]")
 
@@ -180,7 +188,7 @@ def list_statements(
     from entrypoints.commands.day_argument import chosen_accounts
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
-    from reconciliation.arrivals import Arrival, arrivals, newest_day
+    from reconciliation.arrivals import Arrival, arrivals, newest_day, not_counting
     from supervision.rights import require_bank
 
     settings = read_settings(user=as_user)
@@ -196,9 +204,17 @@ def list_statements(
         if last is None:
             typer.echo("no statement has come yet; escrow statement receive FILE --sender BANK takes one in")
             return
-        first = from_.date() if from_ else last - timedelta(days=DAYS_SHOWN * 7 // 5 + 2)
-        days = [day for day in _days(first, last) if calendar.is_working_day(day)]
+        if not accounts:
+            typer.echo("there is no custody account yet; escrow import institutions FILE opens them")
+            return
+        earliest = min(ref.opened_on for ref in accounts)
+        first = from_.date() if from_ else max(earliest, last - timedelta(days=DAYS_SHOWN * 7 // 5 + 2))
+        if last < first:
+            raise typer.BadParameter(f"--to {last} lies before the first day, {first}; name a later one, or an earlier --from")
         found = {ref.custody_account_id: arrivals(connection, ref, first, last) for ref in accounts}
+        reasons = {ref.custody_account_id: not_counting(connection, ref, first, last) for ref in accounts}
+        came = {day for had in found.values() for day in had}
+        days = [day for day in _days(first, last) if calendar.looks_worked(day) or day in came]
     for ref in accounts:
         require_bank(principal, ref.bank_code)
     missing = False
@@ -210,21 +226,34 @@ def list_statements(
     marks = {Arrival.COUNTED: "[green]+[/green]", Arrival.WAITING: "[yellow]w[/yellow]", Arrival.REFUSED: "[red]x[/red]"}
     for ref in accounts:
         had = found[ref.custody_account_id]
-        cells = [
-            " " if day < ref.opened_on else marks.get(had.get(day, Arrival.MISSING), "[bold red].[/bold red]") for day in days
-        ]
-        gaps = [day for day in days if day >= ref.opened_on and had.get(day) is not Arrival.COUNTED]
+        worked = {day for day in days if day >= ref.opened_on and (day in had or calendar.looks_worked(day))}
+        cells = [" " if day not in worked else marks.get(had.get(day, Arrival.MISSING), "[bold red].[/bold red]") for day in days]
+        gaps = [day for day in sorted(worked) if had.get(day) is not Arrival.COUNTED]
         missing = missing or bool(gaps)
         table.add_row(ref.account_number, ref.bank_code, *cells)
         if as_json:
             body = {
                 "account": ref.account_number,
                 "bank": ref.bank_code,
-                "days": {str(day): str(had.get(day, Arrival.MISSING)) for day in days if day >= ref.opened_on},
+                "days": {str(day): str(had.get(day, Arrival.MISSING)) for day in sorted(worked)},
+                "not_counting": [
+                    {
+                        "date": str(one.business_date),
+                        "outcome": str(one.arrival),
+                        "file": one.file_name,
+                        "reasons": list(one.reasons),
+                    }
+                    for one in reasons[ref.custody_account_id]
+                ],
             }
             typer.echo(json.dumps(body, ensure_ascii=False))
     if not as_json:
         screen().print(table)
+        for ref in accounts:
+            for one in reasons[ref.custody_account_id]:
+                typer.echo(f"{ref.account_number} {one.business_date} {one.arrival} ({one.file_name}): {'; '.join(one.reasons)}")
+        if missing:
+            typer.echo("Next: ask the banks for what is missing, and receive it: escrow statement receive FILE --sender BANK")
     raise typer.Exit(1 if missing else 0)
 
 

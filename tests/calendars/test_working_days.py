@@ -57,3 +57,11 @@ def test_half_past_eleven_at_night_in_shanghai_is_still_that_day() -> None:
 def test_an_instant_without_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="aware"):
         business_date(datetime(2026, 3, 2))
+
+
+def test_an_age_that_reaches_past_the_calendar_is_told_by_weekdays() -> None:
+    last = CALENDAR.covered_to
+    week_later = last + timedelta(days=7)
+
+    assert CALENDAR.working_days_between(last, week_later) == 5
+    assert [CALENDAR.looks_worked(date(2100, 1, day)) for day in (1, 2, 3, 4)] == [True, False, False, True]

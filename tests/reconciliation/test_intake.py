@@ -12,8 +12,10 @@ from bank_adapters.writing.delimited import write_delimited
 from bank_adapters.writing.mt940 import write_mt940
 from config.profiles import load_profiles
 from money import Money
+from reconciliation.discrepancy import Act
 from reconciliation.intake import Link, judge
 from reconciliation.model import CustodyAccountRef, Receipt, StatementOutcome
+from reconciliation.resolving import Actor, approve_resolution, prepare_resolution
 from tests.reconciliation.conftest import MONDAY, THURSDAY, TUESDAY, WEDNESDAY, Town
 
 IN, OUT = Direction.IN, Direction.OUT
@@ -163,6 +165,8 @@ REF = CustodyAccountRef(1, 1, "B", "1", "CNY", MONDAY)
         (Link(MONDAY, None, 0, 5), Link(TUESDAY, None, 6, 6), False, "CONTINUITY_BREAK"),
         (Link(TUESDAY, "2", 0, 5), Link(MONDAY, "1", 0, 0), False, "RESTATED"),
         (Link(MONDAY.replace(year=2024, month=12, day=31), "250", 0, 5), Link(MONDAY, "1", 5, 5), True, None),
+        (Link(MONDAY, "5", 0, 5), Link(TUESDAY, "3", 5, 5), False, "STATEMENT_GAP"),
+        (Link(MONDAY, "5", 0, 5), Link(TUESDAY, "5", 5, 5), False, "STATEMENT_GAP"),
         (Link(MONDAY, "00012/001", 0, 5), Link(TUESDAY, "00013/001", 5, 5), True, None),
     ],
 )
@@ -170,6 +174,52 @@ def test_what_continues_a_chain(last: Link | None, one: Link, counts: bool, kind
     verdict = judge(last, one, books_cash=0, currency="CNY")
     assert verdict.counts is counts
     assert (str(verdict.kind) if verdict.kind else None) == kind
+
+
+def test_every_verdict_that_stops_a_statement_says_what_to_do_next() -> None:
+    monday = Link(MONDAY, "5", 0, 5)
+    stopped = [
+        judge(None, Link(MONDAY, "1", 7, 7), books_cash=0, currency="CNY"),
+        judge(monday, Link(MONDAY, "6", 5, 5), books_cash=0, currency="CNY"),
+        judge(monday, Link(THURSDAY, "8", 5, 5), books_cash=0, currency="CNY"),
+        judge(monday, Link(TUESDAY, "4", 5, 5), books_cash=0, currency="CNY"),
+        judge(monday, Link(TUESDAY, "6", 6, 6), books_cash=0, currency="CNY"),
+        judge(Link(MONDAY, None, 0, 5), Link(THURSDAY, None, 6, 6), books_cash=0, currency="CNY"),
+    ]
+    assert all("ask the bank" in one.reason for one in stopped), stopped
+
+
+def test_numbers_that_run_backwards_are_refused_until_two_people_say_the_bank_began_anew(town: Town) -> None:
+    town.sequence = 8
+    town.deliver(town.statement(MONDAY, (IN, 500, "")))
+    town.sequence = 2
+    restarted = town.statement(TUESDAY, (IN, 100, ""))
+    receipt = town.deliver(restarted)
+    assert outcomes(receipt) == [("refused", "STATEMENT_GAP")]
+    assert "number 3 for 2025-03-04, but number 9 for 2025-03-03 counts already" in receipt.statements[0].reasons[0]
+    assert town.query("SELECT count(*) FROM statement") == [(1,)], "nothing waits for ever"
+
+    (gap,) = town.query("SELECT discrepancy_id FROM discrepancy WHERE kind = 'STATEMENT_GAP'")
+    with town.engine.begin() as conn:
+        preparer, approver = Actor("zhang.prepare", "supervisor"), Actor("li.approve", "approver")
+        prepare_resolution(conn, str(gap[0]), Act.EXPLAIN, by=preparer, now=town.now(), reason="the bank's system was replaced")
+        approve_resolution(conn, str(gap[0]), by=approver, now=town.now())
+
+    assert outcomes(town.deliver(restarted)) == [("counted", None)]
+
+
+def test_a_line_dated_outside_its_statement_is_flagged_and_counts(town: Town) -> None:
+    town.deliver(town.statement(MONDAY, (IN, 1, "")))
+    statement = town.statement(TUESDAY, (IN, 500, ""), (IN, 600, ""))
+    early, late = (
+        dataclasses.replace(line, booking_date=day) for line, day in zip(statement.lines, (MONDAY, WEDNESDAY), strict=True)
+    )
+    receipt = town.deliver(dataclasses.replace(statement, lines=(early, late)))
+
+    assert outcomes(receipt) == [("counted", None)]
+    assert [(one.code, one.severity) for one in receipt.findings if one.code == "line_outside_period"] == [
+        ("line_outside_period", "warning")
+    ] * 2
 
 
 def test_outcomes_are_the_words_other_programs_read() -> None:
