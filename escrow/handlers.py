@@ -1,7 +1,9 @@
 """The acts of escrow, one function each; every one runs inside the caller's transaction and is safe to repeat.
 
 Imports: ``import_institutions``, ``import_orders``, ``import_class_hours``, ``import_refund_requests``,
-``import_channel_settlements``. The day: ``fund_cleared_receipts`` (or ``mark_funded``), ``deem_confirmations``, ``release_due``,
+``import_channel_settlements``, ``import_opening_balances``.
+
+The day: ``fund_cleared_receipts`` (or ``mark_funded``), ``deem_confirmations``, ``release_due``,
 ``approve_refunds``, ``prepare_disbursements``. By hand: ``place_hold``, ``prepare_hold_lift``, ``approve_hold_lift``.
 """
 
@@ -14,6 +16,7 @@ from escrow.holds import approve_hold_lift, place_hold, prepare_hold_lift
 from escrow.import_channel_settlements import import_channel_settlements
 from escrow.import_class_hours import import_class_hours
 from escrow.import_institutions import import_institutions
+from escrow.import_opening_balances import import_opening_balances
 from escrow.import_orders import import_orders
 from escrow.import_refund_requests import import_refund_requests
 from escrow.import_report import ImportFinding, ImportReport
@@ -33,6 +36,7 @@ __all__ = [
     "import_channel_settlements",
     "import_class_hours",
     "import_institutions",
+    "import_opening_balances",
     "import_orders",
     "import_refund_requests",
     "mark_funded",

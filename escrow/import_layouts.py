@@ -142,7 +142,20 @@ CHANNEL_SETTLEMENTS = Layout(
     key=("institution_code", "order_id", "channel_reference"),
 )
 
-LAYOUTS = {one.kind: one for one in (INSTITUTIONS, ORDERS, CLASS_HOURS, REFUND_REQUESTS, CHANNEL_SETTLEMENTS)}
+OPENING_BALANCES = Layout(
+    kind="opening-balances",
+    columns={
+        "institution_code": cells.institution_code,
+        "account_number": cells.account_number,
+        "as_of": cells.day,
+        "amount": cells.positive_amount,
+        "currency": cells.identifier,
+        "reason": cells.text,
+    },
+    key=("institution_code", "account_number"),
+)
+
+LAYOUTS = {one.kind: one for one in (INSTITUTIONS, ORDERS, CLASS_HOURS, REFUND_REQUESTS, CHANNEL_SETTLEMENTS, OPENING_BALANCES)}
 
 
 def content_digest(values: Iterable[Any]) -> bytes:

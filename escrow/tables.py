@@ -508,6 +508,27 @@ channel_settlement_item = Table(
     comment="which orders a settlement batch pays for",
 )
 
+opening_balance = Table(
+    "opening_balance",
+    metadata,
+    _institution(),
+    Column("custody_account_id", Integer, nullable=False, comment="the account that had money before supervision began"),
+    Column("version", Integer, nullable=False, comment="1, and one more for every correction before a statement counted"),
+    _day("as_of", "the day that opened with it"),
+    _amount("amount_minor_units", "what the bank held at the beginning of that day"),
+    _text("reason", "where the figure comes from, in the sender's words"),
+    Column("transfer_id", Uuid, nullable=False, comment="the transfer from unidentified receipts to custody cash"),
+    Column("content_digest", LargeBinary, nullable=False, comment="SHA-256 of the row's values in canonical form"),
+    *_source(),
+    *evidence_columns(),
+    PrimaryKeyConstraint("institution_id", "custody_account_id", "version"),
+    ForeignKeyConstraint(["custody_account_id"], ["custody_account.custody_account_id"]),
+    CheckConstraint("amount_minor_units > 0", name="amount_positive"),
+    CheckConstraint("version >= 1", name="version_positive"),
+    info=APPEND_ONLY,
+    comment="money that lay in a custody account before its first statement; that statement proves it by opening with it",
+)
+
 import_report = Table(
     "import_report",
     metadata,
@@ -524,7 +545,7 @@ import_report = Table(
     Column("refused_count", Integer, nullable=False, comment="rows refused, each with a finding"),
     *evidence_columns(),
     PrimaryKeyConstraint("import_report_id"),
-    _one_of("kind", "institutions", "orders", "class-hours", "refund-requests", "channel-settlements"),
+    _one_of("kind", "institutions", "orders", "class-hours", "refund-requests", "channel-settlements", "opening-balances"),
     CheckConstraint("row_count = accepted_count + repeated_count + refused_count", name="rows_accounted_for"),
     info=APPEND_ONLY,
     comment="every import tried, and what became of its rows; the file itself stays with its sender",
@@ -567,6 +588,7 @@ TABLES = (
     refund_instruction,
     channel_settlement,
     channel_settlement_item,
+    opening_balance,
     import_report,
     import_finding,
 )

@@ -151,6 +151,32 @@ _SETTLEMENTS = """
     WHERE s.gross_minor_units <> p.amount_minor_units
 """
 
+_OPENINGS = """
+    SELECT 'opening_balance', format('institution %s, custody account %s, version %s', o.institution_id, o.custody_account_id,
+            o.version),
+        CASE
+            WHEN t.transfer_id IS NULL OR d.kind <> 'custody_cash' OR c.kind <> 'unidentified_receipts'
+                OR (d.custody_account_id, c.custody_account_id) <> (o.custody_account_id, o.custody_account_id)
+                THEN 'no transfer moved it from unidentified receipts to custody cash'
+            WHEN (t.amount_minor_units, t.booking_date) <> (o.amount_minor_units, o.as_of)
+                THEN format('says %s on %s, its transfer %s on %s', o.amount_minor_units, o.as_of, t.amount_minor_units,
+                    t.booking_date)
+            WHEN o.latest THEN 'it is the newest, yet its transfer was reversed'
+            ELSE 'it was corrected, yet its transfer was not reversed'
+        END
+    FROM (
+        SELECT *, version = max(version) OVER (PARTITION BY institution_id, custody_account_id) AS latest FROM opening_balance
+    ) o
+    LEFT JOIN transfer t ON t.institution_id = o.institution_id AND t.transfer_id = o.transfer_id
+    LEFT JOIN account d ON d.institution_id = t.institution_id AND d.account_id = t.debit_account_id
+    LEFT JOIN account c ON c.institution_id = t.institution_id AND c.account_id = t.credit_account_id
+    LEFT JOIN transfer b ON b.institution_id = o.institution_id AND b.reverses = o.transfer_id
+    WHERE t.transfer_id IS NULL OR d.kind <> 'custody_cash' OR c.kind <> 'unidentified_receipts'
+        OR (d.custody_account_id, c.custody_account_id) <> (o.custody_account_id, o.custody_account_id)
+        OR (t.amount_minor_units, t.booking_date) <> (o.amount_minor_units, o.as_of)
+        OR o.latest = (b.transfer_id IS NOT NULL)
+"""
+
 #: What is proved, in order; read it as a table of contents.
 CHECKS = (
     ("every order: paid = held + released + refunded, none below zero", _POSITIONS),
@@ -164,6 +190,7 @@ CHECKS = (
     ("every disbursement was moved by its transfer", _INSTRUCTIONS),
     ("every instruction file has its digest, and its instructions its totals", _FILES),
     ("every settled order was settled with what was paid", _SETTLEMENTS),
+    ("every opening balance was moved by its transfer, the corrected ones back", _OPENINGS),
 )
 
 

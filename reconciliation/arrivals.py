@@ -83,6 +83,11 @@ def not_counting(conn: Connection, ref: CustodyAccountRef, first: date, last: da
     return [Delivery(row.day, Arrival(row.outcome), row.file_name, tuple(row.reasons)) for row in rows]
 
 
+def counted_accounts(conn: Connection) -> set[int]:
+    """Numbers of the custody accounts of which at least one statement counts: their opening balance is proven."""
+    return set(conn.execute(text("SELECT DISTINCT custody_account_id FROM statement_counted")).scalars())
+
+
 def newest_day(conn: Connection) -> date | None:
     """The newest business day for which any statement was kept."""
     found: date | None = conn.execute(text("SELECT max(business_date) FROM statement")).scalar_one()

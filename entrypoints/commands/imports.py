@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 imports = typer.Typer(
     no_args_is_help=True,
-    help="Take institutions, orders, class-hours, refund requests and channel settlements.",
+    help="Take institutions, opening balances, orders, class-hours, refund requests and channel settlements.",
 )
 
 #: Smaller files are taken before a progress bar could be read.
@@ -96,6 +96,18 @@ def channel_settlements(files: Files, as_json: AsJson = False) -> None:
     from escrow.handlers import import_channel_settlements
 
     _import(files, import_channel_settlements, {"channels": load_channels()}, as_json=as_json)
+
+
+@imports.command("opening-balances", epilog=_examples("opening-balances", "opening-balances.csv"))
+def opening_balances(files: Files, as_json: AsJson = False) -> None:
+    """Take what accounts held before their first statement, which proves it by opening with it. Owed in full as unidentified."""
+    from escrow.handlers import import_opening_balances
+    from reconciliation.arrivals import counted_accounts
+
+    def act(connection: Connection, data: bytes, name: str, **told: Any) -> ImportReport:
+        return import_opening_balances(connection, data, name, proven=counted_accounts(connection), **told)
+
+    _import(files, act, {}, as_json=as_json)
 
 
 def _import(files: Sequence[Path], act: _Act, told: dict[str, Any], *, as_json: bool, make: bool = False) -> None:
