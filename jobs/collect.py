@@ -46,9 +46,9 @@ def waiting_files(inbox: Path, bank_code: str) -> list[Path]:
 
 def passed_over(inbox: Path, bank_codes: Collection[str]) -> list[str]:
     """What lies in the inbox and is not received, each with the reason and what to do: nothing is passed over silently."""
-    found = []
+    found: list[str] = []
     if not inbox.is_dir():
-        return [f"{inbox}: there is no such folder; make it with a folder for each bank ({', '.join(sorted(bank_codes))})"]
+        return found
     for entry in sorted(os.scandir(inbox), key=lambda one: one.name):
         name = shown_name(entry.name)
         if not entry.is_dir(follow_symlinks=False):
@@ -117,6 +117,8 @@ def collect_statements(connection: sa.Connection, as_of: date, settings: JobSett
     moved out of the inbox is certain to be stored.
     """
     files = []
+    for bank_code in settings.banks:
+        (settings.inbox / bank_code).mkdir(parents=True, exist_ok=True)  # where to drop files is there to be seen
     over = passed_over(settings.inbox, settings.banks)
     for bank_code in sorted(settings.banks):
         for path in waiting_files(settings.inbox, bank_code):
