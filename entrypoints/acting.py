@@ -10,6 +10,8 @@ from supervision.rights import NotAllowed, Principal, Right, require, require_ju
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from storage.roles import Session
+
 
 def acting_principal(settings: Settings, right: Right | str | None = None) -> Principal:
     """The acting principal, refused with NotAllowed when it is unknown or lacks ``right``."""
@@ -22,6 +24,38 @@ def acting_principal(settings: Settings, right: Right | str | None = None) -> Pr
     return principal
 
 
+def reading_session(principal: Principal) -> Session:
+    """How a person's session reads: as the role of a bank, a supervisor or an auditor, and only what lies in the person's scope.
+
+    The second fence, in the database; the first is ``require_in_scope`` and the rights. Who has no jurisdiction and no bank (the
+    system, the platform's operator) reads as an auditor of everything.
+    """
+    from storage.roles import EVERYWHERE, Role, Session
+
+    if principal.bank_code is not None:
+        return Session(Role.BANK, bank=principal.bank_code)
+    if principal.jurisdiction is None:
+        return Session(Role.AUDITOR, EVERYWHERE)
+    from config.policies import load_policies
+
+    policies = load_policies()
+    if len(policies.lineage(principal.jurisdiction)) == 1:
+        inside = EVERYWHERE
+    else:
+        inside = tuple(
+            code for code in policies.jurisdictions if principal.jurisdiction in [one.code for one in policies.lineage(code)]
+        )
+    role = Role.AUDITOR if principal.role == "auditor" else Role.SUPERVISOR
+    return Session(role, inside)
+
+
+def whole_books_session() -> Session:
+    """How a session reads that must see everything, whoever asks: what is proved of a part proves nothing."""
+    from storage.roles import EVERYWHERE, Role, Session
+
+    return Session(Role.AUDITOR, EVERYWHERE)
+
+
 def require_in_scope(connection: Connection, principal: Principal, custody_account_id: int) -> None:
     """Refuse a supervisor whose jurisdiction does not contain the custody account's institution. Raises NotAllowed."""
     if principal.jurisdiction is None:
@@ -29,7 +63,10 @@ def require_in_scope(connection: Connection, principal: Principal, custody_accou
     from config.policies import load_policies
     from escrow.store import custody_accounts
 
-    (place,) = {one.jurisdiction_code for one in custody_accounts(connection) if one.custody_account_id == custody_account_id}
+    places = {one.jurisdiction_code for one in custody_accounts(connection) if one.custody_account_id == custody_account_id}
+    if not places:  # the second fence hides it
+        raise NotAllowed(f"{principal.user} supervises {principal.jurisdiction}, and this custody account lies elsewhere")
+    (place,) = places
     require_jurisdiction(principal, [one.code for one in load_policies().lineage(place)])
 
 

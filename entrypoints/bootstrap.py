@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from jobs.settings import JobSettings
+    from storage.roles import Session
 
 
 class SchemaNotAtHead(StorageRefused):
@@ -20,9 +21,12 @@ class SchemaNotAtHead(StorageRefused):
 
 
 @contextmanager
-def open_books(settings: Settings, *, make: bool = False) -> Iterator[Engine]:
-    """An engine on books at head. Embedded books that do not exist are refused, so that a mistyped name or folder is never
-    answered with empty ones; ``make`` makes them (docs/decisions.md says which commands may).
+def open_books(settings: Settings, *, make: bool = False, session: Session | None = None) -> Iterator[Engine]:
+    """An engine on books at head, whose sessions work as ``session`` says; by default as the poster, who adds evidence and can
+    change none (``entrypoints.acting`` gives the session of a person who reads).
+
+    Embedded books that do not exist are refused, so that a mistyped name or folder is never answered with empty ones;
+    ``make`` makes them (docs/decisions.md says which commands may).
 
     Raises SchemaNotAtHead, and what ``storage.engine.open_engine`` raises: all are ``StorageRefused``, with a message
     that says what to do next.
@@ -30,7 +34,8 @@ def open_books(settings: Settings, *, make: bool = False) -> Iterator[Engine]:
     from sqlalchemy import text
 
     from migrations import runner
-    from storage.engine import open_engine
+    from storage.engine import engine_as, open_engine
+    from storage.roles import Role, Session
 
     with open_engine(settings.database, make=make) as engine:
         with engine.connect() as connection:
@@ -47,7 +52,9 @@ def open_books(settings: Settings, *, make: bool = False) -> Iterator[Engine]:
             elif current != head:
                 what = "has no schema yet" if current is None else f"has the schema of revision {current}"
                 raise SchemaNotAtHead(f"this database {what}, the program expects {head}; run: escrow db upgrade")
-        yield engine
+        engine.dispose()
+        with engine_as(engine, settings.database, session or Session(Role.POSTER)) as limited:
+            yield limited
 
 
 def job_settings(settings: Settings, actor: str) -> JobSettings:

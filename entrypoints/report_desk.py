@@ -124,13 +124,13 @@ def report_desk(settings: Settings, *, export: bool = False) -> Iterator[ReportD
 
     ``export``: the report leaves as a file, for which a named person needs another right than for reading.
     """
-    from entrypoints.acting import acting_principal, institutions_in_scope
+    from entrypoints.acting import acting_principal, institutions_in_scope, reading_session
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from supervision.rights import Right
 
     principal = acting_principal(settings, Right.EXPORT if export and settings.user else Right.READ_LEDGER)
-    with open_books(settings) as engine, engine.connect() as opened:
+    with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as opened:
         connection = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         yield ReportDesk(engine, connection, principal, institutions_in_scope(connection, principal), utc_now())
 

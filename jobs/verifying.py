@@ -19,6 +19,7 @@ from storage.append_only import append_only_tables
 from storage.audit import verify_chain
 from storage.catalogue import schema_faults
 from storage.metadata import metadata
+from storage.roles import roles_at_fault
 from storage.seal import verify_seals
 from storage.verification import WrongRow, rows_with_wrong_digest, unprotected_tables
 
@@ -32,7 +33,8 @@ def _unprotected(connection: sa.Connection) -> list[Fault]:
 
 
 def _schema(connection: sa.Connection) -> list[Fault]:
-    return [Fault(f"schema: {fault.kind}", fault.name, fault.what) for fault in schema_faults(connection)]
+    found = [Fault(f"schema: {fault.kind}", fault.name, fault.what) for fault in schema_faults(connection)]
+    return found + [Fault("schema: role", said.split(maxsplit=1)[0], said) for said in roles_at_fault(connection)]
 
 
 #: What is checked besides the ledger's own questions (``ledger.verification.examine``), by name, in order.

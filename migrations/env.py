@@ -8,17 +8,21 @@ from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, text
 
+from migrations.privileges import apply_privileges
 from migrations.schema import load_all_tables
+from storage.roles import create_roles
 
 
 def run_on(connection: Connection) -> None:
     """Migrate in one transaction: a failed migration leaves the schema as it was."""
     connection.execute(text("SET lock_timeout = '5s'"))
     connection.execute(text("SET statement_timeout = '10min'"))
+    create_roles(connection)
     connection.commit()
+    metadata = load_all_tables()
     context.configure(
         connection=connection,
-        target_metadata=load_all_tables(),
+        target_metadata=metadata,
         compare_type=True,
         compare_server_default=True,
         transaction_per_migration=False,
@@ -26,7 +30,11 @@ def run_on(connection: Connection) -> None:
     with context.begin_transaction():
         # Two upgrades at once: the second waits here, then finds nothing left to do.
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('alembic_version', 0))"))
+        before = context.get_context().get_current_heads()
         context.run_migrations()
+        moved = context.get_context().get_current_heads() != before
+        if moved and connection.scalar(text("SELECT to_regprocedure('institutions_in_scope()')")) is not None:
+            apply_privileges(connection, metadata)
 
 
 given = context.config.attributes.get("connection")

@@ -140,6 +140,18 @@ FUNCTIONS_DDL = [
 ]
 
 
+#: The SQL function of migration 0009_roles by which a seal keeps writers out: locking a table against them takes a right to
+#: change it, which nobody who seals has. All tables or none, at once or not at all (error 55P03).
+LOCK_EVIDENCE_DDL = """
+CREATE FUNCTION lock_evidence(tables text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    EXECUTE (SELECT 'LOCK TABLE ' || string_agg(format('public.%I', name), ', ' ORDER BY name)
+        || ' IN SHARE ROW EXCLUSIVE MODE NOWAIT' FROM unnest(tables) AS name);
+END $$
+"""
+
+
 def row_digest_sql(columns: list[str]) -> str:
     """SQL that recomputes ``row_digest`` from all columns of a table, given in their order in the table.
 

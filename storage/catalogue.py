@@ -147,7 +147,8 @@ SELECT CASE WHEN relkind IN ('v', 'm') THEN 'view' ELSE 'table' END AS kind, rel
             coalesce(array_to_string(reloptions, ','), 'none')) || E'\n' || pg_get_viewdef(oid)
         ELSE concat_ws(', ', CASE relkind WHEN 'r' THEN 'ordinary' WHEN 'p' THEN 'partitioned' ELSE 'foreign' END,
             CASE relpersistence WHEN 'p' THEN NULL ELSE 'unlogged' END,
-            CASE WHEN relrowsecurity THEN 'row security' END, CASE WHEN relforcerowsecurity THEN 'forced' END) END AS definition
+            CASE WHEN relrowsecurity THEN 'row security' END, CASE WHEN relforcerowsecurity THEN 'forced' END,
+            'owned by ' || relowner::regrole) END AS definition
 FROM ours WHERE NOT relispartition
 UNION ALL
 SELECT 'heir', p.relname || '.' || c.relname, 'a table that inherits from it'
@@ -209,6 +210,10 @@ SELECT 'function', p.proname || '(' || pg_get_function_identity_arguments(p.oid)
     CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' END, 'parallel ' || p.proparallel::text,
     CASE WHEN p.proisstrict THEN 'strict' END, CASE WHEN p.prosecdef THEN 'security definer' END,
     CASE WHEN p.proleakproof THEN 'leakproof' END,
+    'owned by ' || p.proowner::regrole,
+    (SELECT 'executed by ' || string_agg(CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', ' ORDER BY
+        CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
+        FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a WHERE a.grantee <> p.proowner),
     'set ' || array_to_string(p.proconfig, '; '), 'body', encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex'))
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 WHERE p.pronamespace = 'public'::regnamespace AND NOT EXISTS (

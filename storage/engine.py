@@ -15,6 +15,8 @@ from storage.postgres_binaries import OLDEST_MAJOR
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
+    from storage.roles import Session
+
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}", re.ASCII)
 
 
@@ -82,18 +84,50 @@ def server_address(text: str) -> URL:
     return url
 
 
-def _engine_on(url: URL, settings: DatabaseSettings) -> Iterator[Engine]:
-    from sqlalchemy import create_engine
+@contextmanager
+def engine_as(engine: Engine, settings: DatabaseSettings, session: Session) -> Iterator[Engine]:
+    """An engine on the same database whose sessions work as a role of the books, within a person's scope (``storage.roles``).
+
+    They start that way, so RESET leads back to it, and a pooled connection carries nothing over. Raises DatabaseUnreachable when
+    the login may not work as that role.
+    """
     from sqlalchemy.exc import OperationalError
 
-    options = ["-c timezone=UTC", "-c datestyle=ISO,YMD"]
+    from storage.roles import creation_sql
+
+    limited = _new_engine(engine.url, settings, session.options())
+    try:
+        try:
+            limited.connect().close()
+        except OperationalError as error:
+            login = engine.url.username or "?"
+            where = address_without_password(engine.url)
+            raise DatabaseUnreachable(
+                f"{where}: {login} may not work as {session.role}; let an administrator of the server run: "
+                f'GRANT {session.role} TO "{login}"; or, if there is no such role: {creation_sql(login)}'
+            ) from error
+        yield limited
+    finally:
+        limited.dispose()
+
+
+def _new_engine(url: URL, settings: DatabaseSettings, more_options: list[str]) -> Engine:
+    from sqlalchemy import create_engine
+
+    options = ["-c timezone=UTC", "-c datestyle=ISO,YMD", *more_options]
     if settings.statement_timeout_seconds is not None:
         options.append(f"-c statement_timeout={settings.statement_timeout_seconds * 1000}")
-    engine = create_engine(
+    return create_engine(
         url,
         pool_pre_ping=settings.url is not None,
         connect_args={"application_name": settings.application_name, "options": " ".join(options), "connect_timeout": 10},
     )
+
+
+def _engine_on(url: URL, settings: DatabaseSettings) -> Iterator[Engine]:
+    from sqlalchemy.exc import OperationalError
+
+    engine = _new_engine(url, settings, [])
     try:
         try:
             with engine.connect() as connection:

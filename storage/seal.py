@@ -126,12 +126,11 @@ def seal_evidence(connection: Connection, now: datetime, *, patience_seconds: fl
 
 def _wait_for_writers(connection: Connection, tables: list[str], patience_seconds: float) -> None:
     """Lock every table against writers, all or none: waiting with half of them held could deadlock with a writer."""
-    names = ", ".join(f'"{name}"' for name in tables)
     deadline = time.monotonic() + patience_seconds
     while True:
         attempt = connection.begin_nested()
         try:
-            connection.execute(text(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE NOWAIT"))
+            connection.execute(text("SELECT lock_evidence(:tables)"), {"tables": tables})
         except OperationalError as error:
             attempt.rollback()
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:

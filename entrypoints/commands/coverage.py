@@ -34,7 +34,7 @@ def coverage_command(
     counts bank cash alone; covered also counts receipts proven to be on their way and still in time.
     """
     from calendars import business_date
-    from entrypoints.acting import acting_principal
+    from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.commands.day_argument import business_day
@@ -46,7 +46,7 @@ def coverage_command(
     settings = read_settings()
     principal = acting_principal(settings, Right.READ_LEDGER)
     today = business_date(utc_now())
-    with open_books(settings) as engine, engine.connect() as connection:
+    with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as connection:
         day = business_day(connection, as_of)
         if day > today:
             newest = business_day(connection, None)

@@ -59,7 +59,7 @@ def list_discrepancies(  # noqa: PLR0917 - the command line is the signature
     from rich.table import Table
 
     from config.calendars import load_calendar
-    from entrypoints.acting import acting_principal
+    from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
@@ -75,7 +75,7 @@ def list_discrepancies(  # noqa: PLR0917 - the command line is the signature
     standing = [DiscrepancyState.OPEN, DiscrepancyState.PREPARED]
     states = [DiscrepancyState(state)] if state else standing if only_open else None
     calendar = load_calendar()
-    with open_books(settings) as engine, engine.connect() as connection:
+    with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as connection:
         refs = {ref.custody_account_id: ref for ref in readable_accounts(connection, principal, account)}
         found = [
             one
@@ -151,7 +151,7 @@ def _as_json(one: DiscrepancyRecord, account: str, age: int) -> dict[str, Any]:
 def show(identity: _Id, lang: Lang = Language.EN, as_user: _AsUser = None, as_json: _Json = False) -> None:
     """One discrepancy: what it is, its evidence down to the line of the bank's file, its history, what can be done."""
     from config.calendars import load_calendar
-    from entrypoints.acting import acting_principal
+    from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books
     from entrypoints.settings import read_settings
     from reconciliation import wording
@@ -164,7 +164,7 @@ def show(identity: _Id, lang: Lang = Language.EN, as_user: _AsUser = None, as_js
 
     settings = read_settings(user=as_user)
     principal = acting_principal(settings, Right.READ_LEDGER)
-    with open_books(settings) as engine, engine.connect() as connection:
+    with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as connection:
         one = find_record(connection, identity)
         custody = str(one.discrepancy.custody_account_id)
         (ref,) = readable_accounts(connection, principal, custody)
@@ -356,22 +356,25 @@ def reject(identity: _Id, reason: Annotated[str, typer.Option(help="Why.")], as_
 
 def _do(right: Any, as_user: str | None, identity: str, act: Any, *, reconcile_again: bool = False) -> None:
     """Run one act in one transaction as the acting user, and print what it says."""
-    from entrypoints.acting import acting_principal, require_in_scope
+    from entrypoints.acting import acting_principal, reading_session, require_in_scope
     from entrypoints.bootstrap import job_settings, open_books
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
     from jobs.reconciling import reconcile_through
     from reconciliation.discrepancy_store import find_record
     from reconciliation.resolving import Actor, latest_day
+    from storage.roles import become_poster
 
     settings = read_settings(user=as_user)
     principal = acting_principal(settings, right)
-    with open_books(settings) as engine:
+    with open_books(settings, session=reading_session(principal)) as engine:
         with engine.begin() as connection:
             require_in_scope(connection, principal, find_record(connection, identity).discrepancy.custody_account_id)
+            become_poster(connection)
             said = act(connection, Actor(principal.user, principal.role), utc_now())
         typer.echo(said)
         if reconcile_again:
             with engine.begin() as connection:
+                become_poster(connection)
                 day = latest_day(connection, find_record(connection, identity))
                 reconcile_through(connection, day, job_settings(settings, principal.user), utc_now())

@@ -41,20 +41,21 @@ def place(
     json_: _Json = False,
 ) -> None:
     """Place a hold. Releases stop at once; refunds go on unless --refunds-too."""
-    from entrypoints.acting import acting_principal, require_in_scope
+    from entrypoints.acting import acting_principal, reading_session, require_in_scope
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.commands.day_argument import chosen_accounts
     from entrypoints.settings import read_settings
     from escrow.hold import HoldScope
     from escrow.holds import place_hold
+    from storage.roles import become_poster
     from supervision.rights import Right
 
     if (order is None) == (account is None):
         raise typer.BadParameter("name either --order or --account", param_hint="--order")
     settings = read_settings()
     principal = acting_principal(settings, Right.PLACE_HOLD)
-    with open_books(settings) as engine, engine.begin() as connection:
+    with open_books(settings, session=reading_session(principal)) as engine, engine.begin() as connection:
         if account is not None:
             (ref,) = chosen_accounts(connection, account)
             require_in_scope(connection, principal, ref.custody_account_id)
@@ -64,6 +65,7 @@ def place(
             require_in_scope(connection, principal, found.custody_account_id)
             institution, custody_account = found.institution_id, None
             scope = HoldScope.ORDER if class_hour is None else HoldScope.CLASS_HOUR
+        become_poster(connection)
         number = place_hold(
             connection,
             institution_id=institution,
@@ -89,11 +91,12 @@ def lift(
     reason: Annotated[str, typer.Option("--reason", help="Why; needed with --prepare.")] = "",
 ) -> None:
     """Lift a hold: one person prepares, another approves. It stays in force until then."""
-    from entrypoints.acting import acting_principal, require_in_scope
+    from entrypoints.acting import acting_principal, reading_session, require_in_scope
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
     from escrow.holds import approve_hold_lift, prepare_hold_lift
+    from storage.roles import become_poster
     from supervision.rights import Right
 
     if prepare == approve:
@@ -101,10 +104,11 @@ def lift(
     settings = read_settings()
     principal = acting_principal(settings, Right.PREPARE_HOLD_LIFT if prepare else Right.APPROVE_HOLD_LIFT)
     who = {"actor": principal.user, "role": principal.role}
-    with open_books(settings) as engine, engine.begin() as connection:
+    with open_books(settings, session=reading_session(principal)) as engine, engine.begin() as connection:
         standing = _in_force(connection, hold)
         require_in_scope(connection, principal, _account_of(connection, standing))
         institution = standing.institution_id
+        become_poster(connection)
         if prepare:
             prepare_hold_lift(connection, institution_id=institution, hold_id=hold, reason=reason, now=utc_now(), **who)
         else:
@@ -121,7 +125,7 @@ def list_holds(lang: Lang = Language.EN, json_: _Json = False) -> None:
     from rich.table import Table
 
     from calendars import BUSINESS_TIME_ZONE
-    from entrypoints.acting import acting_principal
+    from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
@@ -131,7 +135,7 @@ def list_holds(lang: Lang = Language.EN, json_: _Json = False) -> None:
 
     settings = read_settings()
     principal = acting_principal(settings, Right.READ_LEDGER)
-    with open_books(settings) as engine, engine.connect() as connection:
+    with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as connection:
         seen = {ref.custody_account_id for ref in readable_accounts(connection, principal)}
         found = [one for one in holds_in_force(connection) if _account_of(connection, one) in seen]
     if json_:

@@ -268,7 +268,7 @@ def verify_command(as_json: AsJson = False) -> None:
 
     Example: escrow ledger verify
     """
-    checks = _with_books(run_all_checks)
+    checks = _with_books(run_all_checks, whole=True)
     faults = [fault for check in checks for fault in check["faults"]]
     if as_json:
         typer.echo(json.dumps({"verified": not faults, "checks": checks, "faults": faults}, ensure_ascii=False))
@@ -443,15 +443,16 @@ def _journal_key(after: str | None) -> tuple[int, int, int] | None:
     return (int(parts[0]), int(parts[1]), int(parts[2]))
 
 
-def _with_books(read: Callable[[Connection], Answer]) -> Answer:
-    from entrypoints.acting import acting_principal
+def _with_books(read: Callable[[Connection], Answer], *, whole: bool = False) -> Answer:
+    from entrypoints.acting import acting_principal, reading_session, whole_books_session
     from entrypoints.bootstrap import open_books
     from entrypoints.settings import read_settings
     from supervision.rights import Right
 
     settings = read_settings()
-    acting_principal(settings, Right.READ_LEDGER)
-    with open_books(settings) as engine, engine.connect() as conn:
+    principal = acting_principal(settings, Right.READ_LEDGER)
+    session = whole_books_session() if whole else reading_session(principal)
+    with open_books(settings, session=session) as engine, engine.connect() as conn:
         return read(conn)
 
 

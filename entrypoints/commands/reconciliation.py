@@ -50,7 +50,7 @@ def show(date: _Day, account: _Account = None, lang: Lang = Language.EN, as_user
 
     from config.calendars import load_calendar
     from config.matching import load_matching_rules
-    from entrypoints.acting import acting_principal
+    from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.screen import screen
@@ -62,7 +62,7 @@ def show(date: _Day, account: _Account = None, lang: Lang = Language.EN, as_user
     settings = read_settings(user=as_user)
     principal = acting_principal(settings, Right.READ_LEDGER)
     rules, calendar, now = load_matching_rules(), load_calendar(), utc_now()
-    with open_books(settings) as engine, engine.connect() as connection:
+    with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as connection:
         refs = readable_accounts(connection, principal, account)
         made = [
             certificate(connection, ref, date.date(), rules=rules, calendar=calendar, now=now)
@@ -261,18 +261,19 @@ def _for_each(
     as_json: bool,
 ) -> None:
     """One act on each account, each in its own transaction; exit 1 when any was refused."""
-    from entrypoints.acting import acting_principal, in_scope, require_in_scope
+    from entrypoints.acting import acting_principal, in_scope, reading_session, require_in_scope
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.commands.day_argument import chosen_accounts
     from entrypoints.settings import read_settings
     from reconciliation.resolving import Actor
     from reconciliation.sign_off import SignOffRefused
+    from storage.roles import become_poster
 
     settings = read_settings(user=as_user)
     principal = acting_principal(settings, right)
     refused = 0
-    with open_books(settings) as engine:
+    with open_books(settings, session=reading_session(principal)) as engine:
         with engine.connect() as connection:
             accounts = [ref for ref in chosen_accounts(connection, account) if ref.opened_on <= date.date()]
             if account is None:  # all accounts of the day means all the user supervises
@@ -284,6 +285,7 @@ def _for_each(
             state = ""
             try:
                 with engine.begin() as connection:
+                    become_poster(connection)
                     done = act(connection, ref, date.date(), Actor(principal.user, principal.role), utc_now())
                     state = done.last_event
             except SignOffRefused as refusal:
@@ -340,7 +342,7 @@ def certificate_command(
     """Write the daily certificate of each account as one HTML file. Exit 1 while any day is not signed off."""
     from config.calendars import load_calendar
     from config.matching import load_matching_rules
-    from entrypoints.acting import acting_principal
+    from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
@@ -354,7 +356,7 @@ def certificate_command(
     unsigned = 0
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with open_books(settings) as engine, engine.connect() as connection:
+        with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as connection:
             refs = readable_accounts(connection, principal, account)
             open_then = [ref for ref in refs if ref.opened_on <= date.date()]
             if not open_then:

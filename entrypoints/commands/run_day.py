@@ -73,13 +73,14 @@ def list_jobs(
 
     from rich.table import Table
 
+    from entrypoints.acting import whole_books_session
     from entrypoints.bootstrap import open_books
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
     from jobs.daily import JOBS
     from jobs.runner import job_runs
 
-    with open_books(read_settings()) as engine, engine.connect() as connection:
+    with open_books(read_settings(), session=whole_books_session()) as engine, engine.connect() as connection:
         rows = job_runs(connection, as_of=as_of.date() if as_of else None, limit=limit)
     if json:
         jobs = [{"job": job.name, "title": job.title} for job in JOBS.values()]

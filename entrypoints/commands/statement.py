@@ -45,7 +45,7 @@ def receive(
     """
     from config.banks import load_banks
     from config.profiles import load_profiles
-    from entrypoints.acting import acting_principal
+    from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
@@ -67,7 +67,8 @@ def receive(
         raise typer.BadParameter(f"no profile {profile!r}; there are: {names}", param_hint="--profile")
     contents = [(_name(path), _read(path)) for path in files]
     refused = False
-    with open_books(settings) as engine:
+    # A bank takes in its own files as itself; anybody else's delivery is the system's work.
+    with open_books(settings, session=reading_session(principal) if principal.bank_code else None) as engine:
         for name, data in contents:
             with engine.begin() as connection:
                 receipt = receive_statement_file(
@@ -183,7 +184,7 @@ def list_statements(
     from rich.table import Table
 
     from config.calendars import load_calendar
-    from entrypoints.acting import acting_principal
+    from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books
     from entrypoints.commands.day_argument import chosen_accounts
     from entrypoints.screen import screen
@@ -194,7 +195,7 @@ def list_statements(
     settings = read_settings(user=as_user)
     principal = acting_principal(settings)
     calendar = load_calendar()
-    with open_books(settings) as engine, engine.connect() as connection:
+    with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as connection:
         accounts = [
             ref
             for ref in chosen_accounts(connection, account)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 
 from migrations import runner
+from storage.append_only import LOCK_EVIDENCE_DDL
 from storage.embedded import EmbeddedServer
 
 _number = itertools.count(1)
@@ -24,6 +25,8 @@ def foundation(server: EmbeddedServer) -> Iterator[Engine]:
     engine = create_engine(server.url(name))
     with engine.connect() as connection:
         runner.upgrade(connection, "0001_foundation")
+        connection.execute(text(LOCK_EVIDENCE_DDL))
+        connection.commit()
     yield engine
     engine.dispose()
     with administration.connect() as connection:

@@ -85,7 +85,7 @@ WEAKENED: tuple[tuple[str, str, str], ...] = (
     ("ALTER TABLE transfer ALTER COLUMN reason DROP NOT NULL", "column transfer.reason", "NOT NULL"),
     ("ALTER TABLE release ADD COLUMN extra text", "column release.extra", "no migration"),
     ("CREATE POLICY hidden ON transfer USING (false)", "policy transfer.hidden", "false"),
-    ("ALTER TABLE transfer ENABLE ROW LEVEL SECURITY", "table transfer", "row security"),
+    ("ALTER TABLE transfer DISABLE ROW LEVEL SECURITY", "table transfer", "row security"),
     ("ALTER TABLE audit_event SET UNLOGGED", "table audit_event", "unlogged"),
     ("GRANT UPDATE ON transfer TO PUBLIC", "grants transfer", "PUBLIC: UPDATE"),
     ("GRANT UPDATE (reason) ON transfer TO PUBLIC", "grants transfer", "UPDATE(reason)"),

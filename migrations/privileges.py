@@ -1,0 +1,165 @@
+"""Which role may do what: derived for every table from what the table declares, in this one place.
+
+Applied at the end of every upgrade that changed something, so a new table falls under it without a line in its migration;
+``migrations.check`` compares grants, policies and owners with ``storage/catalogue.json``. In short:
+
+- everybody's default is nothing: no role has UPDATE, DELETE or TRUNCATE of evidence, and PUBLIC has nothing;
+- the poster adds rows to evidence; tables that the books' guards keep it can only lock; work state (job_run) it may write;
+- auditor and supervisor read every table, within ``escrow.jurisdictions``;
+- a bank reads, within ``escrow.bank``, the tables of BANK_READS and adds to those of BANK_WRITES.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, MetaData, Table, text
+
+from storage.roles import Role
+
+#: What a bank's own delivery touches, and what it may look at.
+BANK_WRITES = (
+    "statement_file", "statement_file_reading", "statement", "statement_line", "statement_counted", "discrepancy",
+    "discrepancy_event", "audit_event",
+)  # fmt: skip
+BANK_READS = (
+    "institution", "custody_account", "account", "account_balance", "instruction_file", "discrepancy_state", "statement_file",
+    "statement_file_reading", "statement", "statement_line", "statement_counted", "discrepancy", "discrepancy_event",
+    "alembic_version",
+)  # fmt: skip
+
+#: Evidence that other roles than the poster add to.
+AUDITOR_WRITES = ("audit_event",)
+
+_READERS = (Role.SUPERVISOR, Role.AUDITOR)
+_EVERYWHERE = "(SELECT current_setting('escrow.jurisdictions', true)) = '*'"
+_OWN_BANK = "(SELECT current_setting('escrow.bank', true))"
+
+
+def apply_privileges(connection: Connection, metadata: MetaData) -> None:
+    """Give every object of the books its owner, its grants and its policies; safe to repeat."""
+    connection.execute(text("SELECT set_config('search_path', 'pg_catalog, public, pg_temp', true)"))
+    kept = set(connection.scalars(text(_KEPT_BY_GUARDS)))
+    statements = [
+        f"GRANT USAGE ON SCHEMA public TO {', '.join(Role)}",
+        f"GRANT CREATE ON SCHEMA public TO {Role.OWNER}, {Role.BOOKS}",
+    ]
+    for table in metadata.sorted_tables:
+        if connection.scalar(text("SELECT to_regclass('public.' || :name)"), {"name": table.name}) is None:
+            continue
+        statements += _table_ddl(table, kept_by_guards=table.name in kept)
+    for view, materialized in connection.execute(text(_VIEWS)).all():
+        statements += _view_ddl(view, materialized)
+    statements += [
+        f"REVOKE ALL ON alembic_version FROM PUBLIC, {', '.join(Role)}",
+        f"ALTER TABLE alembic_version OWNER TO {Role.OWNER}",
+        f"GRANT SELECT ON alembic_version TO {Role.POSTER}, {Role.SUPERVISOR}, {Role.BANK}, {Role.AUDITOR}",
+    ]
+    statements += list(connection.scalars(text(_FUNCTIONS), {"owner": Role.OWNER, "books": Role.BOOKS, "poster": Role.POSTER}))
+    for statement in statements:
+        connection.execute(text(statement.replace(":", "\\:")))
+    connection.execute(text("RESET search_path"))
+
+
+def _table_ddl(table: Table, *, kept_by_guards: bool) -> list[str]:
+    name = table.name
+    owner = Role.BOOKS if kept_by_guards else Role.OWNER
+    found = [
+        f"ALTER TABLE {name} OWNER TO {owner}",
+        f"REVOKE ALL ON {name} FROM PUBLIC, {', '.join(r for r in Role if r != owner)}",
+    ]
+    everyone = [Role.POSTER, *_READERS]
+    found.append(f"GRANT SELECT ON {name} TO {', '.join(everyone)}")
+    other_owner = Role.OWNER if kept_by_guards else Role.BOOKS
+    found.append(f"GRANT SELECT ON {name} TO {other_owner}")
+    if kept_by_guards:
+        # A row can be locked by who may update one of its columns; what keeps it from being updated is its guard.
+        found.append(f"GRANT UPDATE ({next(iter(table.primary_key.columns)).name}) ON {name} TO {Role.POSTER}")
+    elif table.info.get("append_only"):
+        found.append(f"GRANT INSERT ON {name} TO {Role.POSTER}")
+    else:
+        found.append(f"GRANT INSERT, UPDATE, DELETE ON {name} TO {Role.POSTER}")
+    if name in AUDITOR_WRITES:
+        found.append(f"GRANT INSERT ON {name} TO {', '.join(_READERS)}")
+    if name in BANK_READS:
+        found.append(f"GRANT SELECT ON {name} TO {Role.BANK}")
+    if name in BANK_WRITES:
+        found.append(f"GRANT INSERT ON {name} TO {Role.BANK}")
+    return found + _policies(table, owner)
+
+
+def _policies(table: Table, owner: Role) -> list[str]:
+    """Row-level security of a table that says whose it is; the others (seals, job runs, ...) hold no institution's data."""
+    name, columns = table.name, table.columns.keys()
+    if "institution_id" in columns:
+        place = "institution_id IN (SELECT unnest(institutions_in_scope()))"
+    elif "sender_bank" in columns or "bank_code" in columns:
+        bank = "sender_bank" if "sender_bank" in columns else "bank_code"
+        place = f"{bank} IN (SELECT unnest(banks_in_scope()))"
+    elif "statement_file_id" in columns:
+        place = "statement_file_id IN (SELECT f.statement_file_id FROM statement_file f)"
+    else:
+        return []
+    if "custody_account_id" in columns:
+        own = "custody_account_id IN (SELECT unnest(accounts_of_bank()))"
+    elif "institution_id" in columns:
+        own = "institution_id IN (SELECT unnest(institutions_of_bank()))"
+    elif "sender_bank" in columns or "bank_code" in columns:
+        own = f"{'sender_bank' if 'sender_bank' in columns else 'bank_code'} = {_OWN_BANK}"
+    else:
+        own = place
+    wanted = {
+        "scope_of_person": f"TO {', '.join(_READERS)} USING ({_EVERYWHERE} OR {place})",
+        "scope_of_bank": f"TO {Role.BANK} USING ({own})",
+        "scope_of_books": f"TO {Role.OWNER if owner == Role.BOOKS else Role.BOOKS} USING (true)",
+    }
+    found = [f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY"]
+    for policy, rule in wanted.items():
+        found += [f"DROP POLICY IF EXISTS {policy} ON {name}", f"CREATE POLICY {policy} ON {name} {rule}"]
+    return found
+
+
+def _view_ddl(view: str, materialized: bool) -> list[str]:
+    kind = "MATERIALIZED VIEW" if materialized else "VIEW"
+    found = [
+        f"ALTER {kind} {view} OWNER TO {Role.OWNER}",
+        f"REVOKE ALL ON {view} FROM PUBLIC, {', '.join(r for r in Role if r != Role.OWNER)}",
+        f"GRANT SELECT ON {view} TO {', '.join((Role.POSTER, Role.BOOKS, *_READERS))}",
+    ]
+    if not materialized:  # else a view would show its reader what its owner may see
+        found.append(f"ALTER VIEW {view} SET (security_invoker = true)")
+    if view in BANK_READS:
+        found.append(f"GRANT SELECT ON {view} TO {Role.BANK}")
+    return found
+
+
+#: Tables whose rows only the guards of the books may move.
+_KEPT_BY_GUARDS = """
+    SELECT DISTINCT c.relname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+    WHERE c.relnamespace = 'public'::regnamespace AND p.proname = 'ledger_guard_projection'
+"""
+
+_VIEWS = """
+    SELECT c.relname::text, c.relkind = 'm' FROM pg_class c
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm') AND NOT EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    ORDER BY 1
+"""
+
+#: Guards that run with their owner's rights belong to the books, every other function to the owner of the tables; what a trigger
+#: calls nobody may hang on a table of his own; and a function finds its names where its migration put them, whatever search
+#: path and temporary tables the session brings. (An SQL function to be inlined may have no settings, and needs none: it is
+#: planned under its caller's.)
+_FUNCTIONS = """
+    SELECT format(s.statement, p.oid::regprocedure,
+        CASE WHEN p.prosecdef AND p.prorettype = 'trigger'::regtype THEN :books ELSE :owner END)
+    FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+    CROSS JOIN LATERAL (VALUES
+        (1, 'ALTER FUNCTION %1$s SET search_path = pg_catalog, public, pg_temp', l.lanname = 'plpgsql' OR p.prosecdef),
+        (2, 'ALTER FUNCTION %1$s OWNER TO %2$s', true),
+        (3, 'REVOKE ALL ON FUNCTION %1$s FROM PUBLIC',
+            p.prorettype IN ('trigger'::regtype, 'event_trigger'::regtype) OR p.proname = 'lock_evidence'),
+        (4, 'GRANT EXECUTE ON FUNCTION %1$s TO ' || :poster, p.proname = 'lock_evidence')
+    ) AS s (place, statement, applies)
+    WHERE p.pronamespace = 'public'::regnamespace AND s.applies AND NOT EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+    ORDER BY p.oid::regprocedure::text, s.place
+"""
