@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bank_adapters.draft import ControlTotals, Declared, StatementDraft, signed
 from bank_adapters.findings import Findings, amount_text
-from bank_adapters.model import Direction, LineStatus, StatementLine
+from bank_adapters.model import LineStatus, StatementLine
 
 
 def check_dates(draft: StatementDraft, findings: Findings) -> None:
@@ -28,6 +28,8 @@ def check_currencies(draft: StatementDraft, findings: Findings) -> None:
     for amount, line in ((draft.opening_balance, draft.opening_line), (draft.closing_balance, draft.closing_line)):
         if amount is not None and amount.currency != currency:
             findings.add("currency_differs", line=line, field="currency", found=amount.currency, expected=currency)
+    if draft.tally.currencies <= {currency}:
+        return
     for each in draft.lines:
         if each.amount.currency != currency:
             code = "currency_differs" if each.status is LineStatus.BOOKED else "pending_currency_differs"
@@ -39,26 +41,16 @@ def check_balance_identity(draft: StatementDraft, findings: Findings) -> None:
     opening, closing = draft.opening_balance, draft.closing_balance
     if opening is None or closing is None or opening.currency != closing.currency:
         return
-    if draft.opening_finer or draft.closing_finer:
+    if draft.opening_finer or draft.closing_finer or draft.tally.finer:
         return  # refused already: no sum of whole minor units can be held against them
-    currency = opening.currency
-    ins = outs = 0
-    for line in draft.lines:
-        if line.status is not LineStatus.BOOKED:
-            continue
-        if line.finer:
-            return
-        if line.amount.currency != currency:
-            return  # check_currencies has refused it; a sum over two currencies means nothing
-        if line.direction is Direction.IN:
-            ins += line.amount.minor_units
-        elif line.direction is Direction.OUT:
-            outs += line.amount.minor_units
-    computed = opening.minor_units + ins - outs
+    currency, booked = opening.currency, draft.tally.booked
+    if not draft.tally.booked_currencies <= {currency}:
+        return  # check_currencies has refused it; a sum over two currencies means nothing
+    computed = opening.minor_units + booked.in_total - booked.out_total
     if computed != closing.minor_units:
         findings.add(
             "balance_identity", line=draft.closing_line or draft.line, field="closing_balance",
-            opening=opening.plain, ins=amount_text(ins, currency), outs=amount_text(outs, currency),
+            opening=opening.plain, ins=amount_text(booked.in_total, currency), outs=amount_text(booked.out_total, currency),
             computed=amount_text(computed, currency), closing=closing.plain,
             difference=amount_text(closing.minor_units - computed, currency),
         )  # fmt: skip
@@ -70,9 +62,9 @@ def check_control_totals(draft: StatementDraft, findings: Findings) -> None:
     declared_figures = [(name, declared) for name, declared in _declared(totals) if declared is not None]
     if not declared_figures:
         return
-    figures = _figures(draft.lines, totals)
-    booked_lines = [line for line in draft.lines if line.status is LineStatus.BOOKED]
-    booked = figures if len(booked_lines) == len(draft.lines) else _figures(booked_lines, totals)
+    tally = draft.tally
+    figures = (tally.booked.plus(tally.other)).by_side(totals.by_booked_side)
+    booked = tally.booked.by_side(totals.by_booked_side)
     if all(declared.value == booked[name] for name, declared in declared_figures):
         return  # banks count pending lines or leave them out; either way, but one way
     for name, declared in declared_figures:
@@ -117,35 +109,16 @@ def _declared(totals: ControlTotals) -> tuple[tuple[str, Declared | None], ...]:
     )
 
 
-def _figures(lines: list[StatementLine], totals: ControlTotals) -> dict[str, int]:
-    in_count = in_total = out_count = out_total = 0
-    by_booked_side = totals.by_booked_side
-    for line in lines:
-        if line.direction is Direction.NONE:
-            continue
-        units = line.amount.minor_units
-        is_in = line.direction is Direction.IN
-        if by_booked_side and line.reversal:
-            is_in, units = not is_in, -units
-        if is_in:
-            in_count += 1
-            in_total += units
-        else:
-            out_count += 1
-            out_total += units
-    return {
-        "line_count": len(lines), "in_count": in_count, "out_count": out_count,
-        "in_total": in_total, "out_total": out_total, "net_total": in_total - out_total,
-    }  # fmt: skip
-
-
 def check_running_balances(draft: StatementDraft, findings: Findings) -> None:
     """Every running balance follows from the one before it; the ends meet the statement's balances."""
-    lines = [line for line in draft.lines if line.status is LineStatus.BOOKED]
-    if draft.newest_first:
-        lines.reverse()
+    if not draft.tally.running_balances:
+        return
     before = draft.opening_balance.minor_units if draft.opening_balance else None
-    for line in lines:
+    last: StatementLine | None = None
+    for line in reversed(draft.lines) if draft.newest_first else draft.lines:
+        if line.status is not LineStatus.BOOKED:
+            continue
+        last = line
         if line.running_balance is None:
             before = None  # the chain cannot be followed over a gap; the balance identity still holds the statement
             continue
@@ -158,11 +131,12 @@ def check_running_balances(draft: StatementDraft, findings: Findings) -> None:
                     found=line.running_balance.plain, expected=amount_text(expected, draft.currency),
                 )  # fmt: skip
         before = found
-    last = lines[-1].running_balance if lines else None
-    if last is not None and draft.closing_balance is not None and last.minor_units != draft.closing_balance.minor_units:
+    if last is None or last.running_balance is None or draft.closing_balance is None:
+        return
+    if last.running_balance.minor_units != draft.closing_balance.minor_units:
         findings.add(
-            "running_balance_end", line=lines[-1].line, field="closing_balance",
-            found=last.plain, expected=draft.closing_balance.plain,
+            "running_balance_end", line=last.line, field="closing_balance",
+            found=last.running_balance.plain, expected=draft.closing_balance.plain,
         )  # fmt: skip
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 
+from bank_adapters.line_store import LineStore
 from bank_adapters.model import Direction, Statement, StatementKind, StatementLine
+from bank_adapters.tally import Tally
 from money import Money
 
 
@@ -47,7 +49,7 @@ class StatementDraft:
     closing_balance: Money | None = None
     closing_date: date | None = None
     closing_line: int | None = None
-    lines: list[StatementLine] = field(default_factory=list)
+    lines: LineStore = field(default_factory=LineStore)
     line: int | None = None
     account_name: str | None = None
     newest_first: bool = False
@@ -56,6 +58,11 @@ class StatementDraft:
     opening_finer: str | None = None
     closing_finer: str | None = None
     totals: ControlTotals = field(default_factory=ControlTotals)
+
+    @property
+    def tally(self) -> Tally:
+        """Counts and sums of the lines so far."""
+        return self.lines.tally
 
     def finished(self, *, accepted: bool) -> Statement:
         """The statement as read."""
@@ -69,7 +76,7 @@ class StatementDraft:
             opening_date=self.opening_date,
             closing_balance=self.closing_balance,
             closing_date=self.closing_date,
-            lines=tuple(self.lines),
+            lines=self.lines.settled(),
             accepted=accepted,
             line=self.line,
             account_name=self.account_name,

@@ -5,7 +5,7 @@ Nouns only: no I/O, no database, no policy. Amounts are Money; dates are calenda
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -56,6 +56,7 @@ class Finding:
     field: str | None = None
     excerpt: str | None = None
     message_zh: str | None = None
+    member: str | None = None  # the file inside an archive that ``line`` counts in
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Statement:
     opening_date: date | None
     closing_balance: Money | None
     closing_date: date | None
-    lines: tuple[StatementLine, ...]
+    lines: Sequence[StatementLine]  # a tuple, or for long statements bank_adapters.line_store.LineStore
     accepted: bool
     line: int | None = None
     account_name: str | None = None
@@ -118,7 +119,7 @@ class Statement:
     closing_finer: str | None = None
 
     @property
-    def lines_in_booking_order(self) -> tuple[StatementLine, ...]:
+    def lines_in_booking_order(self) -> Sequence[StatementLine]:
         """The lines oldest first, whatever order the file has them in."""
         return self.lines[::-1] if self.newest_first else self.lines
 

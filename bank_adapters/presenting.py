@@ -81,6 +81,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "line": finding.line,
         "offset": finding.offset,
         "field": finding.field,
+        "member": finding.member,
         "message": finding.message,
         "message_zh": finding.message_zh,
         "excerpt": finding.excerpt,

@@ -23,6 +23,8 @@ class ProfileFormat(StrEnum):
     CODA = "coda"  # Febelfin CODA, version 2
     CFONB120 = "cfonb120"  # French account statement of 120 columns
     NORMA43 = "norma43"  # Spanish account statement, AEB booklet 43
+    DAY_END = "dayend"  # day-end file of a supervising authority's interface
+    UNIONPAY = "unionpay"  # settlement detail of UnionPay, fixed width in bytes
     TABLE = "table"  # delimited text, .xls and .xlsx: the same columns in either wrapping
 
 
@@ -84,6 +86,9 @@ class Fact(StrEnum):
     OUT_COUNT = "out_count"
     IN_TOTAL = "in_total"
     OUT_TOTAL = "out_total"
+    GROSS_TOTAL = "gross_total"  # rule net: sum of the column amount_in
+    REFUND_TOTAL = "refund_total"  # rule net: sum of the column amount_out
+    FEE_TOTAL = "fee_total"  # rule net: sum of the column fee
     IGNORED = "ignored"
 
 
@@ -225,6 +230,7 @@ class Profile:
     reversal_sign: ReversalSign = ReversalSign.ISO
     table: TableLayout | None = field(default=None)
     qif: QifLayout | None = field(default=None)
+    ignored_members: tuple[str, ...] = ()  # what names of an archive's files hold that repeat others (汇总) and are not read
 
 
 _BLANKS = re.compile(r"[\s\u3000\ufeff]+")

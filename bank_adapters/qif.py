@@ -6,6 +6,7 @@ The format has no balances and declares no counts, so it closes no day. A record
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
 
 from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_point_amount
@@ -31,11 +32,11 @@ def is_qif(head: str) -> bool:
     return bool(_HEAD.match(head))
 
 
-def read_qif(text: str, findings: Findings, layout: QifLayout) -> tuple[Statement, ...]:
-    """One statement for every ``!Type`` of bank, card or cash records (line ends already LF)."""
+def read_qif(lines: Iterable[str], findings: Findings, layout: QifLayout) -> tuple[Statement, ...]:
+    """One statement for every ``!Type`` of bank, card or cash records."""
     reader = _Reader(findings, layout)
     number = 0
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(lines, 1):
         reader.take(line.rstrip(), number)
     reader.end(number)
     findings.statement = None

@@ -6,7 +6,9 @@ a typo in a column name must not become a column that is silently ignored.
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
+import re
 import types
 from collections.abc import Iterable
 from enum import StrEnum
@@ -14,8 +16,20 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bank_adapters.profile import DirectionRule, Profile, ProfileFormat, TableLayout
+from bank_adapters.dates import DATE_FORMATS
+from bank_adapters.profile import (
+    DirectionRule,
+    Fact,
+    Footer,
+    FooterTotals,
+    Profile,
+    ProfileFormat,
+    ReversalSign,
+    TableLayout,
+    normalised_label,
+)
 from config.loading import ConfigRefused, load_mapping
 
 PROFILE_FOLDER = Path(str(files("config"))) / "bank_profiles"
@@ -88,26 +102,85 @@ def _decode_dataclass(value: Any, kind: Any, file: str, key: str) -> Any:
     return kind(**{name: _decode(each, hints[name], file, f"{place}{name}") for name, each in value.items()})
 
 
+#: The section each format needs beside the keys every profile has.
+_SECTIONS = {"table": ProfileFormat.TABLE, "qif": ProfileFormat.QIF}
+_MARK_RULES = (DirectionRule.MARK, DirectionRule.MARK_ALONE, DirectionRule.MARK_PREFIX)
+_COLUMN_RULES = (DirectionRule.TWO_COLUMNS, DirectionRule.SIGNED_COLUMNS)
+
+
 def _check(profile: Profile, file: str) -> None:
-    """What types cannot say: a table needs the columns its direction rule reads."""
-    if (profile.format is ProfileFormat.TABLE) != (profile.table is not None):
-        raise ConfigRefused(file, "table", "must be given exactly when format is table")
-    if profile.table is None:
-        return
-    table = profile.table
+    """What types cannot say: every section its format needs and no other, known encodings, a table that can be read."""
+    for section, format_ in _SECTIONS.items():
+        if (profile.format is format_) != (getattr(profile, section) is not None):
+            raise ConfigRefused(file, section, f"must be given exactly when format is {format_}")
+    if profile.reversal_sign is not ReversalSign.ISO and profile.format is not ProfileFormat.CAMT:
+        raise ConfigRefused(file, "reversal_sign", "belongs to profiles of format camt only")
+    for name in profile.encodings:
+        try:
+            codecs.lookup(name)
+        except LookupError:
+            raise ConfigRefused(file, "encodings", f"{name!r} is no encoding; write gb18030, cp1252, latin-1 ..") from None
+    if profile.table is not None:
+        _check_table(profile.table, file)
+
+
+def _check_table(table: TableLayout, file: str) -> None:
+    """Its direction rule's columns and marks, its dates, a delimiter of one character, footers that can be read."""
     _demand(table, file, {"booking_date", "booked_at"}, any_of=True)
-    if table.direction is DirectionRule.TWO_COLUMNS:
+    if table.direction in _COLUMN_RULES:
         _demand(table, file, {"amount_in", "amount_out"})
+    elif table.direction is DirectionRule.NET:
+        _demand(table, file, {"amount_in", "fee"})
     else:
         _demand(table, file, {"amount"})
-    if table.direction is DirectionRule.MARK:
+    if table.direction in _MARK_RULES:
         _demand(table, file, {"mark"})
         if not table.in_marks or not table.out_marks:
-            raise ConfigRefused(file, "table.in_marks", "and out_marks must be given with direction mark")
-    names = [name for column in table.columns for name in column.names]
+            raise ConfigRefused(file, "table.in_marks", f"and out_marks must be given with direction {table.direction}")
+    elif table.neutral_marks:
+        raise ConfigRefused(file, "table.neutral_marks", "need a direction rule that reads a mark")
+    if table.pending_statuses or table.information_statuses:
+        _demand(table, file, {"status"})
+    if table.reversal_marks:
+        _demand(table, file, {"reversal_mark"})
+    if len(table.delimiter) != 1:
+        raise ConfigRefused(file, "table.delimiter", f"{table.delimiter!r} is not one character")
+    for each in table.date_formats:
+        if each not in DATE_FORMATS:
+            raise ConfigRefused(file, "table.date_formats", f"{each!r} is not one of {', '.join(DATE_FORMATS)}")
+    try:
+        ZoneInfo(table.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigRefused(file, "table.time_zone", f"{table.time_zone!r} is no time zone such as Asia/Shanghai") from None
+    _no_repeats([normalised_label(name) for column in table.columns for name in column.names], file, "table.columns")
+    _no_repeats([normalised_label(label) for fact in table.preamble for label in fact.labels], file, "table.preamble")
+    for footer in table.footers:
+        _check_footer(footer, file)
+
+
+def _check_footer(footer: Footer, file: str) -> None:
+    place = f"table.footers[{footer.starts_with}]"
+    if (footer.totals is FooterTotals.SENTENCE) != (footer.pattern is not None):
+        raise ConfigRefused(file, place, "pattern must be given exactly when totals is sentence")
+    if footer.totals is FooterTotals.LABELLED and not footer.facts:
+        raise ConfigRefused(file, place, "facts must be given when totals is labelled")
+    if footer.pattern is None:
+        return
+    try:
+        groups = re.compile(footer.pattern).groupindex
+    except re.error as problem:
+        raise ConfigRefused(file, f"{place}.pattern", f"is no regular expression: {problem}") from None
+    known = {fact.value for fact in Fact}
+    if not groups or set(groups) - known:
+        raise ConfigRefused(
+            file, f"{place}.pattern", f"must name facts as (?P<in_count>..); known are {', '.join(sorted(known))}"
+        )
+
+
+def _no_repeats(names: list[str], file: str, key: str) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise ConfigRefused(file, "table.columns", f"{name!r} is named twice")
+            raise ConfigRefused(file, key, f"{name!r} is named twice")
 
 
 def _demand(table: TableLayout, file: str, wanted: Iterable[str], *, any_of: bool = False) -> None:

@@ -8,6 +8,7 @@ without them, or marked interim, is a report that closes no day.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import NamedTuple
 
@@ -32,13 +33,19 @@ _INTERIM = frozenset({"1", "3"})  # as-of-date modifier: interim of the day befo
 _FUNDS_PLAIN = frozenset({"", "Z", "0", "1", "2"})
 
 
-def read_bai2(text: str, findings: Findings) -> tuple[Statement, ...]:
-    """Accounts of all groups of ``text`` (line ends already LF) as statements."""
+def read_bai2(lines: Iterable[str], findings: Findings) -> tuple[Statement, ...]:
+    """Accounts of all groups of a file's lines as statements."""
     reader = _Reader(findings)
-    lines = text.split("\n")
-    for record in records(lines, findings):
+    last = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal last
+        for last, line in enumerate(lines, 1):  # noqa: B007 - counts what passes
+            yield line
+
+    for record in records(counted(), findings):
         reader.take(record)
-    reader.end_of_file(len(lines))
+    reader.end_of_file(last)
     findings.statement = None
     if not reader.drafts:
         findings.add("no_statement", line=1, field="03")

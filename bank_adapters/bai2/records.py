@@ -7,7 +7,7 @@ A record ends with ``/`` and begins a line; some banks put several on one line, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bank_adapters.findings import Findings
@@ -53,7 +53,7 @@ class Record:
         return self.fields[index] if index < len(self.fields) else ""
 
 
-def records(lines: Sequence[str], findings: Findings) -> Iterator[Record]:
+def records(lines: Iterable[str], findings: Findings) -> Iterator[Record]:
     """Logical records in order. A line that begins with no record code is a finding: it belongs to nothing."""
     current: Record | None = None
     for number, raw in enumerate(lines, 1):

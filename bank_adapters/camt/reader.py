@@ -6,16 +6,17 @@ A DOCTYPE is refused outright: a parser told not to resolve entities would drop 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
-from io import BytesIO
 from zoneinfo import ZoneInfo
 
 from lxml import etree
 from lxml.etree import _Element as Element
 
 from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_point_amount
+from bank_adapters.camt.documents import ROOT, OneRoot
 from bank_adapters.camt.entry import child, line_of, local, read_amount, read_day, read_direction, read_entry, text_of
+from bank_adapters.camt.pages import check_pages
 from bank_adapters.checks import run_checks
 from bank_adapters.draft import Declared, StatementDraft
 from bank_adapters.findings import Findings
@@ -42,15 +43,15 @@ def is_camt(head: str) -> bool:
 
 
 def read_camt(
-    text: str, findings: Findings, reversal_sign: ReversalSign = ReversalSign.ISO, zone: ZoneInfo = DEFAULT_ZONE
+    pieces: Iterable[str], findings: Findings, reversal_sign: ReversalSign = ReversalSign.ISO, zone: ZoneInfo = DEFAULT_ZONE
 ) -> tuple[Statement, ...]:
-    """Statements, reports and notifications of an XML text. Statements finished before a break in the XML are kept."""
-    if has_doctype(text[:65536]):
-        findings.add("doctype", line=1 + text[: text.upper().find("<!DOCTYPE")].count("\n"), field="DOCTYPE")
-        return ()
+    """Statements, reports and notifications of an XML text, given in pieces.
+
+    Statements finished before a break in the XML are kept.
+    """
+    source = OneRoot(pieces)
     reader = _Reader(findings, reversal_sign, zone)
-    # the text is decoded already (a declared encoding may lie): hand it on as UTF-8 and say so
-    source = BytesIO(text.encode("utf-8", "surrogatepass"))
+    root: Element | None = None
     tags = [f"{{*}}{name}" for name in (*_KINDS, "Ntry")]
     try:
         for event, element in etree.iterparse(
@@ -58,15 +59,24 @@ def read_camt(
             load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True,
         ):  # fmt: skip
             if event == "start":
+                if root is None:
+                    root = element.getroottree().getroot()
                 reader.start(element)
             else:
                 reader.end(element)
+        reader.stray_text(root)
     except etree.XMLSyntaxError as problem:
         reader.broken(problem)
     findings.statement = None
     if not reader.statements and not findings.refused:
         findings.add("no_statement", line=1, field="Stmt")
+    check_pages(reader.statements, findings)
     return _accepted(reader.statements, findings)
+
+
+def refuse_doctype(head: str, findings: Findings) -> None:
+    """Say where the document type is declared."""
+    findings.add("doctype", line=1 + head[: head.upper().find("<!DOCTYPE")].count("\n"), field="DOCTYPE")
 
 
 def _accepted(drafts: list[StatementDraft], findings: Findings) -> tuple[Statement, ...]:
@@ -123,7 +133,9 @@ class _Reader:
         """The XML ends or breaks here: what was read of the open statement is shown, and refused."""
         line = problem.lineno or 1
         code = "xml_too_deep" if "depth" in str(problem).lower() else "xml_broken"
-        reason = str(problem.msg).split(", line")[0]
+        reason = str(problem.msg).split(", line", maxsplit=1)[0]
+        if reason.endswith(f" and {ROOT}"):
+            reason = "the document is not closed"
         if self.draft is not None:
             self.findings.add("truncated", line=line, reason=reason)
             if self.root is not None:
@@ -131,6 +143,12 @@ class _Reader:
             self._finish()
         self.findings.statement = None
         self.findings.add(code, line=line, field="XML", reason=reason, limit=MAX_XML_DEPTH)
+
+    def stray_text(self, root: Element | None) -> None:
+        """Text between or behind documents belongs to nothing."""
+        for text, after in [] if root is None else [(root.text, root), *((each.tail, each) for each in root)]:
+            if text and text.strip():
+                self.findings.add("unknown_content", line=line_of(after), field="XML", excerpt=text.strip())
 
     # -- parts of a statement ----------------------------------------------------------------------------------------
 
@@ -227,9 +245,9 @@ class _Reader:
             severity = Severity.ERROR if draft.kind is StatementKind.STATEMENT else Severity.WARNING
             self.findings.add("account_missing", line=draft.line, field="Acct", severity=severity)
         if draft.kind is StatementKind.STATEMENT:
-            if draft.opening_balance is None:
+            if draft.opening_balance is None and (draft.page or 1) == 1:  # a later page may leave it out
                 self.findings.add("opening_missing", line=draft.line, field="Bal/OPBD")
-            if draft.closing_balance is None:
+            if draft.closing_balance is None and (draft.page is None or draft.last_page):  # an earlier page may leave it out
                 self.findings.add("closing_missing", line=draft.line, field="Bal/CLBD")
             self._check_page()
         run_checks(draft, self.findings)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_point_amount
 from bank_adapters.dates import DateUnreadable, read_date
 from bank_adapters.delimited.rows import Row
 from bank_adapters.draft import Declared, StatementDraft
-from bank_adapters.findings import Findings
+from bank_adapters.findings import Findings, amount_text
 from bank_adapters.model import Severity
 from bank_adapters.profile import Fact, Footer, LabelledFact, TableLayout, normalised_label
 from money import Money
@@ -21,11 +21,14 @@ _DATE_AND_TIME = re.compile(r"(\S{8,11}?)[ T]+[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?"
 _WHOLE = re.compile(r"([0-9]{1,11})(?:\.0+)?", re.ASCII)  # channels write counts as 20.0
 _COUNTS = {Fact.LINE_COUNT: "line_count", Fact.IN_COUNT: "in_count", Fact.OUT_COUNT: "out_count"}
 _TOTALS = {Fact.IN_TOTAL: "in_total", Fact.OUT_TOTAL: "out_total"}
+COLUMN_TOTALS = {Fact.GROSS_TOTAL: "amount_in", Fact.REFUND_TOTAL: "amount_out", Fact.FEE_TOTAL: "fee"}
 _WORDS = {
     Fact.ACCOUNT: "账号", Fact.ACCOUNT_NAME: "户名", Fact.CURRENCY: "币种", Fact.STATEMENT_ID: "对账单编号",
     Fact.SEQUENCE: "对账单序号", Fact.OPENING_DATE: "起始日期", Fact.CLOSING_DATE: "截止日期", Fact.PERIOD: "日期范围",
     Fact.OPENING_BALANCE: "期初余额", Fact.CLOSING_BALANCE: "期末余额", Fact.LINE_COUNT: "总笔数", Fact.IN_COUNT: "收入笔数",
-    Fact.OUT_COUNT: "支出笔数", Fact.IN_TOTAL: "收入合计", Fact.OUT_TOTAL: "支出合计", Fact.IGNORED: "备注",
+    Fact.OUT_COUNT: "支出笔数", Fact.IN_TOTAL: "收入合计", Fact.OUT_TOTAL: "支出合计",
+    Fact.GROSS_TOTAL: "应结总额", Fact.REFUND_TOTAL: "退款总额",
+    Fact.FEE_TOTAL: "手续费总额", Fact.IGNORED: "备注",
 }  # fmt: skip
 
 
@@ -187,6 +190,19 @@ class Facts:
             self.findings.add("fact_unreadable", line=line, field=fact.value, excerpt=text, **named(fact))
             return
         setattr(self.draft.totals, _COUNTS[fact], Declared(int(digits[1]), line))
+
+    def check_columns(self, sums: Mapping[str, int]) -> None:
+        """Declared sums of the columns a net is made of."""
+        for fact, column in COLUMN_TOTALS.items():
+            if fact not in self.found or column not in sums:
+                continue
+            text, line = self.found[fact]
+            declared = amount_of(text, self.currency.code, self.layout, self.findings, line=line, field=fact.value)
+            if declared is not None and abs(declared) != abs(sums[column]):
+                self.findings.add(
+                    "control_total", line=line, field=fact.value, what=named(fact)["name"], what_zh=named(fact)["name_zh"],
+                    declared=text, found=amount_text(sums[column], self.currency.code),
+                )  # fmt: skip
 
     def _figure(self, fact: Fact, text: str, line: int) -> None:
         units = amount_of(text, self.currency.code, self.layout, self.findings, line=line, field=fact.value)

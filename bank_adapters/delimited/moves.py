@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ class Moves:
             DirectionRule.NET: self._net,
         }
         self.read = by_rule[layout.direction]
+        self.sums: Counter[str] = Counter()  # rule net: of the columns, to be held against declared ones
 
     def _amount(self, cells: Cells, name: str, currency: str, line: int) -> int | None:
         """Signed minor units of a cell; 0 for an empty one."""
@@ -101,6 +103,8 @@ class Moves:
         fee = self._amount(cells, "fee", currency, line)
         if incoming is None or outgoing is None or fee is None:
             return None
+        for name, units in (("amount_in", incoming), ("amount_out", abs(outgoing)), ("fee", fee)):
+            self.sums[name] += units
         net = incoming - abs(outgoing) - fee
         return Move(abs(net), Direction.OUT if net < 0 else Direction.IN, reversal=False)
 

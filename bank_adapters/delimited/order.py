@@ -1,6 +1,8 @@
-"""In which order a table's rows stand, and the balances its running balances tell."""
+"""In which order a table's rows stand, and the balances its running balances tell. Followed row by row while they are read."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from bank_adapters.draft import StatementDraft, signed
 from bank_adapters.findings import Findings
@@ -8,53 +10,74 @@ from bank_adapters.model import LineStatus, StatementLine
 from money import Money
 
 
-def decide_order(draft: StatementDraft, findings: Findings, *, newest_first: bool, whole: bool) -> None:
-    """Oldest first or newest first: whichever the running balances chain in; then what the ends of the chain tell.
+@dataclass(slots=True)
+class Order:
+    """What the rows so far say of their order: where the chain of running balances breaks, read forwards and backwards."""
 
-    ``newest_first`` is what the profile says where neither balances nor dates tell; ``whole`` that no row was refused.
-    """
-    lines = [line for line in draft.lines if line.status is LineStatus.BOOKED]
-    chained = bool(lines) and whole and all(line.running_balance is not None for line in lines)
-    forwards = backwards = 0
-    if chained:
-        balances = [line.running_balance.minor_units for line in lines if line.running_balance is not None]
-        moves = [signed(line) for line in lines]
-        forwards = sum(balances[n] != balances[n - 1] + moves[n] for n in range(1, len(lines)))
-        backwards = sum(balances[n - 1] != balances[n] + moves[n - 1] for n in range(1, len(lines)))
-    by_dates = _newest_first_by_dates(draft.lines)
-    if chained and forwards != backwards:
-        draft.newest_first = backwards < forwards
-    else:
-        draft.newest_first = newest_first if by_dates is None else by_dates
-        if chained and forwards and by_dates is None:
-            findings.add("order_undecided", line=lines[0].line, field="running_balance")
-    if chained and not min(forwards, backwards):
-        _balances_from(draft, lines[::-1] if draft.newest_first else lines, findings)
+    first: StatementLine | None = None  # booked
+    last: StatementLine | None = None
+    first_dated: StatementLine | None = None
+    last_dated: StatementLine | None = None
+    unchained: bool = False  # a booked row without running balance
+    forwards: int = 0
+    backwards: int = 0
 
+    def follow(self, line: StatementLine) -> None:
+        """Take the next row."""
+        if line.booking_date is not None:
+            self.first_dated = self.first_dated or line
+            self.last_dated = line
+        if line.status is not LineStatus.BOOKED:
+            return
+        before, self.last = self.last, line
+        if line.running_balance is None:
+            self.unchained = True
+        if before is None:
+            self.first = line
+        elif before.running_balance is not None and line.running_balance is not None:
+            balance, balance_before = line.running_balance.minor_units, before.running_balance.minor_units
+            self.forwards += balance != balance_before + signed(line)
+            self.backwards += balance_before != balance + signed(before)
 
-def _balances_from(draft: StatementDraft, ordered: list[StatementLine], findings: Findings) -> None:
-    """Opening and closing balance out of an intact chain, where the file states none."""
-    derived = False
-    if (first := ordered[0]).running_balance is not None and draft.opening_balance is None:
-        draft.opening_balance = Money(first.running_balance.minor_units - signed(first), first.amount.currency)
-        draft.opening_date = draft.opening_date or first.booking_date
-        derived = True
-    if (last := ordered[-1]).running_balance is not None and draft.closing_balance is None:
-        draft.closing_balance, draft.closing_line = last.running_balance, last.line
-        draft.closing_date = draft.closing_date or last.booking_date
-        derived = True
-    if derived:
-        findings.add("balance_derived", line=draft.line, field="running_balance")
+    def decide(self, draft: StatementDraft, findings: Findings, *, newest_first: bool, whole: bool) -> None:
+        """Oldest first or newest first: whichever the running balances chain in; then what the ends of the chain tell.
 
+        ``newest_first`` is what the profile says where neither balances nor dates tell; ``whole`` that no row was refused.
+        """
+        chained = self.first is not None and whole and not self.unchained
+        by_dates = self._by_dates()
+        if chained and self.forwards != self.backwards:
+            draft.newest_first = self.backwards < self.forwards
+        else:
+            draft.newest_first = newest_first if by_dates is None else by_dates
+            if chained and self.forwards and by_dates is None and self.first is not None:
+                findings.add("order_undecided", line=self.first.line, field="running_balance")
+        if chained and not min(self.forwards, self.backwards):
+            ends = (self.first, self.last)
+            self._balances(draft, *(ends[::-1] if draft.newest_first else ends), findings)
 
-def _newest_first_by_dates(lines: list[StatementLine]) -> bool | None:
-    """What the first and last moments say of the order, None when they say nothing."""
-    moments = [(line.booking_date, line.booked_at) for line in lines if line.booking_date]
-    if not moments:
+    @staticmethod
+    def _balances(draft: StatementDraft, oldest: StatementLine | None, newest: StatementLine | None, findings: Findings) -> None:
+        """Opening and closing balance out of an intact chain, where the file states none."""
+        derived = False
+        if oldest is not None and oldest.running_balance is not None and draft.opening_balance is None:
+            draft.opening_balance = Money(oldest.running_balance.minor_units - signed(oldest), oldest.amount.currency)
+            draft.opening_date = draft.opening_date or oldest.booking_date
+            derived = True
+        if newest is not None and newest.running_balance is not None and draft.closing_balance is None:
+            draft.closing_balance, draft.closing_line = newest.running_balance, newest.line
+            draft.closing_date = draft.closing_date or newest.booking_date
+            derived = True
+        if derived:
+            findings.add("balance_derived", line=draft.line, field="running_balance")
+
+    def _by_dates(self) -> bool | None:
+        """Whether the first moment is later than the last, None when they say nothing."""
+        first, last = self.first_dated, self.last_dated
+        if first is None or last is None or first.booking_date is None or last.booking_date is None:
+            return None
+        if first.booking_date != last.booking_date:
+            return first.booking_date > last.booking_date
+        if first.booked_at is not None and last.booked_at is not None and first.booked_at != last.booked_at:
+            return first.booked_at > last.booked_at
         return None
-    (first, first_at), (last, last_at) = moments[0], moments[-1]
-    if first != last and first is not None and last is not None:
-        return first > last
-    if first_at is not None and last_at is not None and first_at != last_at:
-        return first_at > last_at
-    return None

@@ -13,7 +13,7 @@ from bank_adapters.dates import DateUnreadable, read_date, read_time
 from bank_adapters.delimited.claims import Header
 from bank_adapters.delimited.facts import Currency, Facts, amount_of, named
 from bank_adapters.delimited.moves import Moves
-from bank_adapters.delimited.order import decide_order
+from bank_adapters.delimited.order import Order
 from bank_adapters.delimited.rows import Row
 from bank_adapters.draft import Declared, StatementDraft
 from bank_adapters.findings import Findings
@@ -57,7 +57,8 @@ class _Reader:
         self.draft.totals.by_booked_side = layout.direction not in _SIGNED_RULES
         self.currency = Currency(layout, findings)
         self.facts = Facts(layout, findings, self.currency, self.draft)
-        self.move = Moves(layout, findings).read
+        self.moves = Moves(layout, findings)
+        self.move = self.moves.read
         self.width = len(header.columns)
         held: dict[ColumnField, list[int]] = {}
         for index, column in enumerate(header.columns):
@@ -81,6 +82,7 @@ class _Reader:
         self.summary_header: Row | None = None
         self.summary_read = False
         self.row_errors = 0
+        self.order = Order()
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
@@ -93,6 +95,7 @@ class _Reader:
             self.row_errors += 1
         else:
             self.draft.lines.append(line)
+            self.order.follow(line)
 
     def _is_below(self, row: Row, first: str) -> bool:
         """Whether the row is a footer, belongs to the summary, or stands behind them (and is then refused)."""
@@ -268,6 +271,7 @@ class _Reader:
         layout, draft, findings = self.layout, self.draft, self.findings
         draft.currency = self.currency.code
         self.facts.interpret()
+        self.facts.check_columns(self.moves.sums)
         for fact in layout.required_facts:
             if fact not in self.facts:
                 findings.add("fact_missing", line=draft.line, field=fact.value, **named(fact))
@@ -282,7 +286,7 @@ class _Reader:
             findings.add("truncated", line=last.line, reason="the last row is incomplete and has no line end")
         if draft.account is None and Fact.ACCOUNT not in layout.required_facts:
             findings.add("account_unknown", line=draft.line, field="account")
-        decide_order(draft, findings, newest_first=layout.newest_first, whole=not self.row_errors)
+        self.order.decide(draft, findings, newest_first=layout.newest_first, whole=not self.row_errors)
         self._balances()
         run_checks(draft, findings)
         return draft.finished(accepted=not findings.errors_in(0))

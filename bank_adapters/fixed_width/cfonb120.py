@@ -7,6 +7,7 @@ of them are decimals. The format declares no counts: the balance identity alone 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from bank_adapters.findings import Findings
 from bank_adapters.fixed_width.engine import Columns, FixedWidthReader, OpenLine, Record, fixed_records, signed_money
@@ -37,11 +38,11 @@ def is_cfonb120(head: str) -> bool:
     return bool(_HEAD.match(head))
 
 
-def read_cfonb120(text: str, findings: Findings) -> tuple[Statement, ...]:
-    """Statements (an 01 and its 07) of a CFONB120 text (line ends already LF)."""
+def read_cfonb120(lines: Iterable[str], findings: Findings) -> tuple[Statement, ...]:
+    """Statements (an 01 and its 07) of a CFONB120 file's lines."""
     reader = _Reader(findings)
     last = 1
-    for record in fixed_records(text, WIDTH, findings):
+    for record in fixed_records(lines, WIDTH, findings):
         reader.take(record)
         last = record.line
     reader.cut("the end of the file", last)

@@ -8,6 +8,7 @@ whole number of the currency's minor units is kept exactly (``finer``) and refus
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from bank_adapters.findings import Findings
 from bank_adapters.fixed_width.engine import Columns, FixedWidthReader, OpenLine, Record, fixed_records, signed_money
@@ -46,11 +47,11 @@ def is_coda(head: str) -> bool:
     return bool(_HEAD.match(head))
 
 
-def read_coda(text: str, findings: Findings) -> tuple[Statement, ...]:
-    """Statements of a CODA text (line ends already LF)."""
+def read_coda(lines: Iterable[str], findings: Findings) -> tuple[Statement, ...]:
+    """Statements of a CODA file's lines."""
     reader = _Reader(findings)
     last = 1
-    for record in fixed_records(text, WIDTH, findings):
+    for record in fixed_records(lines, WIDTH, findings):
         reader.take(record)
         last = record.line
     reader.end_of_file(last)

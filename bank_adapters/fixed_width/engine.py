@@ -7,9 +7,10 @@ if its blanks were there; columns beyond the width must be blank.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain, islice
 
 from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, minor_units
 from bank_adapters.checks import run_checks
@@ -40,14 +41,31 @@ class Record:
         return self.text[first - 1 : last].strip()
 
 
-def fixed_records(text: str, width: int, findings: Findings) -> Iterator[Record]:
+def _cut_into_lines(lines: Iterable[str], width: int) -> Iterator[str]:
+    """A file whose only line holds many records is cut into them; any other is given as it is."""
+    lines = iter(lines)
+    blank: list[str] = []
+    first = ""
+    for line in lines:
+        if line.strip(" \x1a"):
+            first = line
+            break
+        blank.append(line)
+    if len(first.rstrip(" \x1a")) > 2 * width - 20:
+        rest = list(islice(lines, 3))  # blank ones, where the file has but one line
+        if not any(line.strip(" \x1a") for line in rest):
+            yield from (first[at : at + width] for at in range(0, len(first), width))
+            yield from lines
+            return
+        lines = chain(rest, lines)
+    yield from blank
+    yield first
+    yield from lines
+
+
+def fixed_records(lines: Iterable[str], width: int, findings: Findings) -> Iterator[Record]:
     """Records of ``width`` columns; a file without any line end is cut into records of that width."""
-    lines = text.split("\n")
-    filled = [line for line in lines if line.strip(" \x1a")]
-    if len(filled) == 1 and len(filled[0].rstrip(" \x1a")) > 2 * width - 20:
-        whole = filled[0]
-        lines = [whole[at : at + width] for at in range(0, len(whole), width)]
-    for number, raw in enumerate(lines, 1):
+    for number, raw in enumerate(_cut_into_lines(lines, width), 1):
         line = raw.rstrip(" \t\x1a")
         if not line:
             continue

@@ -7,6 +7,7 @@ a zero amount counts, so with one in the statement only all lines together are c
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from bank_adapters.draft import Declared
 from bank_adapters.findings import Findings
@@ -48,11 +49,11 @@ def is_norma43(head: str) -> bool:
     return bool(_HEAD.match(head))
 
 
-def read_norma43(text: str, findings: Findings) -> tuple[Statement, ...]:
-    """Accounts (an 11 and its 33) of a Norma 43 text (line ends already LF)."""
+def read_norma43(lines: Iterable[str], findings: Findings) -> tuple[Statement, ...]:
+    """Accounts (an 11 and its 33) of a Norma 43 file's lines."""
     reader = _Reader(findings)
     last = 1
-    for record in fixed_records(text, WIDTH, findings):
+    for record in fixed_records(lines, WIDTH, findings):
         reader.take(record)
         last = record.line
     reader.end_of_file(last)

@@ -6,6 +6,7 @@ Rules not in the SWIFT handbook are those banks force on readers; each is told w
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -38,10 +39,9 @@ _LINE_TAGS = frozenset({"61", "86", "NS"})  # within a statement these open noth
 _IN_BLOCK = re.compile(r"\{4:\s*\Z")
 
 
-def read_mt940(text: str, findings: Findings) -> tuple[str, tuple[Statement, ...]]:
-    """Statements of ``text`` (line ends already LF) and the format's name: mt940 or mt942."""
+def read_mt940(lines: Iterable[str], findings: Findings) -> tuple[str, tuple[Statement, ...]]:
+    """Statements of a file's lines and the format's name: mt940 or mt942."""
     reader = _Reader(findings)
-    lines = text.split("\n")
     for event in scan(lines):
         reader.take(event)
     reader.finish()

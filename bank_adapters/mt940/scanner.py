@@ -8,9 +8,11 @@ look like a tag (a time of day cut at its colon) or like the end mark; the rules
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import islice
 
 #: MT940, MT942 and MT950 fields, the German :NS:, and the :940: some banks put before :20:.
 TAGS = frozenset({
@@ -70,8 +72,36 @@ def is_mt940(text: str) -> bool:
     return False
 
 
-def scan(lines: Sequence[str]) -> Iterator[Event]:
+class _Around:
+    """The lines in turn, with a look at those before and after the current one."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._ahead: deque[str] = deque()
+        self.before = self.current = ""
+
+    def __iter__(self) -> Iterator[str]:
+        ahead, lines = self._ahead, self._lines
+        while True:
+            if ahead:
+                line = ahead.popleft()
+            else:
+                try:
+                    line = next(lines)
+                except StopIteration:
+                    return
+            self.before, self.current = self.current, line
+            yield line
+
+    def ahead(self, count: int) -> list[str]:
+        """Up to ``count`` lines after the current one."""
+        self._ahead.extend(islice(self._lines, max(0, count - len(self._ahead))))
+        return list(islice(self._ahead, count))
+
+
+def scan(physical: Iterable[str]) -> Iterator[Event]:
     """Events of a file's physical lines (1-based), in order."""
+    lines = _Around(physical)
     current: Event | None = None
     closed = False  # the closing balance of the current message was seen
     for number, raw in enumerate(lines, 1):
@@ -79,7 +109,7 @@ def scan(lines: Sequence[str]) -> Iterator[Event]:
             end = raw.find(":", 1, 6)
             tag = raw[1:end] if end > 0 else ""
             if tag in TAGS:
-                if tag[0] > "5" or current is None or current.tag not in _TEXT_TAGS or not _is_wrapped_time(lines, number, raw):
+                if tag[0] > "5" or current is None or current.tag not in _TEXT_TAGS or not _is_wrapped_time(lines, raw):
                     if current is not None:
                         yield current
                     current = Event(Kind.FIELD, number, tag, raw[end + 1 :])
@@ -96,7 +126,7 @@ def scan(lines: Sequence[str]) -> Iterator[Event]:
             if current is not None and current.tag in _TEXT_TAGS:
                 current.more.append("")
             continue
-        if line[0] in "-{X" and _is_mark(lines, number, line, current, closed=closed):
+        if line[0] in "-{X" and _is_mark(lines, line, current, closed=closed):
             if current is not None:
                 yield current
             current, closed = None, False
@@ -129,20 +159,20 @@ def _marks(number: int, line: str) -> Iterator[Event]:
         yield Event(Kind.FIELD, number, found[1], rest.strip()[found.end() :])
 
 
-def _is_mark(lines: Sequence[str], number: int, line: str, current: Event | None, *, closed: bool) -> bool:
+def _is_mark(lines: _Around, line: str, current: Event | None, *, closed: bool) -> bool:
     """Whether this line ends a message or belongs to the envelope, and is not text of :86:."""
     if line.startswith("{"):
         return bool(re.match(r"\{[1-5S]:", line))
     if line.rstrip() == "XXX":
         return closed
-    return bool(_END.fullmatch(line)) and _ends_message(lines, number, current, closed=closed)
+    return bool(_END.fullmatch(line)) and _ends_message(lines, current, closed=closed)
 
 
-def _ends_message(lines: Sequence[str], number: int, current: Event | None, *, closed: bool) -> bool:
+def _ends_message(lines: _Around, current: Event | None, *, closed: bool) -> bool:
     """A lone ``-`` inside :86: before the closing balance is text, unless a new message or the file's end follows."""
-    if closed or current is None or current.tag not in _TEXT_TAGS or lines[number - 1].startswith("-}"):
+    if closed or current is None or current.tag not in _TEXT_TAGS or lines.current.startswith("-}"):
         return True
-    for raw in lines[number : number + 20]:
+    for raw in lines.ahead(20):
         line = raw.strip(_CONTROL + " \t")
         if not line:
             continue
@@ -154,8 +184,8 @@ _TIME_TAIL = re.compile(r":([0-5][0-9]):(?:[0-5][0-9])?(?![0-9])", re.ASCII)
 _HOUR_END = re.compile(r"(?<![0-9])[0-2]?[0-9]\s*\Z", re.ASCII)
 
 
-def _is_wrapped_time(lines: Sequence[str], number: int, raw: str) -> bool:
+def _is_wrapped_time(lines: _Around, raw: str) -> bool:
     """Whether ``:26:37 ..`` is the rest of a time of day whose hour ends the line before."""
-    if not _TIME_TAIL.match(raw) or number < 2 or not _HOUR_END.search(lines[number - 2]):
+    if not _TIME_TAIL.match(raw) or not _HOUR_END.search(lines.before):
         return False
-    return not any(line.startswith((":25:", ":28", ":60")) for line in lines[number : number + 4])
+    return not any(line.startswith((":25:", ":28", ":60")) for line in lines.ahead(4))

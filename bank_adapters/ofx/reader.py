@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from datetime import date
 
 from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_point_amount
 from bank_adapters.checks import run_checks
 from bank_adapters.dates import DateUnreadable, read_date
-from bank_adapters.draft import StatementDraft, signed
+from bank_adapters.draft import StatementDraft
 from bank_adapters.findings import Findings
 from bank_adapters.limits import MAX_XML_DEPTH
 from bank_adapters.model import Direction, LineStatus, Statement, StatementKind, StatementLine
@@ -28,6 +29,7 @@ _STATEMENTS = frozenset({"STMTRS", "CCSTMTRS"})
 _WITHIN_A_TRANSACTION = frozenset({"CURRENCY", "BANKACCTTO", "CCACCTTO", "PAYEE"})
 #: Elements that only a transaction has: outside of one, its opening tag was lost.
 _OF_A_TRANSACTION = frozenset({"TRNTYPE", "DTPOSTED", "TRNAMT", "FITID"})
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _SIGN = re.compile(r"([+-]?)\s*(.*)", re.DOTALL)
 _COMMA_DECIMALS = re.compile(r"[0-9]{1,18},[0-9]{0,17}", re.ASCII)
 _DOT_GROUPS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{1,17}", re.ASCII)
@@ -37,12 +39,14 @@ _MOMENT = re.compile(r"([0-9]{8})(?:[0-9]{2,6})?(?:[.:][0-9]{1,6})?\s*(?:\[[^\]]
 Values = dict[str, tuple[str, int]]  # element -> text and line
 
 
-def read_ofx(text: str, findings: Findings) -> tuple[Statement, ...]:
-    """Bank and card statements of an OFX text (line ends already LF)."""
+def read_ofx(pieces: Iterable[str], findings: Findings) -> tuple[Statement, ...]:
+    """Bank and card statements of an OFX text, given in pieces."""
     reader = _Reader(findings)
-    for token in tokens(text):
+    last = 1
+    for token in tokens(pieces):
         reader.take(token)
-    reader.end_of_file(1 + text.rstrip().count("\n"))
+        last = token.line
+    reader.end_of_file(last)
     findings.statement = None
     if not reader.drafts and not findings.refused:
         findings.add("no_statement", line=1, field="STMTRS")
@@ -181,8 +185,22 @@ class _Reader:
 
     def _transaction_read(self, line: int = 0) -> None:
         if self.transaction is not None:
-            self.pending.append((self.transaction, line or min((at for _, at in self.transaction.values()), default=1)))
+            at = line or min((at for _, at in self.transaction.values()), default=1)
+            if self.pending or not self._currency_is_known():
+                self.pending.append((self.transaction, at))
+            else:
+                self._line(self.transaction, at)
         self.transaction = None
+
+    def _currency_is_known(self) -> bool:
+        """CURDEF stands before the list, as the standard says: then a transaction is read at once and not kept."""
+        draft = self.draft
+        if draft is None:
+            return False
+        if draft.currency is None:
+            code = (self.values.get("STMTRS") or self.values.get("CCSTMTRS") or {}).get("CURDEF", ("", 0))[0]
+            draft.currency = code if _CURRENCY.fullmatch(code) else None
+        return draft.currency is not None
 
     def _status(self, line: int) -> None:
         severity, _ = self.status.get("SEVERITY", ("", 0))
@@ -202,7 +220,7 @@ class _Reader:
         draft.account = account.get("ACCTID", ("", 0))[0] or None
         if draft.account is None:
             self.findings.add("account_missing", line=draft.line, field="ACCTID")
-        draft.currency = self._currency()
+        draft.currency = draft.currency or self._currency()
         for values, line in self.pending:
             self._line(values, line)
         self._balances()
@@ -290,14 +308,14 @@ class _Reader:
             if units is not None and as_of is not None and as_of == draft.closing_date and self._same_currency():
                 draft.kind = StatementKind.STATEMENT
                 draft.closing_balance, draft.closing_line = Money(units, draft.currency or NO_CURRENCY), line
-                moved = sum(map(signed, draft.lines))
+                moved = draft.tally.booked.in_total - draft.tally.booked.out_total
                 draft.opening_balance = Money(units - moved, draft.currency or NO_CURRENCY)
                 self.findings.add("opening_derived", line=line, field="LEDGERBAL")
                 return
         self.findings.add("report_only", line=draft.line, field="LEDGERBAL")
 
     def _same_currency(self) -> bool:
-        return self.draft is not None and all(line.amount.currency == self.draft.currency for line in self.draft.lines)
+        return self.draft is not None and self.draft.tally.currencies <= {self.draft.currency or NO_CURRENCY}
 
     # -- single values -----------------------------------------------------------------------------------------------
 

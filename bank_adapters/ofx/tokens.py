@@ -7,13 +7,16 @@ and numeric ones; a raw ``&`` or ``<`` in a text stays what it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9_.]{0,40})(?:\s[^<>]*?)?(/?)>")
 _BEGIN_OF_COMMENT = re.compile(r"<!--|<\?")
 _ENTITY = re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});")
+_LONGEST_COMMENT = 1 << 16  # one that is not closed by then is none
+_LONGEST_TEXT = 1 << 22  # without a single tag
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": " "}
 
 #: Aggregates that matter, or whose elements must not be taken for those of the aggregate around them.
@@ -67,32 +70,70 @@ def is_ofx(head: str) -> bool:
         at = after + len(end)
 
 
-def _without_comments(text: str) -> str:
-    """Comments and processing instructions taken out, their line breaks kept; one never closed stays as it is."""
-    kept: list[str] = []
-    at = 0
+def _without_comments(pieces: Iterable[str]) -> Iterator[str]:
+    """Comments and processing instructions taken out, their line breaks kept; one that is never closed stays as it is."""
+    rest = ""
     ends = {"<!--": "-->", "<?": "?>"}
-    for found in _BEGIN_OF_COMMENT.finditer(text):
-        if found.start() < at:
-            continue
-        end = ends.get(found[0])
-        after = text.find(end, found.end()) if end else -1
-        if end is None or after < 0:
-            ends.pop(found[0], None)  # none of these closes any more: do not search the rest again and again
-            continue
-        kept += (text[at : found.start()], "\n" * text.count("\n", found.start(), after))
-        at = after + len(end)
-    return "".join((*kept, text[at:]))
+    for piece in pieces:
+        text = rest + piece
+        kept: list[str] = []
+        at = 0
+        waiting = -1  # where a comment begins that is not closed yet
+        for found in _BEGIN_OF_COMMENT.finditer(text):
+            if found.start() < at:
+                continue
+            end = ends[found[0]]
+            after = text.find(end, found.end())
+            if after < 0:
+                if len(text) - found.start() > _LONGEST_COMMENT:
+                    continue
+                waiting = found.start()
+                break
+            kept += (text[at : found.start()], "\n" * text.count("\n", found.start(), after))
+            at = after + len(end)
+        until = waiting if waiting >= 0 else max(at, len(text) - 4)  # a mark may be cut in two by the end of a piece
+        kept.append(text[at:until])
+        rest = text[until:]
+        yield "".join(kept)
+    yield rest
 
 
-def tokens(text: str) -> Iterator[Token]:
+def tokens(pieces: Iterable[str]) -> Iterator[Token]:
     """Tokens from ``<OFX>`` on. Ends of elements are passed over; ends of unknown aggregates too."""
-    text = _without_comments(text)
-    line, counted = 1, 0
-    begun = False
-    element = ""  # an element whose text reaches to the next tag
-    text_from = 0
-    for found in _TAG.finditer(text):
+    state = _State()
+    rest = ""
+    for piece in _without_comments(pieces):
+        text = rest + piece
+        until = text.rfind("<")  # what follows may be half a tag
+        done = 0
+        if until > 0:
+            done = yield from _tokens_in(text, until, state)
+        elif len(text) > _LONGEST_TEXT:
+            done = len(text)
+        state.line += text.count("\n", 0, done)
+        rest = text[done:]
+    done = yield from _tokens_in(rest, len(rest), state)
+    if state.element:
+        yield Token(_ELEMENT, state.element, _unescaped(rest[state.text_from :].strip()), state.line)
+
+
+@dataclass(slots=True)
+class _State:
+    """What is carried from one piece of the text to the next."""
+
+    line: int = 1
+    begun: bool = False
+    element: str = ""  # an element whose text reaches to the next tag
+    text_from: int = 0
+
+
+def _tokens_in(text: str, until: int, state: _State) -> Generator[Token, None, int]:
+    """Tokens of ``text`` before ``until``; returns how much of it is done with. An element still open is read again."""
+    line, counted = state.line, 0
+    element, text_from, done = "", 0, 0
+    begun = state.begun
+    state.element = ""
+    for found in _TAG.finditer(text, 0, until):
         closing, name, closed = found.groups()
         start = found.start()
         name = name.upper()
@@ -100,7 +141,9 @@ def tokens(text: str) -> Iterator[Token]:
             value = text[text_from:start].strip()
             yield Token(_ELEMENT, element, _unescaped(value) if "&" in value else value, line)
             element = ""
+        done = start
         if closing and name not in AGGREGATES:
+            done = found.end()
             continue
         if not begun:
             if name != "OFX":
@@ -111,11 +154,15 @@ def tokens(text: str) -> Iterator[Token]:
         if name not in AGGREGATES:
             element, text_from = name, found.end()
             continue
+        done = found.end()
         yield Token(_CLOSE if closing else _OPEN, name, "", line)
         if closed and not closing:
             yield Token(_CLOSE, name, "", line)
+    state.begun = begun
     if element:
-        yield Token(_ELEMENT, element, _unescaped(text[text_from:].strip()), line)
+        state.element, state.text_from = element, text_from
+    state.line = line - text.count("\n", 0, counted)  # the caller counts what is done with
+    return done
 
 
 def _unescaped(text: str) -> str:

@@ -1,0 +1,179 @@
+"""Lines of a statement being read: the first thousands in memory, further ones packed into a temporary file nobody can name.
+
+So the memory a reading takes does not grow with the file. A store is read like a tuple: by position, from both ends, again and
+again. It packs what a line says with ``marshal``: plain values only, nothing is executed when they come back.
+"""
+
+from __future__ import annotations
+
+import marshal
+import tempfile
+import weakref
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta, timezone
+from typing import IO, Any, overload
+from zoneinfo import ZoneInfo
+
+from bank_adapters.limits import LINES_IN_MEMORY
+from bank_adapters.model import Direction, LineStatus, StatementLine
+from bank_adapters.tally import Tally
+from money import Money
+
+_BATCH = 1_000
+_DIRECTIONS = {each.value: each for each in Direction}
+_STATUSES = {each.value: each for each in LineStatus}
+
+
+class LineStore(Sequence[StatementLine]):
+    """An append-only sequence of lines."""
+
+    def __init__(self, in_memory: int = LINES_IN_MEMORY) -> None:
+        self._in_memory = in_memory
+        self._kept: list[StatementLine] = []  # the first ones
+        self._open: list[StatementLine] = []  # the last ones, not packed yet
+        self._batches: list[tuple[int, int]] = []  # offset and length of each batch of _BATCH lines
+        self._file: IO[bytes] | None = None
+        self._end = 0
+        self.tally = Tally()
+
+    def append(self, line: StatementLine) -> None:
+        """Add a line."""
+        self.tally.add(line)
+        if self._file is None and len(self._kept) < self._in_memory:
+            self._kept.append(line)
+            return
+        self._open.append(line)
+        if len(self._open) >= _BATCH:
+            self._pack()
+
+    def _pack(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="escrow-lines-")  # noqa: SIM115 - lives as long as the store
+            weakref.finalize(self, self._file.close)
+        packed = marshal.dumps([_packed(line) for line in self._open])
+        self._file.seek(self._end)
+        self._file.write(packed)
+        self._batches.append((self._end, len(packed)))
+        self._end += len(packed)
+        self._open = []
+
+    def _batch(self, index: int) -> list[StatementLine]:
+        if self._file is None:
+            return []
+        offset, length = self._batches[index]
+        self._file.seek(offset)
+        return [_unpacked(values) for values in marshal.loads(self._file.read(length))]  # noqa: S302 - written above
+
+    def settled(self) -> Sequence[StatementLine]:
+        """The lines as a finished statement holds them: a tuple when all are in memory."""
+        return self if self._file is not None or self._open else tuple(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept) + len(self._batches) * _BATCH + len(self._open)
+
+    def __iter__(self) -> Iterator[StatementLine]:
+        yield from self._kept
+        for index in range(len(self._batches)):
+            yield from self._batch(index)
+        yield from self._open
+
+    def __reversed__(self) -> Iterator[StatementLine]:
+        yield from reversed(self._open)
+        for index in reversed(range(len(self._batches))):
+            yield from reversed(self._batch(index))
+        yield from reversed(self._kept)
+
+    @overload
+    def __getitem__(self, index: int) -> StatementLine: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[StatementLine]: ...
+    def __getitem__(self, index: int | slice) -> StatementLine | Sequence[StatementLine]:
+        if isinstance(index, slice):
+            if (index.start, index.stop, index.step) == (None, None, -1):
+                return Reversed(self)
+            return tuple(self[each] for each in range(*index.indices(len(self))))
+        at = index + len(self) if index < 0 else index
+        if not 0 <= at < len(self):
+            raise IndexError(index)
+        if at < len(self._kept):
+            return self._kept[at]
+        batch, within = divmod(at - len(self._kept), _BATCH)
+        return self._batch(batch)[within] if batch < len(self._batches) else self._open[within]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, (str, bytes)):
+            return NotImplemented
+        return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # grows
+
+
+class Reversed(Sequence[StatementLine]):
+    """The lines of a store from last to first, without a copy."""
+
+    def __init__(self, store: LineStore) -> None:
+        self._store = store
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def __iter__(self) -> Iterator[StatementLine]:
+        return reversed(self._store)
+
+    @overload
+    def __getitem__(self, index: int) -> StatementLine: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[StatementLine]: ...
+    def __getitem__(self, index: int | slice) -> StatementLine | Sequence[StatementLine]:
+        if isinstance(index, slice):
+            return tuple(self[each] for each in range(*index.indices(len(self))))
+        return self._store[-1 - index]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, (str, bytes)):
+            return NotImplemented
+        return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _packed(line: StatementLine) -> tuple[Any, ...]:
+    """Plain values of a line, in the order of its fields."""
+    booked_at = line.booked_at
+    balance = line.running_balance
+    return (
+        line.booking_date and line.booking_date.toordinal(), line.value_date and line.value_date.toordinal(),
+        line.direction.value, line.amount.minor_units, line.amount.currency, line.status.value, line.line, line.bank_reference,
+        line.end_to_end_reference, line.references, line.counterparty_name, line.counterparty_account, line.description,
+        line.reversal, line.transaction_code, balance.minor_units if balance is not None else None,
+        balance.currency if balance is not None else None, booked_at and _packed_time(booked_at), line.source, line.finer,
+    )  # fmt: skip
+
+
+def _unpacked(values: tuple[Any, ...]) -> StatementLine:
+    (
+        booking, value, direction, units, currency, status, number, bank, end_to_end, references, name, account, description,
+        reversal, code, balance, balance_currency, booked_at, source, finer,
+    ) = values  # fmt: skip
+    return StatementLine(
+        booking and date.fromordinal(booking), value and date.fromordinal(value), _DIRECTIONS[direction], Money(units, currency),
+        _STATUSES[status], number, bank, end_to_end, references, name, account, description, reversal, code,
+        Money(balance, balance_currency) if balance_currency is not None else None,
+        booked_at and _unpacked_time(booked_at), source, finer,
+    )  # fmt: skip
+
+
+def _packed_time(moment: datetime) -> tuple[Any, ...]:
+    zone = moment.tzinfo
+    offset = moment.utcoffset()
+    where = zone.key if isinstance(zone, ZoneInfo) else offset.total_seconds() if offset is not None else None
+    return (
+        moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, moment.microsecond, moment.fold, where,
+    )  # fmt: skip
+
+
+def _unpacked_time(values: tuple[Any, ...]) -> datetime:
+    *parts, fold, where = values
+    zone = ZoneInfo(where) if isinstance(where, str) else None if where is None else timezone(timedelta(seconds=where))
+    year, month, day, hour, minute, second, micro = parts
+    return datetime(year, month, day, hour, minute, second, micro, tzinfo=zone, fold=fold)
