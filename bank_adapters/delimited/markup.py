@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from io import BytesIO
 
 from lxml import etree
 
+from bank_adapters.camt.documents import OneRoot
 from bank_adapters.delimited.rows import Row
 from bank_adapters.delimited.sheets import Sheet, SheetRefused
 from bank_adapters.limits import MAX_COLUMNS, MAX_ROWS
@@ -128,7 +128,7 @@ def _attribute(element: etree._Element, name: str) -> str | None:
 def _spreadsheet_sheets(text: str) -> list[Sheet]:
     """Worksheets of a SpreadsheetML document; ss:Index leaves cells out, which then are empty."""
     sheets: list[Sheet] = []
-    source = BytesIO(text.encode("utf-8", "surrogatepass"))
+    source = OneRoot([text])  # inside its root a document type is a syntax error, wherever it stands
     try:
         for event, element in etree.iterparse(
             source, events=("start", "end"), tag=("{*}Worksheet", "{*}Row"), encoding="utf-8", resolve_entities=False,
