@@ -6,7 +6,7 @@ another: there is no function here that adds accounts up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -126,7 +126,7 @@ def coverage_of(
         states = [DiscrepancyState.OPEN, DiscrepancyState.PREPARED]
         standing = records(conn, custody_account_id=ref.custody_account_id, states=states)
         found = [one.discrepancy for one in standing]
-    paired_in, paired_out = _standing_for(conn, ref, found, set(lines["line_id"]), late)
+    paired_in, paired_out = _standing_for(conn, ref, found, dict(zip(lines["line_id"], lines["amount"], strict=True)), late)
     return Coverage(
         account=ref,
         as_of=as_of,
@@ -149,7 +149,7 @@ def coverage_of(
 
 
 def _standing_for(
-    conn: Connection, ref: CustodyAccountRef, found: Sequence[Discrepancy], line_ids: set[str], late: set[str]
+    conn: Connection, ref: CustodyAccountRef, found: Sequence[Discrepancy], open_lines: Mapping[str, int], late: set[str]
 ) -> tuple[int, int]:
     """How much of the open bank lines already stands for something counted elsewhere (minor units IN, OUT).
 
@@ -158,7 +158,9 @@ def _standing_for(
     """
     totals = {"IN": 0, "OUT": 0}
     pairs = [
-        one for one in found if one.kind in _PAYS_FOR_ITS_ITEM and one.item_ids and one.line_ids and set(one.line_ids) <= line_ids
+        one
+        for one in found
+        if one.kind in _PAYS_FOR_ITS_ITEM and one.item_ids and one.line_ids and set(one.line_ids) <= open_lines.keys()
     ]
     if not pairs:
         return 0, 0
@@ -176,7 +178,7 @@ def _standing_for(
     items = {item: (direction, int(amount)) for item, direction, amount in rows if direction == "OUT" or item in late}
     # Each item is stood for at most once, whichever lines claim it: otherwise one receipt could hide two missing ones.
     for one in sorted(pairs, key=lambda pair: pair.discrepancy_id):
-        left = one.amount_minor_units
+        left = sum(int(open_lines[line]) for line in one.line_ids)
         for item in sorted(set(one.item_ids) & items.keys()):
             direction, amount = items[item]
             took = min(left, amount)

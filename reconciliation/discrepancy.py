@@ -2,6 +2,30 @@
 
 Nouns only. Kinds and their Chinese names follow the platform's taxonomy of differences (差错分类); a kind says what was
 seen, never who is to blame. A discrepancy's state is derived from its events and stored nowhere.
+
+**The two figures.** Every discrepancy of money carries ``amount`` and ``difference``, in minor units, by one convention:
+
+- ``amount`` is the money of the named side, never negative: what its bank lines come to, or, where it names no bank line,
+  what its book items come to.
+- ``difference`` is the bank's effect less the books' expectation, IN positive and OUT negative: what the named lines did to
+  the account, less what the named items that are still open expect of the bank (an item or batch less its agreed fee).
+
+| kind | amount | difference |
+|---|---|---|
+| MISSING_IN_BANK, TIMING | the items (a batch once, all its open items) | - the items, whole: what never came has no fee |
+| MISSING_IN_LEDGER, UNIDENTIFIED_RECEIPT, UNEXPLAINED_PAYMENT | the line | the line, signed |
+| BANK_INTEREST, BANK_CHARGE | the line | the line, signed |
+| RETURNED, DUPLICATE_BANK | the line (of copies: the later one) | the line, signed: its item expects nothing more |
+| AMOUNT_MISMATCH | the line | line - expected |
+| DIRECTION_MISMATCH | the line | line - expected: twice the amount, with the line's sign, where only the direction is wrong |
+| FEE_VARIANCE | the line: what arrived | fee agreed - fee kept: below zero when too much was kept |
+| LATE | the line | 0: the amounts agree |
+| CURRENCY_MISMATCH | the line, in its own currency | 0: two currencies have no difference |
+| DUPLICATE_LEDGER | the twins less one | - that, signed: what is expected too often, whether or not the one has come |
+| AMBIGUOUS | all lines of the group | lines - items, 0 when only the pairing is open |
+| STATEMENT_MISSING, STATEMENT_GAP, RESTATED, DUPLICATE_FILE | 0 | 0 |
+| CONTINUITY_BREAK, BALANCE_BREAK, CASH_DIFFERENCE | the difference without its sign | bank's figure - expected figure |
+| COVERAGE_SHORTFALL | what is missing | - what is missing |
 """
 
 from __future__ import annotations
@@ -81,6 +105,20 @@ CONDITION_KINDS = frozenset(
         DiscrepancyKind.STATEMENT_MISSING,
         DiscrepancyKind.CASH_DIFFERENCE,
         DiscrepancyKind.COVERAGE_SHORTFALL,
+    }
+)
+
+
+#: Kinds whose bank line belongs to nothing the books still expect: the whole line is the difference.
+EXPECTING_NOTHING = frozenset(
+    {
+        DiscrepancyKind.MISSING_IN_LEDGER,
+        DiscrepancyKind.UNIDENTIFIED_RECEIPT,
+        DiscrepancyKind.UNEXPLAINED_PAYMENT,
+        DiscrepancyKind.DUPLICATE_BANK,
+        DiscrepancyKind.RETURNED,
+        DiscrepancyKind.BANK_INTEREST,
+        DiscrepancyKind.BANK_CHARGE,
     }
 )
 
@@ -172,8 +210,8 @@ class ResolutionRefused(ValueError):
 class Discrepancy:
     """One difference a run could not explain.
 
-    ``amount`` is what is affected and ``difference`` bank minus books, both in minor units of ``currency``;
-    ``since`` the business day it dates from; ``line_ids`` and ``item_ids`` the evidence on either side.
+    ``amount`` and ``difference`` (module docstring) are minor units of ``currency``; ``since`` is the business day it dates
+    from; ``line_ids`` and ``item_ids`` are the evidence on either side.
     """
 
     discrepancy_id: str

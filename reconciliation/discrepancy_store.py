@@ -74,11 +74,19 @@ def records(
     since_until: date | None = None,
     on: date | None = None,
 ) -> list[DiscrepancyRecord]:
-    """Discrepancies by account, day and id; those that date from ``since_until`` or before, or from exactly ``on``."""
+    """Discrepancies by account, day and id; those that date from ``since_until`` or before, or from exactly ``on``.
+
+    Twins in the books (DUPLICATE_LEDGER) are known by their items alone; their lines are those the newest run saw.
+    """
     rows = conn.execute(
         text(
             """
-            SELECT * FROM discrepancy_state
+            SELECT s.*, CASE WHEN kind = 'DUPLICATE_LEDGER' THEN (
+                    SELECT r.line_ids FROM run_discrepancy r
+                    WHERE r.institution_id = s.institution_id AND r.discrepancy_id = s.discrepancy_id
+                    ORDER BY r.run_id DESC LIMIT 1
+                ) END AS lines_now
+            FROM discrepancy_state s
             WHERE (CAST(:account AS bigint) IS NULL OR custody_account_id = :account)
               AND (CAST(:institution AS integer) IS NULL OR institution_id = :institution)
               AND (CAST(:ids AS text[]) IS NULL OR discrepancy_id = ANY (:ids))
@@ -135,7 +143,7 @@ def _record(row: Any) -> DiscrepancyRecord:
             currency=row.currency,
             amount_minor_units=int(row.amount_minor_units),
             difference_minor_units=int(row.difference_minor_units),
-            line_ids=tuple(row.line_ids),
+            line_ids=tuple(row.line_ids) if row.lines_now is None else tuple(filter(None, row.lines_now.split("|"))),
             item_ids=tuple(str(item) for item in row.item_ids),
             explanation=row.explanation,
         ),
@@ -233,12 +241,13 @@ def record_found(
 ) -> tuple[list[Discrepancy], list[Discrepancy]]:
     """Record discrepancies found now; returns those opened for the first time and those opened again.
 
-    One that is open stays as it is. One that had cleared is opened again. One that two persons resolved stays resolved.
+    One that is open stays as it is. One that had cleared is opened again, and so is one that was resolved although a line or
+    an item of it is still open. A condition that two persons explained stays explained.
     A signed-off day it dates from, and every later one, is open again: its sign-off is superseded.
     """
     known = {one.discrepancy.discrepancy_id: one for one in records(conn, discrepancy_ids=[d.discrepancy_id for d in found])}
     opened = [one for one in found if one.discrepancy_id not in known]
-    again = [one for one in found if one.discrepancy_id in known and known[one.discrepancy_id].state is DiscrepancyState.CLEARED]
+    again = [one for one in found if one.discrepancy_id in known and _opens_again(known[one.discrepancy_id])]
     if opened:
         conn.execute(_INSERT_DISCREPANCY, [_row(one, statement_file_id) for one in opened])
     rows = [
@@ -268,6 +277,12 @@ def record_found(
         ids = (one.institution_id, one.custody_account_id)
         supersede(conn, *ids, day, reason=found_afterwards(one), now=now, actor=actor)
     return opened, again
+
+
+def _opens_again(known: DiscrepancyRecord) -> bool:
+    if known.state is DiscrepancyState.RESOLVED:
+        return bool(known.discrepancy.line_ids or known.discrepancy.item_ids)
+    return known.state is DiscrepancyState.CLEARED
 
 
 def _row(one: Discrepancy, statement_file_id: int | None) -> dict[str, Any]:

@@ -104,6 +104,38 @@ class Books:
             )
         return entry
 
+    def clear_in_parts(self, lines: Sequence[Line], items: Sequence[Item], reason: str) -> Entry:
+        """The entry by which several lines together clear items: each line goes to suspense, and with the last one the whole
+        leaves it again against the items, with what a channel kept back as in ``clear``.
+
+        Raises EntryRefused when directions or totals do not agree.
+        """
+        last = max(lines, key=lambda one: (one.booking_date, one.line_id))
+        inward = last.direction == "IN"
+        fee = sum(one.amount for one in items) - sum(one.amount for one in lines)
+        ways = {one.direction for one in lines} | {one.direction for one in items}
+        if ways != {last.direction} or not items:
+            raise EntryRefused(f"line {last.line_id} moves {last.direction}; all lines and items must move the same way")
+        if fee and (not inward or fee < 0):
+            shown = Money(abs(fee), self.ref.currency).plain
+            raise EntryRefused(f"the items differ from the lines by {shown}; only a channel's fee may be missing from a receipt")
+        kind = "unidentified_receipts" if inward else "unexplained_payments"
+        suspense = self.accounts[kind]
+        entry = Entry()
+        for one in sorted(lines, key=lambda each: (each.booking_date, each.line_id)):
+            entry.extend(self.against(one, kind, reason))
+        if fee:
+            kept = self.accounts["fee_receivable"]
+            entry.transfers.append(
+                self.transfer(last, leg=2, debit=kept, credit=suspense, amount=fee, reason="channel_fee_kept_back")
+            )
+        for leg, item in enumerate(sorted(items, key=lambda one: one.item_id.bytes), 3):
+            debit, credit = (suspense, item.account_id) if inward else (item.account_id, suspense)
+            transfer = self.transfer(last, leg=leg, debit=debit, credit=credit, amount=item.amount, reason=reason)
+            entry.transfers.append(transfer)
+            entry.clearings.append(Clearing(self.ref.institution_id, item.item_id, transfer.transfer_id))
+        return entry
+
     def against(self, line: Line, kind: str, reason: str) -> Entry:
         """The entry of a whole line against an account of ``kind`` (suspense, interest, charges, a claim)."""
         cash, other = self.accounts["custody_cash"], self.accounts[kind]

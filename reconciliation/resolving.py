@@ -23,6 +23,7 @@ from reconciliation.entries import Books, Entry, EntryRefused, Item, Line
 from reconciliation.intake_store import lock_account
 from reconciliation.matching.outcome import MATCH_COLUMNS, match_ids
 from reconciliation.model import ClearedItem, CustodyAccountRef
+from reconciliation.resolution_groups import paired_by_hand, suspense_kind, twins_to_reverse
 from reconciliation.run_store import insert_matches
 from reconciliation.running import books_of
 from reconciliation.undoing import first_bookings, undo_bookings
@@ -94,6 +95,8 @@ def prepare_resolution(
     if not reason.strip():
         raise ResolutionRefused("a resolution needs a reason: say why with --reason WHY")
     chosen = tuple(item_ids) or tuple(UUID(item) for item in record.discrepancy.item_ids if act is not Act.POST_TO_SUSPENSE)
+    if act is Act.REVERSE and record.discrepancy.kind is DiscrepancyKind.DUPLICATE_LEDGER:
+        chosen = twins_to_reverse(conn, record, tuple(item_ids))
     legs = preview(conn, record, act, chosen)
     changed = _act(conn, record, EventKind.PREPARED, by=by, now=now, act=str(act), item_ids=list(chosen), reason=reason)
     return changed, legs
@@ -246,6 +249,20 @@ def _line(conn: Connection, record: DiscrepancyRecord) -> Line:
     return Line(row.line_id, row.direction, int(row.amount_minor_units), row.booking_date)
 
 
+def _lines(conn: Connection, record: DiscrepancyRecord) -> list[Line]:
+    """The bank lines of a discrepancy, the first booked first. Raises ResolutionRefused when it has none."""
+    if len(record.discrepancy.line_ids) <= 1:
+        return [_line(conn, record)]
+    rows = conn.execute(
+        text(
+            "SELECT line_id, direction, amount_minor_units, booking_date FROM statement_line"
+            " WHERE institution_id = :i AND line_id = ANY (:l) ORDER BY booking_date, line_id"
+        ),
+        {"i": record.discrepancy.institution_id, "l": list(record.discrepancy.line_ids)},
+    )
+    return [Line(row.line_id, row.direction, int(row.amount_minor_units), row.booking_date) for row in rows]
+
+
 def _items(conn: Connection, record: DiscrepancyRecord, item_ids: Sequence[UUID]) -> list[Item]:
     one = record.discrepancy
     rows = conn.execute(
@@ -269,18 +286,23 @@ def _items(conn: Connection, record: DiscrepancyRecord, item_ids: Sequence[UUID]
                 f"item {row.item_id} is cleared already; it cannot be matched or reversed again. Other items of the account: "
                 f"escrow discrepancy show {one.discrepancy_id[:8]}"
             )
-    return [Item(row.item_id, row.account_id, int(row.amount_minor_units), row.direction) for row in rows]
+    place = {item: number for number, item in enumerate(item_ids)}
+    ordered = sorted(rows, key=lambda row: place[row.item_id])
+    return [Item(row.item_id, row.account_id, int(row.amount_minor_units), row.direction) for row in ordered]
 
 
 def _entry(conn: Connection, record: DiscrepancyRecord, books: Books, act: Act, item_ids: Sequence[UUID]) -> Entry:
-    line = _line(conn, record)
+    lines = _lines(conn, record)
+    entry = Entry()
     try:
-        if act is Act.POST_TO_SUSPENSE:
-            kind = "unidentified_receipts" if line.direction == "IN" else "unexplained_payments"
-            return books.against(line, kind, str(act))
-        if act in _AGAINST:
-            return books.against(line, _AGAINST[act], str(act))
+        if act is Act.POST_TO_SUSPENSE or act in _AGAINST:
+            for line in lines:
+                entry.extend(books.against(line, _AGAINST.get(act) or suspense_kind(line), str(act)))
+            return entry
         items = _items(conn, record, item_ids)
+        if len(lines) > 1:
+            return paired_by_hand(record, books, lines, items)
+        (line,) = lines
         if act is not Act.CHARGE_FEE_TO_INSTITUTION and sum(item.amount for item in items) != line.amount:
             total = Money(sum(item.amount for item in items), record.discrepancy.currency)
             shown = Money(line.amount, record.discrepancy.currency)
@@ -306,7 +328,10 @@ def _transfers_to_reverse(conn: Connection, record: DiscrepancyRecord, item_ids:
     rows = conn.execute(
         text(
             """
-            SELECT k.clearing_transfer_id, i.amount_minor_units
+            SELECT k.clearing_transfer_id, i.amount_minor_units, EXISTS (
+                SELECT FROM transfer t JOIN account a ON a.institution_id = t.institution_id
+                    AND a.account_id IN (t.debit_account_id, t.credit_account_id)
+                WHERE t.institution_id = k.institution_id AND t.transfer_id = k.clearing_transfer_id AND a.kind = 'custody_cash')
             FROM open_item_clearing k JOIN open_item i USING (institution_id, item_id)
             WHERE k.institution_id = :i AND k.item_id = ANY (:items)
             """
@@ -315,6 +340,8 @@ def _transfers_to_reverse(conn: Connection, record: DiscrepancyRecord, item_ids:
     ).all()
     if sum(int(row[1]) for row in rows) != one.amount_minor_units:
         raise ResolutionRefused("what came back is not what was paid; post it to suspense instead")
+    if not all(row[2] for row in rows):
+        raise ResolutionRefused("what came back was paid in several parts, which one line cannot undo; post it to suspense instead")
     return [row[0] for row in rows]
 
 
@@ -338,7 +365,7 @@ def _execute(
     reason = f"{one.kind} {one.discrepancy_id}: {act}"
     if act is Act.EXPLAIN:
         return ()
-    lines = [_line(conn, record)] if one.line_ids and (act is not Act.REVERSE or one.kind is DiscrepancyKind.RETURNED) else []
+    lines = _lines(conn, record) if one.line_ids and (act is not Act.REVERSE or one.kind is DiscrepancyKind.RETURNED) else []
     if act is Act.REVERSE:
         transfers = _transfers_to_reverse(conn, record, item_ids)
         undo, ids = (reverse, transfers) if one.kind is DiscrepancyKind.RETURNED else (undo_bookings, item_ids)
@@ -372,8 +399,11 @@ def _execute(
         {"i": ref.institution_id, "items": [item.item_id for item in items]},
     )
     kinds: dict[UUID, str] = {row.item_id: row.kind for row in rows}
+    booked = {transfer.transfer_id: transfer.booking_date for transfer in entry.transfers}
     return tuple(
-        ClearedItem(ref.institution_id, made.item_id, kinds[made.item_id], made.clearing_transfer_id, lines[0].booking_date)
+        ClearedItem(
+            ref.institution_id, made.item_id, kinds[made.item_id], made.clearing_transfer_id, booked[made.clearing_transfer_id]
+        )
         for made in entry.clearings
     )
 

@@ -100,6 +100,20 @@ def latest_run(conn: Connection, ref: CustodyAccountRef, business_date: date) ->
     return RunRecord(*row) if row else None
 
 
+def known_through(conn: Connection, ref: CustodyAccountRef) -> date | None:
+    """The newest business day whose statement a run of this account has compared; None before the first such run."""
+    found: date | None = conn.execute(
+        text(
+            """
+            SELECT max(s.business_date) FROM reconciliation_run r JOIN statement s USING (institution_id, statement_id)
+            WHERE r.institution_id = :institution AND r.custody_account_id = :account
+            """
+        ),
+        _keys(ref),
+    ).scalar_one()
+    return found
+
+
 def insert_run(conn: Connection, ref: CustodyAccountRef, facts: dict[str, Any]) -> int:
     """Write a run; returns its number. ``facts``: the columns of reconciliation_run."""
     columns = ", ".join(facts)

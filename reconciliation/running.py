@@ -20,7 +20,7 @@ from reconciliation.discrepancy import Discrepancy, DiscrepancyKind, Discrepancy
 from reconciliation.discrepancy_store import clear_condition, clear_explained, condition_id, record_found, records
 from reconciliation.entries import Books, Entry, Item, Line
 from reconciliation.intake_store import lock_account
-from reconciliation.matching import MatchingRules, Outcome, Rule, match_frames, output_hash
+from reconciliation.matching import MatchingRules, Outcome, Rule, match_day_by_day, output_hash
 from reconciliation.matching.outcome import DISCREPANCY_COLUMNS, of_account, rows_of
 from reconciliation.model import CustodyAccountRef, RunResult, SettlementItem
 from reconciliation.receiving import count_waiting
@@ -73,7 +73,8 @@ def reconcile_accounts(
 ) -> list[RunResult]:
     """``reconcile`` for several accounts with one comparison; the results are those of one account after the other.
 
-    ``settlements`` by custody account. Nothing crosses an account in the matcher, so comparing them together saves time
+    ``settlements`` by custody account. Days the runs so far have not seen are compared one after the other, so several days at
+    once give what a run a day would have given. Nothing crosses an account in the matcher, so comparing them together saves time
     and changes nothing. Accounts are locked in the order of their numbers.
     """
     runs = []
@@ -86,11 +87,12 @@ def reconcile_accounts(
         runs.append(_Run(conn, account, business_date, rules, calendar, now, actor, lines, items))
     if not runs:
         return []
-    outcome = match_frames(
+    outcome = match_day_by_day(
         pd.concat([run.lines for run in runs], ignore_index=True),
         pd.concat([run.items for run in runs], ignore_index=True),
         rules,
         business_date,
+        known_through={str(run.ref.custody_account_id): run_store.known_through(conn, run.ref) for run in runs},
     )
     return [run.run(of_account(outcome, str(run.ref.custody_account_id), set(run.lines["line_id"]))) for run in runs]
 
@@ -204,7 +206,7 @@ class _Run:
                 continue
             book = [by_item[one] for one in members.loc[members["side"] == "book", "member_id"]]
             reason = "receipt_matched" if bank[0].direction == "IN" else "payment_matched"
-            entry.extend(books.clear(bank[0], book, reason))
+            entry.extend(books.clear(bank[0], book, reason) if len(bank) == 1 else books.clear_in_parts(bank, book, reason))
         post(
             self.conn,
             entry.transfers,
@@ -256,12 +258,12 @@ class _Run:
                 continue
             line_ids = tuple(row.line_ids.split("|")) if row.line_ids else ()
             item_ids = tuple(row.item_ids.split("|")) if row.item_ids else ()
-            if line_ids:
-                since = line_day[line_ids[0]]
-            elif row.kind == str(DiscrepancyKind.MISSING_IN_BANK):
-                since = item_day[item_ids[0]] + timedelta(days=1)
+            if row.kind == str(DiscrepancyKind.DUPLICATE_LEDGER):
+                since = max(booked[item] for item in item_ids)
+            elif line_ids:
+                since = min(line_day[line] for line in line_ids)
             else:
-                since = booked[item_ids[0]]
+                since = max(item_day[item] for item in item_ids) + timedelta(days=1)
             found.append(
                 Discrepancy(
                     row.discrepancy_id,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from bank_adapters.model import Direction
 from simulation.defects import Defect, DefectKind, Trap
 from simulation.events import BankMovement, Institution, SettlementBatch
+from simulation.found import NAMELESS
 from simulation.people import between
 from simulation.sales import instant
 from simulation.span import Span
@@ -107,12 +108,18 @@ class BankBooks:
         sentence: str,
         references: Iterable[str] = (),
         lines: Iterable[BankMovement | None] = (),
+        items: Iterable[str] = (),
+        context: Iterable[BankMovement | None] = (),
         also: tuple[DefectKind, ...] = (),
         money_from: date | None = None,
         resolvable: bool = True,
     ) -> None:
-        """Enter one defect into the key; ids are given when all defects are known."""
-        booked = [line for line in lines if line is not None]
+        """Enter one defect into the key; ids are given when all defects are known.
+
+        ``lines`` and ``items`` are what it is about; ``context`` are lines one should look at as well.
+        """
+        own = [line for line in lines if line is not None]
+        booked = own + [line for line in context if line is not None]
         self.shown_on[len(self.defects)] = tuple((line.institution_no, line.booking_date) for line in booked)
         self.defects.append(
             Defect(
@@ -128,6 +135,8 @@ class BankBooks:
                 also_expected=also,
                 money_from=money_from or seen_on,
                 sentence=sentence,
+                bank_members=tuple(line.bank_reference or NAMELESS for line in own),
+                book_members=tuple(items),
             )
         )
 

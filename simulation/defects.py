@@ -144,12 +144,14 @@ PROFILES: dict[str, DefectRates] = {
 class Defect:
     """One entry of the answer key.
 
-    ``business_date`` is the day on which a supervisor must see it at the latest. ``amount`` is the money concerned and
-    ``difference`` bank minus books, both in fen (0 where no money is concerned). ``references`` are order ids, settlement
-    batches, instruction ids or payment references; ``bank_references`` the bank's own ids of the lines. ``also_expected``
-    are kinds an engine may rightly name about the same references besides ``kind``. ``money_from`` is the first day on
-    which the account's coverage is no longer plain because of it, None when it touches no money. ``files`` are the input
-    files (relative to ``inputs/``) in which it shows.
+    ``business_date`` is the day on which a supervisor must see it. ``amount`` is the money of the bank's lines, or of the book's
+    items where there is no line; ``difference`` is the bank's effect on the account minus what the books expect, IN positive.
+    Both are fen, 0 where no money is concerned. ``bank_members`` are the bank references of exactly the lines it is about
+    (``-`` for a line without one), ``book_members`` the orders, instruction or RF reference of exactly the items.
+    ``references`` are all order ids, settlement batches, instruction ids or payment references that have to do with it;
+    ``bank_references`` the bank's own ids of the lines to look at. ``also_expected`` are kinds an engine may rightly name about
+    the same references besides ``kind``. ``money_from`` is the first day on which the account's coverage is no longer plain
+    because of it, None when it touches no money. ``files`` are the input files (relative to ``inputs/``) in which it shows.
     """
 
     defect_id: str
@@ -165,6 +167,8 @@ class Defect:
     money_from: date | None
     sentence: str
     files: tuple[str, ...] = ()
+    bank_members: tuple[str, ...] = ()
+    book_members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

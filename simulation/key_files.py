@@ -29,13 +29,13 @@ BALANCE_COLUMNS = (
 )  # fmt: skip
 DEFECT_COLUMNS = (
     "defect_id", "kind", "institution_code", "bank_code", "account_number", "business_date", "amount", "difference", "references",
-    "bank_references", "resolvable", "also_expected", "files", "sentence",
+    "bank_references", "bank_members", "book_members", "resolvable", "also_expected", "files", "sentence",
 )  # fmt: skip
 TRAP_COLUMNS = ("trap", "institution_code", "bank_code", "account_number", "business_date", "amount", "references", "sentence")
 FINDING_COLUMNS = ("file", "line", "field", "order_id", "sentence")
 FILE_COLUMNS = ("file", "sha256", "bytes")
 
-_LISTS = ("references", "bank_references", "also_expected", "files")
+_LISTS = ("references", "bank_references", "bank_members", "book_members", "also_expected", "files")
 
 
 def key_files(district: District, key: AnswerKey, digests: Mapping[str, tuple[str, int]]) -> dict[str, bytes]:
@@ -109,8 +109,8 @@ def _defect(district: District, each: Defect) -> tuple[str, ...]:
     return (
         each.defect_id, each.kind.value, school.institution_code, school.bank_code, school.account_number,
         each.business_date.isoformat(), decimal(each.amount), decimal(each.difference), "|".join(each.references),
-        "|".join(each.bank_references), "yes" if each.resolvable else "no", "|".join(each.also_expected), "|".join(each.files),
-        each.sentence,
+        "|".join(each.bank_references), "|".join(each.bank_members), "|".join(each.book_members),
+        "yes" if each.resolvable else "no", "|".join(each.also_expected), "|".join(each.files), each.sentence,
     )  # fmt: skip
 
 

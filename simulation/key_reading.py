@@ -37,6 +37,8 @@ class KeyDefect:
     resolvable: bool
     also_expected: tuple[str, ...]
     sentence: str
+    bank_members: tuple[str, ...] = ()
+    book_members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ def _defect(row: Mapping[str, str]) -> KeyDefect:
         row["resolvable"] == "yes",
         _parts(row["also_expected"]),
         row["sentence"],
+        _parts(row["bank_members"]),
+        _parts(row["book_members"]),
     )
 
 

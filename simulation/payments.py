@@ -73,6 +73,7 @@ def _disburse(books: BankBooks, each: Disbursement, day: date, fate: PaymentFate
             amount=each.amount,
             difference=each.amount,
             references=(name,),
+            items=(name,),
             sentence=f"The bank never executed disbursement {name} of {yuan(each.amount)}, instructed on {each.instructed_on}.",
         )
         return
@@ -86,6 +87,7 @@ def _disburse(books: BankBooks, each: Disbursement, day: date, fate: PaymentFate
             amount=paid,
             difference=each.amount - paid,
             references=(name,),
+            items=(name,),
             lines=(_payment(books, each, day, paid),),
             sentence=f"Disbursement {name} was instructed with {yuan(each.amount)}; the bank paid {yuan(paid)}.",
         )
@@ -100,7 +102,9 @@ def _disburse(books: BankBooks, each: Disbursement, day: date, fate: PaymentFate
             amount=each.amount,
             difference=-each.amount,
             references=(name,),
-            lines=(_payment(books, each, again, each.amount), first),
+            items=(name,),
+            lines=(_payment(books, each, again, each.amount),),
+            context=(first,),
             sentence=f"The bank executed disbursement {name} ({yuan(each.amount)}) on {day} and again on {again}.",
         )
 

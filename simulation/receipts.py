@@ -70,6 +70,7 @@ def _receive(books: BankBooks, plan: Plan, order: Order, fate: OrderFate | None)
             amount=amount,
             difference=-amount,
             references=told,
+            items=(order_id,),
             sentence=f"Order {order_id} was reported paid ({yuan(amount)}) on {order.paid_on}; the money never arrived.",
         )
     elif fate is OrderFate.UNREPORTED:
@@ -92,6 +93,7 @@ def _receive(books: BankBooks, plan: Plan, order: Order, fate: OrderFate | None)
             amount=booked,
             difference=booked - amount,
             references=told,
+            items=(order_id,),
             lines=(_slip(books, order, day, booked),),
             sentence=f"Order {order_id} was paid with {yuan(amount)}; the bank booked {yuan(booked)}.",
         )
@@ -103,6 +105,7 @@ def _receive(books: BankBooks, plan: Plan, order: Order, fate: OrderFate | None)
             amount=amount,
             difference=-2 * amount,
             references=told,
+            items=(order_id,),
             lines=(_slip(books, order, day, amount, direction=Direction.OUT),),
             sentence=f"The payment of order {order_id} ({yuan(amount)}) was booked out of the account instead of into it.",
         )
@@ -115,7 +118,9 @@ def _receive(books: BankBooks, plan: Plan, order: Order, fate: OrderFate | None)
             amount=amount,
             difference=amount,
             references=told,
-            lines=(_slip(books, order, day + _A_DAY, amount), first),
+            items=(order_id,),
+            lines=(_slip(books, order, day + _A_DAY, amount),),
+            context=(first,),
             sentence=f"The bank booked the payment of order {order_id} ({yuan(amount)}) on {day} and again on {day + _A_DAY}.",
         )
     elif fate is OrderFate.REPORTED_TWICE:
@@ -129,6 +134,7 @@ def _receive(books: BankBooks, plan: Plan, order: Order, fate: OrderFate | None)
             amount=amount,
             difference=0,
             references=told,
+            items=(order_id,),
             lines=(_slip(books, order, day, amount),),
             also=(DefectKind.MISSING_IN_BANK,),
             money_from=window_end(order, books.terms) + _A_DAY,
@@ -145,6 +151,7 @@ def _reported_twice(books: BankBooks, plan: Plan, order: Order) -> None:
         amount=order.amount,
         difference=-order.amount,
         references=(again.order_id, order.order_id, order.channel_reference),
+        items=(again.order_id, order.order_id),
         also=(DefectKind.MISSING_IN_BANK,),
         sentence=(
             f"The platform reported one payment ({order.channel_reference}, {yuan(order.amount)}) twice, "
@@ -171,6 +178,7 @@ def _twins(books: BankBooks, first: Order, second: Order, day: date) -> None:
         amount=2 * first.amount,
         difference=0,
         references=(first.channel_reference, first.order_id, second.order_id),
+        items=(first.order_id, second.order_id),
         lines=lines,
         also=(DefectKind.MISSING_IN_BANK,),
         resolvable=False,
@@ -195,6 +203,7 @@ def settle_batches(books: BankBooks, plan: Plan) -> None:
                 amount=order.amount,
                 difference=-order.amount,
                 references=(order.order_id, order.channel_reference),
+                items=(order.order_id,),
                 sentence=(
                     f"Order {order.order_id} ({yuan(order.amount)}, {order.channel}) was reported paid on {order.paid_on}; "
                     "the channel neither lists nor pays it."
@@ -218,6 +227,7 @@ def _settle(books: BankBooks, plan: Plan, key: BatchKey) -> None:
             amount=gross,
             difference=-gross,
             references=(batch, *ids),
+            items=ids,
             sentence=f"Settlement {batch} of {len(ids)} orders ({yuan(gross)}) was listed by the channel and never arrived.",
         )
     else:
@@ -243,9 +253,10 @@ def _arrive(books: BankBooks, key: BatchKey, batch: str, ids: tuple[str, ...], g
             DefectKind.FEE_VARIANCE,
             here,
             day,
-            amount=gross,
+            amount=gross - fee,
             difference=-fee,
             references=(batch, *ids),
+            items=ids,
             lines=(posted,),
             sentence=(
                 f"Settlement {batch} of {len(ids)} orders arrived as {yuan(gross - fee)} instead of {yuan(gross)}: "

@@ -57,7 +57,7 @@ def score_table(score: Score) -> Group:
         _add(table, tally, bold=True)
     for kind in sorted(score.by_kind):
         _add(table, score.by_kind[kind], indent=2)
-    faults = [*(text for tally in score.tallies for text in tally.details), *score.late, *score.amounts_off]
+    faults = [text for tally in score.tallies for text in tally.details]
     more = [Text(f"  - {text}") for text in faults[:_FAULTS_SHOWN]]
     if len(faults) > _FAULTS_SHOWN:
         more.append(Text(f"  ... and {len(faults) - _FAULTS_SHOWN} more"))

@@ -26,6 +26,10 @@ _MATCHES = """
 
 _DISCREPANCIES = """
     SELECT d.kind, a.account_number, e.business_date, d.amount_minor_units, d.difference_minor_units,
+        (SELECT coalesce(array_agg(coalesce(l.bank_reference, '-')), '{}') FROM statement_line l
+            WHERE l.institution_id = d.institution_id AND l.line_id = ANY(d.line_ids)),
+        (SELECT coalesce(array_agg(CASE t.source_kind WHEN 'refund' THEN 'RF' || t.source_ref ELSE t.source_ref END), '{}')
+            FROM transfer t WHERE t.institution_id = d.institution_id AND t.transfer_id = ANY(d.item_ids)),
         (SELECT coalesce(array_agg(DISTINCT reference), '{}') FROM (
             SELECT unnest(l.line_references || l.bank_reference) AS reference FROM statement_line l
             WHERE l.institution_id = d.institution_id AND l.line_id = ANY(d.line_ids)
@@ -70,7 +74,8 @@ def found_in_books(
     return Found(
         matches=[FoundMatch(a, day, ref, amount, tuple(books)) for a, day, ref, amount, books in rows(_MATCHES)],
         discrepancies=[
-            FoundDiscrepancy(k, a, day, amount, off, tuple(refs)) for k, a, day, amount, off, refs in rows(_DISCREPANCIES)
+            FoundDiscrepancy(kind, account, day, amount, off, tuple(lines), tuple(items), tuple(references))
+            for kind, account, day, amount, off, lines, items, references in rows(_DISCREPANCIES)
         ],
         releases=[FoundPayment(*row) for row in rows(_RELEASES)],
         refunds=[FoundPayment(*row) for row in rows(_REFUNDS)],

@@ -1,5 +1,6 @@
 """The matcher: bank lines against book items, a pure function of two frames and the rules."""
 
+from reconciliation.matching.days import match_day_by_day
 from reconciliation.matching.engine import match_frames
 from reconciliation.matching.frames import FrameRefused
 from reconciliation.matching.outcome import Outcome, discrepancy_id, merged, output_hash
@@ -12,6 +13,7 @@ __all__ = [
     "Rule",
     "Window",
     "discrepancy_id",
+    "match_day_by_day",
     "match_frames",
     "merged",
     "output_hash",

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from reconciliation.discrepancy import DiscrepancyKind
+from reconciliation.matching.frames import day_text
+from reconciliation.matching.groups import components
 from reconciliation.matching.propose import propose_by_amount_and_date
 from reconciliation.matching.references import says, shape
 from reconciliation.matching.render import discrepancy_rows, plain_amounts
@@ -22,6 +24,7 @@ def classify(state: Comparison) -> pd.DataFrame:
     """Name every open line and item; returns the discrepancies (outcome.DISCREPANCY_COLUMNS), amounts in minor units."""
     _late_twins(state)
     _same_reference(state)
+    _labelled(state)
     quiet = _by_text(state)
     ours = _names_something_of_ours(state)
     propose_by_amount_and_date(state, quiet, ours)
@@ -61,8 +64,22 @@ def _late_twins(state: Comparison) -> None:
             until = hits.units.frame["until"].iloc[unit]
             days = int(state.lines["booked"].iloc[line] - until)
             when = f"{days} days after its window ended" if days > 0 else "long before it was due"
-            state.name(_K.LATE, line, members[unit], 0, f"reference {reference} and amount agree, but it was booked {when}")
+            state.name(_K.LATE, [line], members[unit], f"reference {reference} and amount agree, but it was booked {when}")
         state.name_undecided(found.undecided, hits.units)
+
+
+def _labelled(state: Comparison) -> None:
+    """Lines whose only references are shared too widely to prove anything, with all open items that share them."""
+    for label in state.labels:
+        lines = label.lines[state.open_lines[label.lines["line"].to_numpy()]]
+        if lines.empty:
+            continue
+        items = label.items[state.open_items[label.items["item"].to_numpy()]]
+        group = components(lines["line"].to_numpy(), lines["key"].to_numpy())
+        for _, rows in lines.groupby(group, sort=True):
+            sharing = items.loc[items["key"].isin(rows["key"]), "item"].tolist()
+            why = "a reference shared by too many lines and items proves nothing"
+            state.name(_K.AMBIGUOUS, rows["line"].tolist(), sharing, why)
 
 
 def _same_reference(state: Comparison) -> None:
@@ -115,29 +132,30 @@ def _name_by_rank(state: Comparison, line: int, pairs: pd.DataFrame, items_of: l
     members: list[int] = []
     for step, unit in zip(pairs["step"].tolist(), pairs["unit"].tolist(), strict=True):
         members += items_of[step][unit]
-    expected = int(first["expected"])
-    difference = amount - expected
     reference = first["reference"]
     currency = state.lines["currency"].iloc[line]
-    shown = plain_amounts(np.array([amount, expected, difference]), [currency] * 3)
+    shown = plain_amounts(np.array([amount, int(first["expected"]), amount - int(first["expected"])]), [currency] * 3)
     why = f"reference {reference}: bank {shown[0]}, books {shown[1]}"
+    expected: int | None = None
     if kind is _K.DUPLICATE_BANK:
-        difference, why = amount, f"reference {reference} was booked before with the same amount; this is a further one"
+        why = f"reference {reference} was booked before with the same amount; this is a further one"
     elif kind is _K.RETURNED:
-        difference, why = amount, f"reference {reference} came back: {shown[0]} in the opposite direction"
+        why = f"reference {reference} came back: {shown[0]} in the opposite direction"
         if rank == 1 and not bool(first["used"]):
             members = []
     elif kind is _K.DIRECTION_MISMATCH:
         why = f"reference {reference}: the books expect the opposite direction of {shown[0]}"
     elif kind is _K.CURRENCY_MISMATCH:
-        difference, why = 0, f"reference {reference}: the bank's line is in {currency}, the books' item is not"
+        why = f"reference {reference}: the bank's line is in {currency}, the books' item is not"
     elif rank == 2 and len(pairs) == 1:
         kind, why = _fee_or_amount(state, pairs, amount, members, shown)
-    elif rank == 5:
+    if rank in (2, 3) and len(pairs) == 1 and not first["closed"]:
+        expected = int(first["expected"]) * (1 if bool(state.items["inward"].iloc[members[0]]) else -1)
+    if rank == 5:
         why += " (already matched with another line)"
     if len(pairs) > 1:
         why += f"; {len(pairs)} candidates share the reference"
-    state.name(kind, line, members, difference, why)
+    state.name(kind, [line], members, why, expected=expected)
 
 
 def _fee_or_amount(
@@ -175,8 +193,7 @@ def _by_text(state: Comparison) -> np.ndarray:
     named = np.zeros(len(open_at), dtype=bool)
     for chosen, kind in choices:
         for line in open_at[chosen & ~named].tolist():
-            sign = 1 if state.lines["inward"].iloc[line] else -1
-            state.name(kind, line, (), sign * int(state.lines["amount"].iloc[line]), _TEXT_REASONS[kind])
+            state.name(kind, [line], (), _TEXT_REASONS[kind])
         named |= chosen
     return open_at[~named]
 
@@ -216,14 +233,13 @@ def _plain(values: pd.Series) -> pd.Series:
 
 def _unmatched_lines(state: Comparison, ours: np.ndarray) -> None:
     for line in np.flatnonzero(state.open_lines).tolist():
-        amount = int(state.lines["amount"].iloc[line])
         if ours[line]:
             kind, why = _K.MISSING_IN_LEDGER, "its reference looks like ours, but the books hold no such item"
         elif state.lines["inward"].iloc[line]:
             kind, why = _K.UNIDENTIFIED_RECEIPT, "money came in without a reference the books know"
         else:
             kind, why = _K.UNEXPLAINED_PAYMENT, "money left without an instruction the books know"
-        state.name(kind, line, (), amount if state.lines["inward"].iloc[line] else -amount, why)
+        state.name(kind, [line], (), why)
 
 
 def _ledger_twins(state: Comparison) -> None:
@@ -241,24 +257,55 @@ def _ledger_twins(state: Comparison) -> None:
         return
     key = ["account_code", "reference", "currency", "inward", "amount", "kind"]
     table = table[table.groupby(key)["at"].transform("size") > 1]
+    seen: set[frozenset[int]] = set()
     for (_, reference, *_rest), rows in table.groupby(key, sort=True):
-        twins = rows["at"].tolist()
-        still = [item for item in twins if state.open_items[item]]
-        if not still or (len(still) == len(twins) and any(state.item_named[item] for item in twins)):
+        twins = frozenset(rows["at"].tolist())
+        still = sorted(item for item in twins if state.open_items[item])
+        if twins in seen or not still or (len(still) == 1 and len(twins) == 1):
             continue
-        again = still if len(still) < len(twins) else still[1:]
-        for item in again:
-            others = ", ".join(state.items["item_id"].iloc[other] for other in twins if other != item)
-            why = f"the books hold the same movement under reference {reference} already: {others}"
-            state.name(_K.DUPLICATE_LEDGER, -1, [item], -int(state.items["amount"].iloc[item]), why)
+        seen.add(twins)
+        # One of them stands for the movement: the one something else names or has matched, otherwise the first by its id.
+        first = still[:1] if len(still) == len(twins) else []
+        if len(still) > len(first):
+            names = ", ".join(state.items["item_id"].iloc[item] for item in sorted(twins))
+            why = f"the books hold one movement under reference {reference} {len(twins)} times: {names}"
+            state.name(_K.DUPLICATE_LEDGER, (), twins, why, settled=first)
 
 
 def _unmatched_items(state: Comparison) -> pd.DataFrame:
-    """Open items without a bank line: carried while in time (TIMING), missing in the bank afterwards.
+    """Open items without a bank line: carried while in time (TIMING), missing in the bank afterwards. Columns: item, kind.
 
-    Columns: item, kind, explanation.
+    A settlement batch comes or fails to come as a whole: it is carried until the time of its last item has run out, and
+    then its open items are missing together, as one discrepancy named here.
     """
+    _missing_batches(state)
     at = np.flatnonzero(state.open_items)
     rows = state.items.iloc[at]
-    carried = rows["until"].to_numpy() >= state.as_of_days[rows["account_code"].to_numpy()]
-    return pd.DataFrame({"item": at, "kind": np.where(carried, str(_K.TIMING), str(_K.MISSING_IN_BANK))})
+    overdue = _overdue(state, rows)
+    return pd.DataFrame({"item": at, "kind": np.where(overdue, str(_K.MISSING_IN_BANK), str(_K.TIMING))})
+
+
+def _overdue(state: Comparison, rows: pd.DataFrame) -> np.ndarray:
+    """Per row of open items: the time of the item, or of the last item of its batch, has run out."""
+    until = rows["until"]
+    if (rows["group_key"] != "").any():
+        batch = until.groupby([rows[name] for name in _BATCH]).transform("max")
+        until = until.where(rows["group_key"] == "", batch)
+    late: np.ndarray = until.to_numpy() < state.as_of_days[rows["account_code"].to_numpy()]
+    return late
+
+
+_BATCH = ["account_code", "currency", "inward", "group_key"]
+
+
+def _missing_batches(state: Comparison) -> None:
+    """Batches of several items of which no line has come in time: missing once, with their total."""
+    rows = state.items.iloc[np.flatnonzero(state.open_items & (state.items["group_key"] != "").to_numpy())]
+    if rows.empty:
+        return
+    rows = rows[_overdue(state, rows)]
+    rows = rows[rows.groupby(_BATCH)["at"].transform("size") > 1]
+    for (*_, batch), members in rows.groupby(_BATCH, sort=True):
+        ended = day_text(np.array([members["until"].max()])).iloc[0]
+        why = f"the bank has not shown batch {batch} of {len(members)} items; its time ended on {ended}"
+        state.name(_K.MISSING_IN_BANK, (), members["at"].tolist(), why)

@@ -7,8 +7,10 @@ book item, or all open items of one settlement batch. Steps:
 2. a batch's total less its expected fee against a line with the batch's number: confirmed;
 3. the reference of the original for a refund or reversal that points at it; then whole words of the description, for
    lines whose references named nothing: confirmed under the same conditions;
-4. two lines of the bank that undo each other: confirmed as a pair;
-5. everything else is classified (classify.py), never scored. Amount and date alone only propose.
+4. one line against several items of its references, or several lines of one item's or batch's reference, when none of them
+   fits alone and their totals agree to the last minor unit (totals.py): confirmed as one match;
+5. two lines of the bank that undo each other: confirmed as a pair;
+6. everything else is classified (classify.py), never scored. Amount and date alone only propose.
 
 Nothing crosses an account, so the outcome of an account does not depend on other accounts: partitions by account may be
 compared in any number of workers and merged.
@@ -29,6 +31,7 @@ from reconciliation.matching.references import reference_table, shape, text_toke
 from reconciliation.matching.render import match_rows
 from reconciliation.matching.rules import MatchingRules, Rule
 from reconciliation.matching.state import Comparison, Units, item_units
+from reconciliation.matching.totals import confirm_totals
 from reconciliation.matching.unique import resolve
 
 __all__ = ["match_frames"]
@@ -67,6 +70,7 @@ class _Steps:
         self._match(Rule.GROUP_TOTAL, self.line_references, self._groups())
         self._match(Rule.ORIGINAL_REFERENCE, self.line_references, self._inheriting())
         self._match_words(singles)
+        confirm_totals(state)
         self._reversal_pairs()
         state.line_references = self.line_references
         state.item_references = self.item_references

@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from reconciliation.discrepancy import DiscrepancyKind
+
 MATCH_COLUMNS = ("match_id", "rule", "status", "side", "member_id", "amount", "explanation")
 DISCREPANCY_COLUMNS = (
     "discrepancy_id",
@@ -46,9 +48,10 @@ def match_ids(rules: Iterable[str], members: Iterable[str]) -> list[str]:
 def discrepancy_id(kind: str, line_ids: Iterable[str], item_ids: Iterable[str]) -> str:
     """The id of a discrepancy: its kind and its bank lines, or its book items when no line is concerned.
 
-    The candidates of an undecided line change from day to day; the discrepancy stays the same one.
+    The candidates of an undecided line change from day to day; the discrepancy stays the same one. Twins in the books are
+    known by all of them together, so it stays the same whichever of them the bank's line, should one come, is matched with.
     """
-    lines = sorted(line_ids)
+    lines = [] if kind == DiscrepancyKind.DUPLICATE_LEDGER else sorted(line_ids)
     of = lines or sorted(item_ids)
     seed = _BETWEEN_FIELDS.join((kind, "bank" if lines else "book", *of))
     return hashlib.sha256(seed.encode()).hexdigest()[:32]

@@ -1,10 +1,12 @@
-"""Proposals by amount and date: never confirmed, only shown; where several are possible the line is AMBIGUOUS."""
+"""Proposals by amount and date: never confirmed, only shown; where several are possible the lines are AMBIGUOUS."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from reconciliation.discrepancy import DiscrepancyKind
+from reconciliation.matching.groups import components
 from reconciliation.matching.state import Comparison
 
 _KEY = ["account_code", "currency", "inward", "amount"]
@@ -13,15 +15,16 @@ _KEY = ["account_code", "currency", "inward", "amount"]
 def propose_by_amount_and_date(state: Comparison, quiet: np.ndarray, ours: np.ndarray) -> None:
     """Look for open items of the same amount that were due when the line was booked and still in time.
 
-    One line and one item that fit only each other become a suggestion (state.suggestions). A line that carries no
-    reference of ours and fits several items, or competes for one, is named AMBIGUOUS with all of them.
+    One line and one item that fit only each other become a suggestion (state.suggestions). Lines that carry no reference of
+    ours and fit several items, or compete for one, are AMBIGUOUS: one discrepancy for all that hangs together.
     """
     lines = state.lines.iloc[quiet][["at", *_KEY, "booked"]]
     items = state.items[state.open_items][["at", *_KEY, "due", "until"]]
     if lines.empty or items.empty:
         return
     sizes = lines.groupby(_KEY).size().to_frame("lines").join(items.groupby(_KEY).size().to_frame("items"), how="inner")
-    narrow = sizes[(sizes["lines"] * sizes["items"]) <= state.rules.candidates_at_most].index.to_frame(index=False)
+    listed = (sizes["lines"] * sizes["items"]) <= state.rules.candidates_at_most
+    narrow, wide = (sizes[chosen].index.to_frame(index=False) for chosen in (listed, ~listed))
     found = lines.merge(narrow, on=_KEY).merge(items, on=_KEY, suffixes=("_line", "_item"))
     found = found[(found["due"] <= found["booked"]) & (found["booked"] <= found["until"])]
     found = found.rename(columns={"at_line": "line", "at_item": "item"})[["line", "item"]]
@@ -30,12 +33,27 @@ def propose_by_amount_and_date(state: Comparison, quiet: np.ndarray, ours: np.nd
     alone = (items_of_line == 1) & (lines_of_item == 1)
     state.suggestions = found[alone].reset_index(drop=True)
     rest = found[~alone & ~ours[found["line"].to_numpy()]]
-    for line, group in rest.groupby("line", sort=True):
-        why = f"{len(group)} open items of this amount were due, and it carries no reference that tells them apart"
-        if len(group) == 1:
-            why = "several lines of this amount compete for one item, and none carries a reference that tells them apart"
-        state.name(DiscrepancyKind.AMBIGUOUS, int(str(line)), group["item"].tolist(), 0, why)
-    wide = sizes[(sizes["lines"] * sizes["items"]) > state.rules.candidates_at_most].index.to_frame(index=False)
-    for line in lines.merge(wide, on=_KEY)["at"].sort_values().tolist():
-        if not ours[line]:
-            state.name(DiscrepancyKind.AMBIGUOUS, int(line), (), 0, "too many open items of this amount to list")
+    group = components(rest["line"].to_numpy(), rest["item"].to_numpy())
+    for _, rows in rest.groupby(group, sort=True):
+        _name(state, rows["line"].unique().tolist(), rows["item"].unique().tolist())
+    if len(wide):
+        _name_wide(state, lines[~ours[lines["at"].to_numpy()]].merge(wide, on=_KEY), items.merge(wide, on=_KEY))
+
+
+def _name_wide(state: Comparison, lines: pd.DataFrame, items: pd.DataFrame) -> None:
+    """Too many pairs to list: all lines of one amount, and all items of it that were open within the lines' days."""
+    of_key = dict(list(items.groupby(_KEY)))
+    for key, rows in lines.groupby(_KEY, sort=True):
+        candidates = of_key[key]
+        fitting = candidates[(candidates["due"] <= rows["booked"].max()) & (candidates["until"] >= rows["booked"].min())]
+        if len(fitting):
+            _name(state, rows["at"].tolist(), fitting["at"].tolist())
+
+
+def _name(state: Comparison, lines: list[int], items: list[int]) -> None:
+    shown = f"{_count(len(lines), 'line')} without a reference of ours and {_count(len(items), 'open item')}"
+    state.name(DiscrepancyKind.AMBIGUOUS, lines, items, f"{shown} agree in amount and time; nothing tells who paid what")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -42,7 +42,7 @@ def decimal_column(minor_units: pd.Series, currency: pd.Series) -> pd.Series:
 def match_rows(state: Comparison) -> pd.DataFrame:
     """One row per member of every match (outcome.MATCH_COLUMNS)."""
     parts = [_accepted(state, accepted) for accepted in state.accepted]
-    parts += [_reversals(state), _suggested(state)]
+    parts += [_totals(state), _reversals(state), _suggested(state)]
     parts = [part for part in parts if not part.empty]
     if not parts:
         return pd.DataFrame({name: pd.Series(dtype="Int64" if name == "amount" else "str") for name in MATCH_COLUMNS})
@@ -112,6 +112,31 @@ _REASONS = {
 }
 
 
+def _totals(state: Comparison) -> pd.DataFrame:
+    found = state.totals
+    if not found:
+        return pd.DataFrame()
+    lines = pd.DataFrame([(head, at) for head, total in enumerate(found) for at in total.lines], columns=["head", "at"])
+    items = pd.DataFrame([(head, at) for head, total in enumerate(found) for at in total.items], columns=["head", "at"])
+    line_id, item_id = state.lines["line_id"].to_numpy(), state.items["item_id"].to_numpy()
+    members = [
+        "|".join(sorted([f"bank:{line_id[at]}" for at in total.lines] + [f"book:{item_id[at]}" for at in total.items]))
+        for total in found
+    ]
+    heads = pd.DataFrame(
+        {
+            "match_id": match_ids([str(Rule.REFERENCE_TOTAL)] * len(found), members),
+            "rule": str(Rule.REFERENCE_TOTAL),
+            "status": "confirmed",
+            "explanation": [
+                f"same reference {total.reference} and same total: {len(total.lines)} bank lines, {len(total.items)} book items"
+                for total in found
+            ],
+        }
+    )
+    return _members(state, heads, lines, items)
+
+
 def _reversals(state: Comparison) -> pd.DataFrame:
     pairs = state.reversal_pairs
     if pairs.empty:
@@ -159,14 +184,13 @@ def _suggested(state: Comparison) -> pd.DataFrame:
 def discrepancy_rows(state: Comparison, unmatched: pd.DataFrame) -> pd.DataFrame:
     """All discrepancies as rows (outcome.DISCREPANCY_COLUMNS): those named, and the unmatched items (item, kind)."""
     naming = state.naming
-    line_id, item_id = state.lines["line_id"].tolist(), state.items["item_id"].tolist()
+    line_id, item_id = state.lines["line_id"].to_numpy(), state.items["item_id"].to_numpy()
     rows = []
-    for kind, line, items, difference, why in zip(
-        naming.kinds, naming.lines, naming.items, naming.differences, naming.reasons, strict=True
+    for kind, on_bank, on_book, figures, why in zip(
+        naming.kinds, naming.lines, naming.items, naming.figures, naming.reasons, strict=True
     ):
-        lines = [line_id[line]] if line >= 0 else []
-        members = [item_id[item] for item in items]
-        side, at = (state.lines, line) if line >= 0 else (state.items, items[0])
+        lines, members = line_id[list(on_bank)].tolist(), item_id[list(on_book)].tolist()
+        side, at = (state.lines, on_bank[0]) if on_bank else (state.items, on_book[0])
         rows.append(
             (
                 discrepancy_id(kind, lines, members),
@@ -176,8 +200,8 @@ def discrepancy_rows(state: Comparison, unmatched: pd.DataFrame) -> pd.DataFrame
                 "both" if lines and members else "bank" if lines else "book",
                 "|".join(lines),
                 "|".join(members),
-                int(side["amount"].iloc[at]),
-                difference,
+                figures.amount,
+                figures.difference,
                 why,
             )
         )

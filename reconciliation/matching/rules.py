@@ -15,10 +15,11 @@ from calendars import CalendarNotCovered, WorkingCalendar
 
 
 class Rule(StrEnum):
-    """Why a bank line and book items were judged one movement; the first four are proof, the last is only a proposal."""
+    """Why a bank line and book items were judged one movement; all are proof but the last, which only proposes."""
 
     REFERENCE = "reference"
     GROUP_TOTAL = "group_total"
+    REFERENCE_TOTAL = "reference_total"
     ORIGINAL_REFERENCE = "original_reference"
     REFERENCE_IN_TEXT = "reference_in_text"
     REVERSAL_PAIR = "reversal_pair"

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from reconciliation.discrepancy import DiscrepancyKind
+from reconciliation.matching.figures import Figures, figures_of
+from reconciliation.matching.groups import components
 from reconciliation.matching.references import reference_table
 from reconciliation.matching.rules import MatchingRules, Rule
 
@@ -61,20 +63,13 @@ def item_units(items: pd.DataFrame, references: pd.DataFrame) -> Units:
 
 @dataclass(slots=True)
 class Naming:
-    """Discrepancies found so far, as parallel lists: kind, line (-1: none), item positions, difference, reason."""
+    """Discrepancies found so far, as parallel lists: kind, positions of lines and items, figures (figures.py), reason."""
 
     kinds: list[DiscrepancyKind] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
+    lines: list[tuple[int, ...]] = field(default_factory=list)
     items: list[tuple[int, ...]] = field(default_factory=list)
-    differences: list[int] = field(default_factory=list)
+    figures: list[Figures] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
-
-    def add(self, kind: DiscrepancyKind, line: int, items: Iterable[int], difference: int, reason: str) -> None:
-        self.kinds.append(kind)
-        self.lines.append(line)
-        self.items.append(tuple(sorted(set(items))))
-        self.differences.append(difference)
-        self.reasons.append(reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +88,23 @@ class Hits:
     rule: Rule
     pairs: pd.DataFrame
     units: Units
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A confirmed match by total: lines and items of one reference, several on one of the two sides."""
+
+    lines: tuple[int, ...]
+    items: tuple[int, ...]
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """References shared too widely to prove anything: who carries them, as columns ``key`` and ``line`` or ``item``."""
+
+    lines: pd.DataFrame
+    items: pd.DataFrame
 
 
 @dataclass(slots=True)
@@ -114,6 +126,8 @@ class Comparison:
     has_hit: Flags
     naming: Naming = field(default_factory=Naming)
     accepted: list[Accepted] = field(default_factory=list)
+    totals: list[Total] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
     reversal_pairs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"back": [], "forth": [], "reference": []}))
     hits: list[Hits] = field(default_factory=list)
     suggestions: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"line": [], "item": []}))
@@ -172,8 +186,7 @@ class Comparison:
         """Open lines and units of the same account that share a reference; one row per pair.
 
         Columns: line, unit, reference (the first in text order), same_currency, same_direction, same_amount, in_time,
-        fits (all four), unit_consumed. References shared too widely to prove anything are left out, and their lines
-        named AMBIGUOUS.
+        fits (all four), unit_consumed. References shared too widely to prove anything are left out (``labels``).
         """
         left = references[self.open_lines[references["at"].to_numpy()]]
         right = units.references
@@ -183,7 +196,7 @@ class Comparison:
         right_account = units.frame["account_code"].to_numpy()[right["at"].to_numpy()]
         left = left.assign(key=left_account * span + codes[: len(left)]).rename(columns={"at": "line"})
         right = pd.DataFrame({"unit": right["at"].to_numpy(), "key": right_account * span + codes[len(left) :]})
-        left, right = self._without_labels(left, right)
+        left, right = self._without_labels(left, right, units)
         found = left.merge(right, on="key", sort=False).drop(columns="key")
         if found.empty:
             return found
@@ -193,22 +206,17 @@ class Comparison:
         self.has_hit[found["line"].to_numpy()] = True
         return self._judged(found.reset_index(drop=True), units)
 
-    def _without_labels(self, left: pd.DataFrame, right: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def _without_labels(self, left: pd.DataFrame, right: pd.DataFrame, units: Units) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Set aside references shared too widely; a line's other references still count."""
         both = left["key"].value_counts(sort=False).to_frame("lines").join(right["key"].value_counts(sort=False), how="inner")
         wide = both.index[(both["lines"] * both["count"]) > self.rules.shared_by_at_most]
         if not len(wide):
             return left, right
-        hidden = left["key"].isin(wide)
-        for line in np.unique(left.loc[hidden, "line"].to_numpy()):
-            self.name(
-                DiscrepancyKind.AMBIGUOUS,
-                int(line),
-                (),
-                0,
-                "its reference is shared by too many lines and items to prove anything",
-            )
+        hidden, labelled = left["key"].isin(wide), right["key"].isin(wide)
+        carriers = right[labelled].merge(units.members, on="unit")[["key", "item"]]
+        self.labels.append(Label(left.loc[hidden, ["key", "line"]], carriers))
         self.has_hit[left.loc[hidden, "line"].to_numpy()] = True
-        return left[~left["line"].isin(left.loc[hidden, "line"])], right[~right["key"].isin(wide)]
+        return left[~hidden], right[~labelled]
 
     def _judged(self, found: pd.DataFrame, units: Units) -> pd.DataFrame:
         line, unit = found["line"].to_numpy(), found["unit"].to_numpy()
@@ -279,6 +287,15 @@ class Comparison:
         self.item_used[items] = True
         self.accepted.append(Accepted(rule, pairs[["line", "unit", "reference"]].reset_index(drop=True), members))
 
+    def confirm_total(self, total: Total) -> None:
+        """Take lines and items of one reference as one match: what they come to agrees."""
+        lines, items = list(total.lines), list(total.items)
+        if self.line_used[lines].any() or self.item_used[items].any():
+            raise AssertionError("a line or an item would be consumed twice")
+        self.totals.append(total)
+        self.line_used[lines] = True
+        self.item_used[items] = True
+
     def confirm_reversals(self, pairs: pd.DataFrame) -> None:
         """Take pairs of lines (back, forth, reference) that undo each other as matches without book items."""
         if pairs.empty:
@@ -287,42 +304,61 @@ class Comparison:
         self.line_used[pairs["back"].to_numpy()] = True
         self.line_used[pairs["forth"].to_numpy()] = True
 
-    def name(self, kind: DiscrepancyKind, line: int, items: Iterable[int], difference: int, reason: str) -> None:
-        """Say what an open line (and the open items it concerns) is; each line is named at most once."""
-        members = tuple(items)
-        self.naming.add(kind, line, members, difference, reason)
-        if line >= 0:
-            if self.line_named[line] or self.line_used[line]:
-                raise AssertionError("a line would be named twice")
-            self.line_named[line] = True
-        for item in members:
-            if not self.item_used[item]:
+    def name(
+        self,
+        kind: DiscrepancyKind,
+        lines: Iterable[int],
+        items: Iterable[int],
+        reason: str,
+        *,
+        expected: int | None = None,
+        settled: Iterable[int] = (),
+    ) -> None:
+        """Say what open lines (and the items they concern) are; each line is named at most once.
+
+        ``expected``: what the books expect of these lines, signed, where it is not the sum of the items named that are still
+        open. ``settled``: named items that stay open, because the discrepancy is that others repeat them.
+        """
+        on_bank, on_book = tuple(sorted(set(lines))), tuple(sorted(set(items)))
+        if self.line_named[list(on_bank)].any() or self.line_used[list(on_bank)].any():
+            raise AssertionError("a line would be named twice")
+        self.naming.kinds.append(kind)
+        self.naming.lines.append(on_bank)
+        self.naming.items.append(on_book)
+        self.naming.figures.append(
+            figures_of(kind, self.lines, self.items, self.item_used, on_bank=on_bank, on_book=on_book, expected=expected)
+        )
+        self.naming.reasons.append(reason)
+        self.line_named[list(on_bank)] = True
+        stay = set(settled)
+        for item in on_book:
+            if not self.item_used[item] and item not in stay:
                 self.item_named[item] = True
 
     def name_undecided(self, pairs: pd.DataFrame, units: Units) -> None:
-        """Lines that fit several units, or units that several such lines fit: nobody may choose for the payer."""
+        """Lines that fit several units, or units that several such lines fit: nobody may choose for the payer.
+
+        Everything that hangs together by such fits is one discrepancy, with all its lines and items.
+        """
         if pairs.empty:
             return
         members = units.items_of(pairs["unit"].tolist())
-        claims = pairs.groupby("unit")["line"].size().to_dict()
-        by_line: dict[int, list[int]] = {}
-        for line, unit in zip(pairs["line"].tolist(), pairs["unit"].tolist(), strict=True):
-            by_line.setdefault(line, []).append(unit)
         signatures = self._signatures([item for items in members.values() for item in items])
-        shown = dict(zip(pairs["line"].tolist(), pairs["reference"].tolist(), strict=True))
-        for line in sorted(by_line):
-            claimed = by_line[line]
+        is_group = units.frame["is_group"].to_numpy()
+        group = components(pairs["line"].to_numpy(), pairs["unit"].to_numpy())
+        for _, rows in pairs.groupby(group, sort=True):
+            claimed = sorted(set(rows["unit"].tolist()))
+            lines = sorted(set(rows["line"].tolist()))
             items = [item for unit in claimed for item in members[unit]]
-            twins = len(claimed) > 1 and all(claims[unit] == 1 for unit in claimed)
-            twins = twins and not units.frame["is_group"].iloc[claimed].any() and len({signatures[item] for item in items}) == 1
+            shown = rows["reference"].min()
+            twins = len(lines) == 1 and not is_group[claimed].any() and len({signatures[item] for item in items}) == 1
             if twins:
-                kind, text = DiscrepancyKind.DUPLICATE_LEDGER, f"the books hold {len(items)} equal items under reference"
-            else:
-                kind, text = DiscrepancyKind.AMBIGUOUS, f"{len(items)} book items fit reference"
-            difference = 0
-            if twins:
-                difference = int(self.lines["amount"].iloc[line]) - sum(int(self.items["amount"].iloc[item]) for item in items)
-            self.name(kind, line, items, difference, f"{text} {shown[line]}; none may be chosen without a person")
+                why = f"the books hold {len(items)} equal items under reference {shown}; none may be chosen without a person"
+                self.name(DiscrepancyKind.DUPLICATE_LEDGER, lines, items, why)
+                continue
+            several = "the line fits" if len(lines) == 1 else f"each of {len(lines)} lines fits"
+            why = f"{several} {len(items)} book items under reference {shown}; none may be chosen without a person"
+            self.name(DiscrepancyKind.AMBIGUOUS, lines, items, why)
 
     def _signatures(self, items: list[int]) -> dict[int, tuple[str, ...]]:
         """What makes two items the same thing twice: references, kind and batch, whatever their ids."""

@@ -72,7 +72,7 @@ GOLDEN: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], set[frozense
         [{"references": R, "direction": "OUT"}],
         [{"references": R}],
         set(),
-        {("DIRECTION_MISMATCH", "L1", "I1", 0)},
+        {("DIRECTION_MISMATCH", "L1", "I1", -200)},
     ),
     "another currency": (
         [{"references": R, "currency": "USD"}],
@@ -97,13 +97,13 @@ GOLDEN: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], set[frozense
         [{"references": "WX1234567"}],
         [{"references": "WX1234567|ORD1000001"}, {"references": "WX1234567|ORD1000002"}],
         set(),
-        {("AMBIGUOUS", "L1", "I1|I2", 0)},
+        {("AMBIGUOUS", "L1", "I1|I2", -100)},
     ),
     "identical twins without a reference": (
         [{}, {}],
         [{"references": R}, {"references": "ORD20250002"}],
         set(),
-        {("AMBIGUOUS", "L1", "I1|I2", 0), ("AMBIGUOUS", "L2", "I1|I2", 0)},
+        {("AMBIGUOUS", "L1|L2", "I1|I2", 0)},
     ),
     "a batch by its total": (
         [{"references": "BATCH77", "amount": 297}],

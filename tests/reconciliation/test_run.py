@@ -93,7 +93,7 @@ def test_running_twice_changes_nothing_at_all(town: Town) -> None:
     ("line", "kind", "difference"),
     [
         ((IN, 119000, "ORD20250001"), DiscrepancyKind.AMOUNT_MISMATCH, -1000),
-        ((OUT, 120000, "ORD20250001"), DiscrepancyKind.DIRECTION_MISMATCH, 0),
+        ((OUT, 120000, "ORD20250001"), DiscrepancyKind.DIRECTION_MISMATCH, -240000),
         ((IN, 777, ""), DiscrepancyKind.UNIDENTIFIED_RECEIPT, 777),
         ((OUT, 777, ""), DiscrepancyKind.UNEXPLAINED_PAYMENT, -777),
         ((IN, 888, "ORD20250099"), DiscrepancyKind.MISSING_IN_LEDGER, 888),

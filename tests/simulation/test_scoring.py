@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from simulation import District, Written
 from simulation.key_reading import ScoringKey, read_key
-from simulation.scoring import Found, FoundBalance, FoundDiscrepancy, FoundFinding, FoundMatch, FoundPayment, score
+from simulation.scoring import (
+    STATEMENT_KINDS,
+    Found,
+    FoundBalance,
+    FoundDiscrepancy,
+    FoundFinding,
+    FoundMatch,
+    FoundPayment,
+    score,
+)
 
 Made = Callable[..., tuple[District, Written]]
 
@@ -35,6 +45,8 @@ def answer(key: ScoringKey) -> Found:
                 each.business_date,
                 each.amount,
                 each.difference,
+                each.bank_members,
+                each.book_members,
                 (*each.references, *each.bank_references),
             )
             for each in key.defects
@@ -99,7 +111,7 @@ def test_another_name_for_a_defect_is_confusion_not_absence(key: ScoringKey, ans
 def test_an_invented_discrepancy_is_counted_and_one_about_a_trap_springs_it(key: ScoringKey, answer: Found) -> None:
     trap = key.traps[0]
     day = key.defects[-1].business_date
-    invented = FoundDiscrepancy("MISSING_IN_BANK", trap.account_number, day, 9900, -9900, trap.references)
+    invented = FoundDiscrepancy("MISSING_IN_BANK", trap.account_number, day, 9900, -9900, (), trap.references)
     result = score(key, replace(answer, discrepancies=[*answer.discrepancies, invented]))
     assert (result.discrepancies.invented, result.discrepancies.money) == (1, 9900)
     assert (result.traps.wrong, result.traps.right) == (1, len(key.traps) - 1)
@@ -110,14 +122,16 @@ def test_carried_items_and_consequences_are_no_inventions(key: ScoringKey, answe
     dirty = next(spot for spot, each in key.balances.items() if not each.clean)
     clean = next(spot for spot, each in key.balances.items() if each.clean)
     more = [
-        FoundDiscrepancy("TIMING", late.account_number, late.business_date, late.amount, 0, late.references),
-        FoundDiscrepancy("MISSING_IN_BANK", late.account_number, late.business_date, late.amount, 0, late.references),
-        FoundDiscrepancy("COVERAGE_SHORTFALL", dirty[0], dirty[1], 1, -1, ()),
+        FoundDiscrepancy("TIMING", late.account_number, late.business_date, late.amount, 0, (), late.book_members),
+        FoundDiscrepancy(
+            "MISSING_IN_BANK", late.account_number, late.business_date, late.amount, -late.amount, (), late.book_members
+        ),
+        FoundDiscrepancy("COVERAGE_SHORTFALL", dirty[0], dirty[1], 1, -1, (), ()),
     ]
     result = score(key, replace(answer, discrepancies=[*answer.discrepancies, *more]))
     assert result.perfect
     assert (result.carried, result.consequences) == (1, 2)
-    false_alarm = FoundDiscrepancy("COVERAGE_SHORTFALL", clean[0], clean[1], 1, -1, ())
+    false_alarm = FoundDiscrepancy("COVERAGE_SHORTFALL", clean[0], clean[1], 1, -1, (), ())
     assert score(key, replace(answer, discrepancies=[*answer.discrepancies, false_alarm])).discrepancies.invented == 1
 
 
@@ -127,17 +141,69 @@ def test_an_undecidable_pair_called_anything_else_is_missed(key: ScoringKey, ans
     assert result.undecidable.missed == result.undecidable.expected > 0
 
 
-def test_a_late_name_and_another_amount_are_told(key: ScoringKey, answer: Found) -> None:
-    from datetime import timedelta
+def _alterations(one: FoundDiscrepancy) -> dict[str, FoundDiscrepancy]:
+    """The discrepancy with exactly one thing about it said wrongly."""
+    day = timedelta(days=1)
+    altered = {
+        "amount a fen more": replace(one, amount=one.amount + 1),
+        "amount a fen less": replace(one, amount=one.amount - 1),
+        "difference a fen off": replace(one, difference=one.difference + 1),
+        "a day late": replace(one, business_date=one.business_date + day),
+        "a day early": replace(one, business_date=one.business_date - day),
+    }
+    if one.difference:
+        altered["sign of the difference"] = replace(one, difference=-one.difference)
+    if one.kind not in STATEMENT_KINDS:
+        altered["a line too many"] = replace(one, bank_members=(*one.bank_members, "BK1"))
+        altered["an item too many"] = replace(one, book_members=(*one.book_members, "OD1"))
+    if one.bank_members:
+        altered["a line too few"] = replace(one, bank_members=one.bank_members[1:])
+    if one.book_members:
+        altered["an item too few"] = replace(one, book_members=one.book_members[1:])
+    return altered
 
-    position = next(number for number, each in enumerate(answer.discrepancies) if each.kind == "UNEXPLAINED_PAYMENT")
-    named = list(answer.discrepancies)
-    first = named[position]
-    named[position] = replace(first, business_date=first.business_date + timedelta(days=1), amount=1, difference=1)
-    result = score(key, replace(answer, discrepancies=named))
-    assert not result.perfect
-    assert (len(result.late), len(result.amounts_off)) == (1, 1)
-    assert result.discrepancies.perfect
+
+def test_any_single_figure_said_wrongly_is_a_fault_for_every_kind(key: ScoringKey, answer: Found) -> None:
+    kinds: set[str] = set()
+    for position, one in enumerate(answer.discrepancies):
+        if one.kind in kinds:
+            continue
+        kinds.add(one.kind)
+        for what, altered in _alterations(one).items():
+            given = [*answer.discrepancies]
+            given[position] = altered
+            result = score(key, replace(answer, discrepancies=given))
+            assert not result.perfect, (one.kind, what)
+            assert (len(result.misstated), result.misnamed) == (1, ()), (one.kind, what)
+            tally = result.discrepancies
+            assert (tally.wrong, tally.missed, tally.invented, tally.right) == (1, 0, 0, tally.expected - 1), (one.kind, what)
+            assert result.by_kind[one.kind].wrong == 1
+    assert kinds == {each.kind for each in key.defects}
+
+
+def test_a_discrepancy_at_another_account_is_missed_here_and_invented_there(key: ScoringKey, answer: Found) -> None:
+    other = {each.account_number for each in key.defects}
+    for position, one in enumerate(answer.discrepancies):
+        if one.kind in STATEMENT_KINDS:  # those of neighbouring days may belong to each other
+            continue
+        given = [*answer.discrepancies]
+        given[position] = replace(one, account_number=min(other - {one.account_number}))
+        tally = score(key, replace(answer, discrepancies=given)).discrepancies
+        assert (tally.missed, tally.wrong + tally.invented) == (1, 1), one
+
+
+def test_a_defect_named_twice_is_once_right_and_once_invented(key: ScoringKey, answer: Found) -> None:
+    for one in answer.discrepancies:
+        tally = score(key, replace(answer, discrepancies=[*answer.discrepancies, one])).discrepancies
+        assert (tally.right, tally.invented) == (tally.expected, 1), one
+
+
+def test_a_consequence_of_another_amount_is_no_consequence(key: ScoringKey, answer: Found) -> None:
+    late = next(each for each in key.defects if each.kind == "LATE")
+    before = FoundDiscrepancy(
+        "MISSING_IN_BANK", late.account_number, late.business_date, late.amount + 1, -late.amount - 1, (), late.book_members
+    )
+    assert score(key, replace(answer, discrepancies=[*answer.discrepancies, before])).discrepancies.invented == 1
 
 
 def test_releases_are_compared_by_amount_day_and_number(key: ScoringKey, answer: Found) -> None:

@@ -1,0 +1,62 @@
+"""Resolutions of discrepancies with several lines or items: which twins to reverse, which line of a group clears which item."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from money import Money
+from reconciliation.discrepancy import Act, ResolutionRefused
+from reconciliation.discrepancy_store import DiscrepancyRecord
+from reconciliation.entries import Books, Entry, Item, Line
+
+
+def twins_to_reverse(conn: Connection, record: DiscrepancyRecord, chosen: tuple[UUID, ...]) -> tuple[UUID, ...]:
+    """Which twins to reverse: those named, or the open ones when the bank has shown another. One of them always stays."""
+    one = record.discrepancy
+    twins = tuple(UUID(item) for item in one.item_ids)
+    rows = conn.execute(
+        text(
+            """
+            SELECT i.item_id, i.amount_minor_units FROM open_item i
+            LEFT JOIN open_item_clearing k USING (institution_id, item_id)
+            WHERE i.institution_id = :institution AND i.item_id = ANY (:items) AND k.item_id IS NULL ORDER BY i.item_id
+            """
+        ),
+        {"institution": one.institution_id, "items": list(twins)},
+    )
+    amounts = {row.item_id: int(row.amount_minor_units) for row in rows}
+    wanted = chosen or tuple(amounts)
+    if not set(wanted) <= set(twins):
+        raise ResolutionRefused(f"{one.kind} {one.discrepancy_id[:8]} is about {', '.join(one.item_ids)}; reverse one of these")
+    if sum(amounts.get(item, 0) for item in wanted) > one.amount_minor_units:
+        listed = ", ".join(str(item) for item in amounts)
+        raise ResolutionRefused(f"one of the twins must stay: name which to reverse with --item ID (open: {listed})")
+    return wanted
+
+
+def suspense_kind(line: Line) -> str:
+    """The kind of account that takes a line nobody can name."""
+    return "unidentified_receipts" if line.direction == "IN" else "unexplained_payments"
+
+
+def paired_by_hand(record: DiscrepancyRecord, books: Books, lines: list[Line], items: Sequence[Item]) -> Entry:
+    """A group of lines matched by hand: each item, in the order named, is cleared by the first line of its amount that is left;
+    lines nobody claims go to suspense. Raises ResolutionRefused when an item has no line of its amount.
+    """
+    entry, left = Entry(), list(lines)
+    for item in items:
+        line = next((one for one in left if (one.amount, one.direction) == (item.amount, item.direction)), None)
+        if line is None:
+            shown = Money(item.amount, record.discrepancy.currency).plain
+            raise ResolutionRefused(
+                f"no line is left for item {item.item_id} of {shown}: the discrepancy has {len(lines)} lines, "
+                "and each takes one item of its own amount; name the right ones with --item ID"
+            )
+        left.remove(line)
+        entry.extend(books.clear(line, [item], str(Act.MATCH_MANUALLY)))
+    for line in left:
+        entry.extend(books.against(line, suspense_kind(line), str(Act.MATCH_MANUALLY)))
+    return entry
