@@ -243,6 +243,7 @@ match = Table(
         [
             "reference",
             "group_total",
+            "reference_total",
             "original_reference",
             "reference_in_text",
             "reversal_pair",

@@ -83,7 +83,7 @@ class Naming:
             return
         candidates = self._candidates(each)
         same = [defect for defect in candidates if defect.kind == each.kind]
-        if same:
+        if same and not list(_faults(same[0], each)):
             self.named[same[0].defect_id].append(each)
             return
         foreseen = [(defect.defect_id, each.kind) for defect in candidates if _follows(each, defect)]
@@ -91,6 +91,8 @@ class Naming:
         if first is not None:
             self.followed.add(first)
             self.consequences += 1
+        elif same:
+            self.named[same[0].defect_id].append(each)
         elif candidates and each.kind not in STATEMENT_KINDS:
             self.otherwise[candidates[0].defect_id].append(each)
         else:

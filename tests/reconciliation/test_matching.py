@@ -156,6 +156,67 @@ GOLDEN: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], set[frozense
         {frozenset({"L1", "I1"})},
         set(),
     ),
+    "one line pays all the items it names": (
+        [{"references": "ORD1000001|ORD1000002", "amount": 300}],
+        [{"references": "ORD1000001"}, {"references": "ORD1000002", "amount": 200}],
+        {frozenset({"L1", "I1", "I2"})},
+        set(),
+    ),
+    "one line pays several items of one reference": (
+        [{"references": R, "amount": 300}],
+        [{"references": R}, {"references": R, "amount": 200}],
+        {frozenset({"L1", "I1", "I2"})},
+        set(),
+    ),
+    "several lines pay one item": (
+        [{"references": R, "amount": 70}, {"references": R, "amount": 30, "booking_date": "2025-03-05"}],
+        [{"references": R}],
+        {frozenset({"L1", "L2", "I1"})},
+        set(),
+    ),
+    "several lines pay one item but for a fen": (
+        [{"references": R, "amount": 70}, {"references": R, "amount": 29}],
+        [{"references": R}],
+        set(),
+        {("AMOUNT_MISMATCH", "L1", "I1", -30), ("AMOUNT_MISMATCH", "L2", "I1", -71)},
+    ),
+    "several lines pay one batch": (
+        [{"references": "BATCH77", "amount": 150}, {"references": "BATCH77", "amount": 147}],
+        [
+            {"references": "ORD1000001", "group_key": "BATCH77", "expected_fee": 1},
+            {"references": "ORD1000002", "group_key": "BATCH77", "expected_fee": 2, "amount": 200},
+        ],
+        {frozenset({"L1", "L2", "I1", "I2"})},
+        set(),
+    ),
+    "part of a total in the other direction is no part of it": (
+        [{"references": R, "amount": 70}, {"references": R, "amount": 30, "direction": "OUT"}],
+        [{"references": R}],
+        set(),
+        {("AMOUNT_MISMATCH", "L1", "I1", -30), ("DIRECTION_MISMATCH", "L2", "I1", -130)},
+    ),
+    "a batch that never came": (
+        [{"references": "ORD1000009", "booking_date": "2025-03-20"}],
+        [
+            {"references": "ORD1000009", "due_date": "2025-03-20"},
+            {"references": "ORD1000001", "group_key": "BATCH77"},
+            {"references": "ORD1000002", "group_key": "BATCH77", "amount": 200},
+        ],
+        {frozenset({"L1", "I1"})},
+        {("MISSING_IN_BANK", "", "I2|I3", -300)},
+    ),
+    "twins in the books of which the bank shows one": (
+        [{"references": "ORD1000002"}],
+        [{"references": "WX7777777|ORD1000001"}, {"references": "WX7777777|ORD1000002"}],
+        {frozenset({"L1", "I2"})},
+        {("DUPLICATE_LEDGER", "", "I1|I2", -100)},
+    ),
+    "a payment booked out again": (
+        [{"references": R, "direction": "OUT"}, {"references": R, "direction": "OUT"}],
+        [{"references": R, "direction": "OUT"}],
+        {frozenset({"L1", "I1"})},
+        {("DUPLICATE_BANK", "L2", "I1", -100)},
+    ),
     "interest and charges": (
         [{"description": "结息", "amount": 3}, {"description": "账户管理费", "direction": "OUT", "amount": 5}],
         [],
@@ -206,7 +267,21 @@ def test_a_reference_shared_by_very_many_is_a_label() -> None:
         few,
     )
     assert pairs(outcome) == set()
-    assert {row[0] for row in named(outcome) if row[1]} == {"AMBIGUOUS"}
+    assert named(outcome) == {("AMBIGUOUS", "L1|L2", "I1|I2", 0)}
+
+
+def test_a_line_with_a_label_is_still_matched_by_a_reference_of_its_own() -> None:
+    few = dataclasses.replace(RULES, shared_by_at_most=3)
+    names = [f"CAMPUS01|ORD100000{n}" for n in (1, 2)]
+    outcome = match_frames(bank(*({"references": name} for name in names)), book(*({"references": name} for name in names)), few)
+    assert pairs(outcome) == {frozenset({"L1", "I1"}), frozenset({"L2", "I2"})}
+
+
+def test_many_lines_and_items_of_one_amount_are_one_group_whether_or_not_its_pairs_can_be_listed() -> None:
+    for most in (3, 100):
+        rules = dataclasses.replace(RULES, candidates_at_most=most)
+        outcome = match_frames(bank({}, {}, {}), book({}, {}), rules)
+        assert named(outcome) == {("AMBIGUOUS", "L1|L2|L3", "I1|I2", 100)}
 
 
 _reference = st.sampled_from(["", "ORD1000001", "ORD1000002", "ORD1000003|ORD1000001", "BATCH001", "000000", "WX7777777"])
