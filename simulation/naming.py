@@ -149,13 +149,13 @@ class Naming:
 
 
 def _follows(each: FoundDiscrepancy, defect: KeyDefect) -> bool:
-    """Whether this is a consequence the key foresees: of files on the defect's own day or the next, when the right file comes;
-    of money the very same items with their amount, not after the defect itself.
+    """Whether this is a consequence the key foresees: of files on the defect's own day; of money about the very same items with
+    their amount, not after the defect itself.
     """
     if each.kind not in defect.also_expected:
         return False
     if each.kind in STATEMENT_KINDS:
-        return timedelta(0) <= each.business_date - defect.business_date <= _A_DAY
+        return each.business_date == defect.business_date
     same = each.amount == defect.amount and sorted(each.book_members) == sorted(defect.book_members)
     return same and each.business_date <= defect.business_date
 

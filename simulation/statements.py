@@ -249,7 +249,7 @@ class _Made:
                 _K.CONTINUITY_BREAK,
                 f"The statement of ACCOUNT for {self.day} opens elsewhere than the day before closed; {follows}.",
             )
-        self.name(kind, self.day, _BREAK, text, (_K.STATEMENT_MISSING, _K.RESTATED, _K.CONTINUITY_BREAK))
+        self.name(kind, self.day, _BREAK, text, (_K.STATEMENT_MISSING,))
 
     def _again(self, fate: StatementFate, sound: bytes) -> None:
         if fate is StatementFate.SAME_BYTES:

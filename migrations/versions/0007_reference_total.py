@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0006_reference_total"
-down_revision = "0005_jobs"
+revision = "0007_reference_total"
+down_revision = "0006_superseded"
 branch_labels = None
 depends_on = None
 
