@@ -341,7 +341,7 @@ def _transfers_to_reverse(conn: Connection, record: DiscrepancyRecord, item_ids:
     if sum(int(row[1]) for row in rows) != one.amount_minor_units:
         raise ResolutionRefused("what came back is not what was paid; post it to suspense instead")
     if not all(row[2] for row in rows):
-        raise ResolutionRefused("what came back was paid in several parts, which one line cannot undo; post it to suspense instead")
+        raise ResolutionRefused("what came back was paid in parts, which one line cannot undo; post it to suspense instead")
     return [row[0] for row in rows]
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0007_reference_total"
-down_revision = "0006_superseded"
+revision = "0010_reference_total"
+down_revision = "0009_roles"
 branch_labels = None
 depends_on = None
 
