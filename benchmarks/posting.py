@@ -1,138 +1,197 @@
-"""How fast transfers are posted: in batches, one a commit, and against the floor of COPY into the same indexed columns.
+"""How fast transfers are posted: in batches, by many callers at once, one a commit, and beside a floor and other ways.
 
-Every figure comes from one run on one database with its durability as it is configured. Before anything is returned the books are
+Every figure comes from one run on one server with its durability as it is configured. Before anything is returned the books are
 proved: all rows are there, all balances sum to zero, everything stored equals what replaying the transfers gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 
+from benchmarks.peers import measure_naive, measure_pgledger
+from benchmarks.rates import BenchmarkWrong, Goal, Rate, quantile
 from ledger.chart import Chart
-from ledger.model import NewAccount, Transfer, transfer_id
+from ledger.group_commit import GroupCommit
+from ledger.model import NewAccount, PostingCall, Transfer, transfer_id
 from ledger.store import open_accounts, open_chart, post, verify
 from money import Money
 
-_DAY = date(2025, 3, 3)
-_NOW = datetime(2025, 3, 3, 12, tzinfo=UTC)
+DAY = date(2025, 3, 3)
+NOW = datetime(2025, 3, 3, 12, tzinfo=UTC)
 _INSTITUTION = 1
-
-
-class BenchmarkWrong(AssertionError):
-    """The result of a benchmarked run is not right, so its speed means nothing."""
+#: As many counter accounts as PERFORMANCE measured with; the batches that are not hot go from one of these to an order's.
+_SPREAD = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """``rows`` transfers in ``seconds``; ``what`` says how."""
+class PostingPlan:
+    """What to measure. ``pgledger``: files of its SQL in order, None to leave it out."""
 
-    what: str
     rows: int
-    seconds: float
-
-    @property
-    def per_second(self) -> float:
-        return self.rows / self.seconds
-
-    def as_json(self) -> dict[str, Any]:
-        """Figures for ``--json``."""
-        return {"what": self.what, "rows": self.rows, "seconds": round(self.seconds, 4), "per_second": round(self.per_second, 1)}
+    batch_rows: int
+    naive_rows: int = 1_000
+    accounts: int = 50_000
+    callers: int = 64
+    interactive_seconds: float = 4.0
+    pgledger: Sequence[Path] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PostingFigures:
-    """What one run measured. ``batches`` is our batch posting, ``naive`` one transfer a commit by the same function, ``floor``
-    COPY of the same rows into the same columns and indexes without guards, balances or seals.
-    """
+    """What one run measured. ``floor`` is COPY of the hot rows into the same columns and indexes, without guards or seals."""
 
-    batch_rows: int
-    accounts: int
+    plan: PostingPlan
     server: str
     durable: bool
-    batches: Rate
-    naive: Rate
-    floor: Rate
+    rates: dict[str, Rate]
+    latencies_ms: dict[str, float]
     verified_postings: int
     verify_seconds: float
+    calls_a_commit: float
+    goals: tuple[Goal, ...] = field(default=())
 
     def as_json(self) -> dict[str, Any]:
         """Figures for ``--json``."""
         return {
-            "batch_rows": self.batch_rows,
-            "accounts": self.accounts,
+            "batch_rows": self.plan.batch_rows,
+            "accounts": self.plan.accounts,
             "server": self.server,
             "durable": self.durable,
-            "batches": self.batches.as_json(),
-            "naive": self.naive.as_json(),
-            "floor": self.floor.as_json(),
-            "batches_over_naive": round(self.batches.per_second / self.naive.per_second, 1),
-            "batches_over_floor": round(self.batches.per_second / self.floor.per_second, 3),
+            "rates": {name: rate.as_json() for name, rate in self.rates.items()},
+            "latencies_ms": {name: round(value, 2) for name, value in self.latencies_ms.items()},
+            "calls_a_commit": round(self.calls_a_commit, 1),
+            "goals": [goal.as_json() for goal in self.goals],
             "verified_postings": self.verified_postings,
             "verify_seconds": round(self.verify_seconds, 3),
         }
 
 
-def measure_posting(
-    engine: Engine, chart: Chart, *, rows: int, batch_rows: int, naive_rows: int, accounts: int
-) -> PostingFigures:
-    """Post ``rows`` transfers in batches and ``naive_rows`` one a commit into an empty database at head.
+@dataclass(frozen=True, slots=True)
+class BenchBooks:
+    """Accounts of the scratch books: one for cash, many orders'; ``spread`` are order accounts that batches can draw on."""
 
-    Every transfer debits one hot account (custody cash) and credits one of ``accounts`` order accounts in turn, each with a
-    floor. Building the transfers is not timed, as the escrow's handlers have them anyway. Raises BenchmarkWrong.
-    """
+    cash: int
+    orders: list[int]
+    spread: list[int]
+
+
+def open_bench_books(engine: Engine, chart: Chart, accounts: int) -> BenchBooks:
+    """Open one custody account's books with ``accounts`` order accounts; statistics are taken, as autovacuum would."""
     with engine.begin() as conn:
-        ids = open_chart(conn, chart, _INSTITUTION, _INSTITUTION, "CNY", ["wechat"], _DAY)
-        orders = [f"O{number}" for number in range(accounts)]
-        wanted = [NewAccount(_INSTITUTION, _INSTITUTION, "prepayment_held", order, "CNY", _DAY) for order in orders]
+        ids = open_chart(conn, chart, _INSTITUTION, _INSTITUTION, "CNY", ["wechat"], DAY)
+        names = [f"O{number}" for number in range(accounts)] + [f"S{number}" for number in range(_SPREAD)]
+        wanted = [NewAccount(_INSTITUTION, _INSTITUTION, "prepayment_held", name, "CNY", DAY) for name in names]
         opened = open_accounts(conn, chart, wanted)
-        held = [opened[_INSTITUTION, "prepayment_held", order] for order in orders]
+        held = [opened[_INSTITUTION, "prepayment_held", name] for name in names]
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.execute(text("VACUUM ANALYZE account"))
         conn.execute(text("VACUUM ANALYZE account_balance"))
+    return BenchBooks(ids["custody_cash", ""], held[:accounts], held[accounts:])
+
+
+def measure_posting(engine: Engine, chart: Chart, plan: PostingPlan) -> PostingFigures:
+    """Measure into an empty database at head; building the transfers is not timed. Raises BenchmarkWrong.
+
+    A hot batch debits cash in every transfer and credits the order accounts in turn, each with a floor; a spread one
+    debits a thousand funded accounts in turn instead. Turns are taken, so that whatever else the machine does falls on all alike.
+    """
+    books = open_bench_books(engine, chart, plan.accounts)
+    with engine.connect() as conn:
         server = str(conn.execute(text("SHOW server_version")).scalar_one())
         durable = all(conn.execute(text(f"SHOW {name}")).scalar_one() == "on" for name in ("fsync", "synchronous_commit"))
-    transfers = [_transfer(ids["custody_cash", ""], held[n % accounts], n) for n in range(rows + naive_rows)]
-
-    # In turns, so that whatever else the machine does meanwhile falls on all three alike.
-    batch_seconds = naive_seconds = floor_seconds = 0.0
-    starts = range(0, rows, batch_rows)
-    with engine.connect() as conn:
         conn.execute(text("CREATE TABLE bench_floor (LIKE transfer INCLUDING ALL)"))
         conn.commit()
-        for turn, start in enumerate(starts):
-            batch_seconds += _timed_post(engine, transfers[start : min(start + batch_rows, rows)])
-            floor_seconds += _copy_last_batch(conn)
-            singles = transfers[rows:][turn * naive_rows // len(starts) : (turn + 1) * naive_rows // len(starts)]
-            naive_seconds += sum(_timed_post(engine, [transfer]) for transfer in singles)
-        copied = conn.execute(text("SELECT count(*) FROM bench_floor")).scalar_one()
-        if copied != rows:
-            raise BenchmarkWrong(f"the floor copied {copied} rows instead of {rows}")
-    batches = Rate(f"batches of {batch_rows:,}", rows, batch_seconds)
-    naive = Rate("one transfer a commit, same guards", naive_rows, naive_seconds)
-    floor = Rate("bare COPY into the same columns and indexes", rows, floor_seconds)
+    posted = [_transfer(books.cash, account, n, "fund", 10**9) for n, account in enumerate(books.spread)]
+    _timed_post(engine, posted)
+    starts = range(0, plan.rows, plan.batch_rows)
+    seconds = dict.fromkeys(("hot", "spread", "single", "floor"), 0.0)
+    for turn, start in enumerate(starts):
+        numbers = range(start, min(start + plan.batch_rows, plan.rows))
+        hot = [_transfer(books.cash, books.orders[n % plan.accounts], n, "hot") for n in numbers]
+        spread = [_transfer(books.spread[n % _SPREAD], books.orders[n % plan.accounts], n, "spread") for n in numbers]
+        singles = range(turn * plan.naive_rows // len(starts), (turn + 1) * plan.naive_rows // len(starts))
+        single = [_transfer(books.cash, books.orders[n % plan.accounts], n, "single") for n in singles]
+        seconds["hot"] += _timed_post(engine, hot)
+        seconds["floor"] += _copy_last_batch(engine)
+        seconds["spread"] += _timed_post(engine, spread)
+        seconds["single"] += sum(_timed_post(engine, [transfer]) for transfer in single)
+        posted += hot + spread + single
+    rates = {
+        "hot": Rate(f"ours, batches of {plan.batch_rows:,}, one hot account", plan.rows, seconds["hot"]),
+        "spread": Rate(
+            f"ours, batches of {plan.batch_rows:,}, {_SPREAD:,} accounts to {plan.accounts:,}", plan.rows, seconds["spread"]
+        ),
+        "single": Rate("ours, one transfer a commit", plan.naive_rows, seconds["single"]),
+        "floor": Rate("bare COPY into the same columns and indexes", plan.rows, seconds["floor"]),
+    }
+    rates["direct"], direct = _direct_callers(engine, books, plan)
+    rates["group"], latencies, grouped, calls_a_commit = _grouped_callers(engine, books, plan)
+    posted += direct + grouped
+    rates["naive"] = measure_naive(engine.url, rows=plan.naive_rows, accounts=1_000)
+    if plan.pgledger is not None:
+        rates["pgledger_single"], rates["pgledger_hot"], rates["pgledger_array"] = measure_pgledger(
+            engine.url,
+            plan.pgledger,
+            accounts=min(plan.accounts, 10_000),
+            seconds=plan.interactive_seconds,
+            clients=8,
+            together=1_000,
+        )
     with engine.connect() as conn:
         started = perf_counter()
-        _assert_right(conn, rows + naive_rows, transfers)
+        _assert_right(conn, posted, plan.rows)
         verify_seconds = perf_counter() - started
-    return PostingFigures(batch_rows, accounts, server, durable, batches, naive, floor, 2 * (rows + naive_rows), verify_seconds)
+    return PostingFigures(
+        plan=plan,
+        server=server,
+        durable=durable,
+        rates=rates,
+        latencies_ms={"p50": quantile(latencies, 0.5) * 1000, "p99": quantile(latencies, 0.99) * 1000},
+        verified_postings=2 * len(posted),
+        verify_seconds=verify_seconds,
+        calls_a_commit=calls_a_commit,
+        goals=_goals(rates, quantile(latencies, 0.99) * 1000),
+    )
 
 
-def _transfer(debit: int, credit: int, number: int) -> Transfer:
+def _goals(rates: dict[str, Rate], p99_ms: float) -> tuple[Goal, ...]:
+    """The ratios the design asks for (DESIGN.md 6), with what this run reached."""
+    of = {name: rate.per_second for name, rate in rates.items()}
+    goals = [
+        Goal("batch / bare COPY into the same indexed table", of["hot"] / of["floor"], 0.30),
+        Goal("batch on one hot account / spread batch", of["hot"] / of["spread"], 0.9),
+        Goal("batch / naive one commit each", of["hot"] / of["naive"], 100),
+        Goal("callers together / the same callers one commit each", of["group"] / of["direct"], 20),
+        Goal("p99 of callers together, ms", p99_ms, 50, most=True),
+    ]
+    if "pgledger_single" in of:
+        goals += [
+            Goal("batch / pgledger with 8 clients", of["hot"] / of["pgledger_single"], 15),
+            Goal("batch / pgledger's own array of 1,000", of["hot"] / of["pgledger_array"], 8),
+        ]
+    return tuple(goals)
+
+
+def _transfer(debit: int, credit: int, number: int, kind: str, units: int | None = None) -> Transfer:
     return Transfer(
-        transfer_id(_INSTITUTION, _DAY, "bench", str(number)),
+        transfer_id(_INSTITUTION, DAY, kind, str(number)),
         _INSTITUTION,
         debit,
         credit,
-        Money(100 + number % 997),
-        _DAY,
+        Money(100 + number % 997 if units is None else units),
+        DAY,
         "receipt_matched",
-        "bench",
+        kind,
         str(number),
     )
 
@@ -141,39 +200,111 @@ def _timed_post(engine: Engine, transfers: Sequence[Transfer]) -> float:
     """Seconds from asking for a connection to the commit's return."""
     started = perf_counter()
     with engine.begin() as conn:
-        outcome = post(conn, transfers, now=_NOW, actor="bench", reason="benchmark", rule_version="bench")
+        outcome = post(conn, transfers, now=NOW, actor="bench", reason="benchmark", rule_version="bench")
     seconds = perf_counter() - started
     if len(outcome.posted) != len(transfers):
         raise BenchmarkWrong(f"{len(transfers)} transfers were given, {len(outcome.posted)} were posted")
     return seconds
 
 
-def _copy_last_batch(conn: Connection) -> float:
+def _copy_last_batch(engine: Engine) -> float:
     """Seconds to COPY the newest batch into a table with the same columns, checks and indexes, and nothing else."""
-    batch_id = conn.execute(text("SELECT max(batch_id) FROM posting_batch")).scalar_one()
-    driver = conn.connection.driver_connection
-    assert driver is not None
-    with driver.cursor() as cursor:
-        with cursor.copy(f"COPY (SELECT * FROM transfer WHERE batch_id = {batch_id} ORDER BY line) TO STDOUT") as source:
-            content = b"".join(bytes(block) for block in source)
-        started = perf_counter()
-        with cursor.copy("COPY bench_floor FROM STDIN") as target:
-            target.write(content)
-        conn.commit()
-        return perf_counter() - started
+    with engine.connect() as conn:
+        batch_id = conn.execute(text("SELECT max(batch_id) FROM posting_batch")).scalar_one()
+        driver = conn.connection.driver_connection
+        assert driver is not None
+        with driver.cursor() as cursor:
+            with cursor.copy(f"COPY (SELECT * FROM transfer WHERE batch_id = {batch_id} ORDER BY line) TO STDOUT") as source:
+                content = b"".join(bytes(block) for block in source)
+            started = perf_counter()
+            with cursor.copy("COPY bench_floor FROM STDIN") as target:
+                target.write(content)
+            conn.commit()
+            return perf_counter() - started
 
 
-def _assert_right(conn: Connection, expected: int, transfers: Sequence[Transfer]) -> None:
-    """Counts, conservation, and replayed = stored; raises BenchmarkWrong."""
-    count = conn.execute(text("SELECT count(*) FROM transfer")).scalar_one()
-    if count != expected:
-        raise BenchmarkWrong(f"{expected} transfers were posted, the journal holds {count}")
-    total = conn.execute(text("SELECT sum(balance_minor_units) FROM account_balance")).scalar_one()
-    if total != 0:
-        raise BenchmarkWrong(f"all balances sum to {total} instead of 0")
-    cash = conn.execute(text("SELECT max(balance_minor_units) FROM account_balance")).scalar_one()
-    if cash != sum(transfer.amount.minor_units for transfer in transfers):
-        raise BenchmarkWrong(f"the hot account holds {cash}")
+def _direct_callers(engine: Engine, books: BenchBooks, plan: PostingPlan) -> tuple[Rate, list[Transfer]]:
+    """The callers, each posting to one hot account in transactions of its own."""
+    own = create_engine(engine.url, pool_size=plan.callers, connect_args={"options": "-c timezone=UTC"})
+    try:
+        calls = _run_callers(books, plan, "direct", lambda transfer: _timed_post(own, [transfer]))
+    finally:
+        own.dispose()
+    transfers = [transfer for transfer, _ in calls.made]
+    return Rate(f"ours, {plan.callers} callers on one hot account, one commit each", len(transfers), calls.seconds), transfers
+
+
+def _grouped_callers(engine: Engine, books: BenchBooks, plan: PostingPlan) -> tuple[Rate, list[float], list[Transfer], float]:
+    """The same callers through group commit: rate, seconds each call waited, what they posted, calls a commit held."""
+    with GroupCommit(engine) as group:
+
+        def one(transfer: Transfer) -> None:
+            outcome = group.post(PostingCall([transfer]), now=NOW, actor="bench", reason="benchmark", rule_version="bench")
+            if len(outcome.posted) != 1:
+                raise BenchmarkWrong(f"transfer {transfer.transfer_id} was not posted")
+
+        calls = _run_callers(books, plan, "group", one)
+    transfers = [transfer for transfer, _ in calls.made]
+    rate = Rate(f"ours, {plan.callers} callers on one hot account, group commit", len(transfers), calls.seconds)
+    return rate, [waited for _, waited in calls.made], transfers, group.calls / max(group.commits, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """What all callers posted with the seconds each call took, and how long it took them together."""
+
+    made: list[tuple[Transfer, float]]
+    seconds: float
+
+
+def _run_callers(books: BenchBooks, plan: PostingPlan, kind: str, one: Callable[[Transfer], object]) -> _Calls:
+    """Callers that post one transfer after another until the time is over; the first error of any is raised."""
+    made: list[list[tuple[Transfer, float]]] = [[] for _ in range(plan.callers)]
+    errors: list[BaseException] = []
+    ready = threading.Barrier(plan.callers + 1)
+    end = [0.0]
+
+    def run(caller: int) -> None:
+        ready.wait()
+        try:
+            for n in itertools.count():
+                number = caller + n * plan.callers
+                transfer = _transfer(books.cash, books.orders[number * 7919 % plan.accounts], number, kind)
+                started = perf_counter()
+                one(transfer)
+                now = perf_counter()
+                made[caller].append((transfer, now - started))
+                if now > end[0]:
+                    return
+        except BaseException as error:  # noqa: BLE001  raised again below, in the thread that measures
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(caller,)) for caller in range(plan.callers)]
+    for thread in threads:
+        thread.start()
+    end[0] = perf_counter() + plan.interactive_seconds
+    started = perf_counter()
+    ready.wait()
+    for thread in threads:
+        thread.join()
+    seconds = perf_counter() - started
+    if errors:
+        raise errors[0]
+    return _Calls([call for caller in made for call in caller], seconds)
+
+
+def _assert_right(conn: Connection, posted: Sequence[Transfer], floor_rows: int) -> None:
+    """Counts, conservation, every account replayed = stored, and the books' own verification; raises BenchmarkWrong."""
+    count, copied = conn.execute(text("SELECT (SELECT count(*) FROM transfer), (SELECT count(*) FROM bench_floor)")).one()
+    if (count, copied) != (len(posted), floor_rows):
+        raise BenchmarkWrong(f"{len(posted)} transfers were posted and {floor_rows} copied; found {count} and {copied}")
+    replayed: dict[int, int] = defaultdict(int)
+    for transfer in posted:
+        replayed[transfer.debit_account_id] += transfer.amount.minor_units
+        replayed[transfer.credit_account_id] -= transfer.amount.minor_units
+    stored = conn.execute(text("SELECT account_id, balance_minor_units FROM account_balance WHERE last_seq > 0")).all()
+    if {row[0]: row[1] for row in stored} != replayed or sum(replayed.values()) != 0:
+        raise BenchmarkWrong("stored balances are not what replaying the transfers gives")
     faults = verify(conn)
     if faults:
         raise BenchmarkWrong(f"the books do not verify: {faults[0].table} {faults[0].row}: {faults[0].what}")

@@ -8,6 +8,7 @@ cannot be written. Postings and journal entries are views of transfers: a journa
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -148,13 +149,73 @@ class Clearing:
     clearing_transfer_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class PendingTransfer:
+    """Money reserved for a transfer that is posted (for its amount or less), voided or expires later; at most one of them, once.
+
+    Until then the floors of both accounts count it where it takes away, never where it brings. ``pending_id`` is deterministic
+    like a transfer's id. ``expires_on`` is the last business day on which it can be posted; None waits for ever.
+    """
+
+    pending_id: UUID
+    institution_id: int
+    debit_account_id: int
+    credit_account_id: int
+    amount: Money
+    booking_date: date
+    expires_on: date | None
+    reason: str
+    source_kind: str
+    source_ref: str
+
+
+class PendingOutcome(StrEnum):
+    """How a pending transfer ended."""
+
+    POSTED = "posted"
+    VOIDED = "voided"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """That a transfer posts a pending one: same accounts, at most its amount; the rest of the reservation is freed."""
+
+    institution_id: int
+    pending_id: UUID
+    transfer_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """That a transfer puts right another one of the books: read as corrected, it counts for that one's day."""
+
+    institution_id: int
+    transfer_id: UUID
+    corrects: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PostingCall:
+    """What one caller wants posted. ``whole``: all of it or nothing; else each journal entry stands for itself."""
+
+    transfers: Sequence[Transfer]
+    open_items: Sequence[OpenItem] = ()
+    clearings: Sequence[Clearing] = ()
+    resolutions: Sequence[Resolution] = ()
+    corrections: Sequence[Correction] = ()
+    whole: bool = False
+
+
 class RefusalCode(StrEnum):
     """Why a transfer was not posted, in order of precedence."""
 
     ZERO_AMOUNT = "zero_amount"  # amount is not above zero
+    OVERFLOW = "overflow"  # a balance would not fit a BIGINT (an amount that does not is no Money)
     SAME_ACCOUNT = "same_account"  # debit and credit are one account
     UNKNOWN_ACCOUNT = "unknown_account"  # no such account at this institution
     CLOSED_ACCOUNT = "closed_account"  # closed on or before the booking date, or not yet open
+    CLOSED_PERIOD = "closed_period"  # the month of its booking date is closed at this institution
     CURRENCY = "currency"  # amount, debit and credit account do not share one currency
     EXISTS_WITH_OTHER_CONTENT = "exists_with_other_content"  # same id, posted before with another content
     UNKNOWN_ORIGINAL = "unknown_original"  # reverses a transfer that does not exist
@@ -166,7 +227,13 @@ class RefusalCode(StrEnum):
     UNKNOWN_ITEM = "unknown_item"  # clears an open item that does not exist
     ALREADY_CLEARED = "already_cleared"  # clears an open item that another transfer has cleared
     CLEARING_MISMATCH = "clearing_mismatch"  # clears an open item with another amount, account or side
-    BELOW_FLOOR = "below_floor"  # an account would fall below its floor at some point of the batch
+    UNKNOWN_CORRECTED = "unknown_corrected"  # corrects a transfer that does not exist
+    UNKNOWN_PENDING = "unknown_pending"  # posts, voids or lets expire a pending transfer that does not exist
+    ALREADY_RESOLVED = "already_resolved"  # the pending transfer was posted, voided or expired before
+    PENDING_EXPIRED = "pending_expired"  # posts a pending transfer after its last day
+    PENDING_NOT_EXPIRED = "pending_not_expired"  # lets expire what can still be posted
+    RESOLUTION_MISMATCH = "resolution_mismatch"  # posts a pending transfer with other accounts or more than was reserved
+    BELOW_FLOOR = "below_floor"  # an account would fall below its floor, counting what is reserved, at some point of the batch
     LINKED_REFUSED = "linked_refused"  # another transfer of the same journal entry was refused
 
 

@@ -7,8 +7,8 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, text
 
+from ledger.known import ITEM_COLUMNS, open_item_of
 from ledger.model import OpenItem
-from ledger.writing import ITEM_COLUMNS, open_item_of
 
 
 def open_items(
@@ -53,13 +53,13 @@ _OPEN_ITEMS = text(f"""
 _OPEN_ITEMS_KNOWN_AT = text(f"""
     SELECT {ITEM_COLUMNS} FROM open_item i
     JOIN transfer o ON o.institution_id = i.institution_id AND o.transfer_id = i.item_id
-    JOIN posting_batch b ON b.institution_id = o.institution_id AND b.batch_id = o.batch_id AND b.posted_at <= :known_at
+    JOIN posting_batch b ON b.institution_id = o.institution_id AND b.batch_id = o.batch_id AND b.recorded_at <= :known_at
     WHERE {_WANTED_ITEMS} AND NOT EXISTS (
         SELECT FROM open_item_clearing c
         JOIN transfer x ON x.institution_id = c.institution_id AND x.transfer_id = c.clearing_transfer_id
         JOIN posting_batch y ON y.institution_id = x.institution_id AND y.batch_id = x.batch_id
         WHERE c.institution_id = i.institution_id AND c.item_id = i.item_id AND c.cleared_on <= :as_of
-            AND y.posted_at <= :known_at
+            AND y.recorded_at <= :known_at
     )
     ORDER BY i.institution_id, i.custody_account_id, i.booking_date, i.item_id
 """)

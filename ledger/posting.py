@@ -3,7 +3,8 @@
 The rule, transfer by transfer: journal entries (transfers that share institution, source kind and source ref) are taken in
 the order in which they first appear, each whole; a transfer that fails a check is refused and its entry with it, as if
 the entry had never been there; whatever follows is judged on the balances without it. So the same call on the same
-books always has the same outcome. The database proves the result again (trigger ``transfer_guard``).
+books always has the same outcome. Several callers' calls are judged one after the other, each as if it came alone.
+The database proves the result again (trigger ``transfer_guard``).
 """
 
 from __future__ import annotations
@@ -11,58 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeVar
 from uuid import UUID
 
-from ledger.model import Clearing, OpenItem, Refusal, RefusalCode, Transfer
+from ledger.links import Attachments, TransferRefused, check_links, check_new, check_still_attached
+from ledger.model import Clearing, Correction, OpenItem, PostingCall, Refusal, RefusalCode, Resolution, Transfer
+from ledger.state import UNBOUNDED, AccountState, KnownBooks, TransferKey
 from money import Money
-
-#: (institution_id, account_id), (institution_id, transfer id or item id)
-AccountKey = tuple[int, int]
-TransferKey = tuple[int, UUID]
-
-_Attached = TypeVar("_Attached", OpenItem, Clearing)
-
-
-#: The largest balance a BIGINT column holds.
-UNBOUNDED = 2**63 - 1
-
-
-@dataclass(slots=True)
-class AccountState:
-    """An account as the books hold it. ``balance`` is debits minus credits in minor units, ``seq`` its last posting's number.
-
-    The floor is given in terms of ``balance``, which may not go below ``lowest`` (a debit account's floor) nor above
-    ``highest`` (a credit account's, negated); UNBOUNDED either way when there is none.
-    """
-
-    code: str
-    custody_account_id: int
-    currency: str
-    in_transit: bool
-    opened_on: date
-    closed_on: date | None
-    lowest: int
-    highest: int
-    seq: int
-    balance: int
-
-
-@dataclass(slots=True)
-class KnownBooks:
-    """What a decision needs to know of the books: nothing outside these keys is touched by the call.
-
-    ``posted``: transfers in the books among the ids of the call, the originals its reversals name and its clearings.
-    ``reversed_by``: original -> the transfer that reversed it. ``items``: open items opened before; ``cleared``: item -> the
-    transfer that cleared it.
-    """
-
-    accounts: dict[AccountKey, AccountState]
-    posted: dict[TransferKey, Transfer] = field(default_factory=dict)
-    reversed_by: dict[TransferKey, UUID] = field(default_factory=dict)
-    items: dict[TransferKey, OpenItem] = field(default_factory=dict)
-    cleared: dict[TransferKey, UUID] = field(default_factory=dict)
-
 
 #: A transfer that will be posted: itself, then number and running balance (debits minus credits) on its debit account, then
 #: on its credit account. A plain tuple, because a batch makes a hundred thousand of them.
@@ -70,54 +25,78 @@ NumberedTransfer = tuple[Transfer, int, int, int, int]
 
 
 @dataclass(slots=True)
-class Decision:
-    """``accepted`` by institution in the order of posting (so a transfer's line is its place there, from 1)."""
+class Verdict:
+    """What becomes of one call: ids newly posted, posted before with the same content, and what was refused."""
 
-    accepted: dict[int, list[NumberedTransfer]] = field(default_factory=dict)
+    posted: list[UUID] = field(default_factory=list)
     already_posted: list[UUID] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Decision:
+    """``accepted`` by institution in the order of posting (so a transfer's line is its place there, from 1); ``verdicts`` in the
+    order of the calls.
+    """
+
+    accepted: dict[int, list[NumberedTransfer]] = field(default_factory=dict)
+    verdicts: list[Verdict] = field(default_factory=list)
     open_items: list[OpenItem] = field(default_factory=list)
     clearings: list[tuple[Clearing, date]] = field(default_factory=list)
+    resolutions: list[tuple[Resolution, date]] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
 
     @property
     def posted(self) -> tuple[UUID, ...]:
         """Ids of what will be posted, institution by institution, in posting order."""
         return tuple(line[0].transfer_id for lines in self.accepted.values() for line in lines)
 
+    @property
+    def already_posted(self) -> list[UUID]:
+        """Ids of what was in the books before, over all calls."""
+        return [one for verdict in self.verdicts for one in verdict.already_posted]
 
-class _Refused(Exception):
-    def __init__(self, code: RefusalCode, message: str) -> None:
-        self.code = code
-        self.message = message
+    @property
+    def refused(self) -> list[Refusal]:
+        """What was refused, over all calls."""
+        return [one for verdict in self.verdicts for one in verdict.refused]
 
 
 def decide(
-    transfers: Sequence[Transfer], books: KnownBooks, open_items: Iterable[OpenItem] = (), clearings: Iterable[Clearing] = ()
+    transfers: Sequence[Transfer], books: KnownBooks, open_items: Sequence[OpenItem] = (), clearings: Sequence[Clearing] = ()
 ) -> Decision:
-    """Judge a call. Moves the account states in ``books`` to where they will be.
+    """Judge one call. See ``decide_calls``."""
+    return decide_calls([PostingCall(transfers, open_items, clearings)], books)
 
-    Raises ValueError when an open item or a clearing belongs to no transfer of the call, or an item is given twice.
+
+def decide_calls(calls: Sequence[PostingCall], books: KnownBooks) -> Decision:
+    """Judge calls in their order. Moves the account states in ``books`` to where they will be.
+
+    Raises ValueError when an open item, clearing, resolution or correction belongs to no transfer of its call, or one is given
+    twice.
     """
-    entries, decision = _journal_entries(transfers)
-    opened = _by_transfer(((i.institution_id, i.item_id), i) for i in open_items)
-    clearing = _by_transfer(((c.institution_id, c.clearing_transfer_id), c) for c in clearings)
-    given = {*opened, *clearing}
-    if given:
-        given -= {(t.institution_id, t.transfer_id) for t in transfers}
-    if given:
-        raise ValueError(f"an open item or clearing belongs to transfer {next(iter(given))[1]}, which is not in the call")
-    judge = _Judge(books, opened, clearing, decision)
-    judge.wanted_originals = {(t.institution_id, t.reverses) for t in transfers if t.reverses is not None}
-    for members in entries:
-        judge.judge_entry(members)
+    decision = Decision()
+    wanted = {(t.institution_id, t.reverses) for call in calls for t in call.transfers if t.reverses is not None}
+    wanted.update((c.institution_id, c.corrects) for call in calls for c in call.corrections)
+    for call in calls:
+        entries, repeated = _journal_entries(call.transfers)
+        verdict = Verdict(refused=repeated)
+        decision.verdicts.append(verdict)
+        attached = Attachments.of(call.transfers, call.open_items, call.clearings, call.resolutions, call.corrections)
+        judge = _Judge(books, attached, decision, verdict, wanted, keep_all=len(calls) > 1)
+        if not call.whole:
+            for members in entries:
+                judge.judge_entry(members)
+        elif not repeated:
+            judge.judge_entry([transfer for members in entries for transfer in members])
     return decision
 
 
-def _journal_entries(transfers: Sequence[Transfer]) -> tuple[Iterable[list[Transfer]], Decision]:
+def _journal_entries(transfers: Sequence[Transfer]) -> tuple[Iterable[list[Transfer]], list[Refusal]]:
     """Transfers by journal entry; a repeated id counts once when its content is the same and is refused when it is not."""
     entries: dict[tuple[int, str, str], list[Transfer]] = {}
     seen: dict[TransferKey, Transfer] = {}
-    decision = Decision()
+    refused: list[Refusal] = []
     for transfer in transfers:
         key = (transfer.institution_id, transfer.transfer_id)
         first = seen.get(key)
@@ -125,44 +104,72 @@ def _journal_entries(transfers: Sequence[Transfer]) -> tuple[Iterable[list[Trans
             seen[key] = transfer
             entries.setdefault((transfer.institution_id, transfer.source_kind, transfer.source_ref), []).append(transfer)
         elif first != transfer:
-            decision.refused.append(
+            refused.append(
                 Refusal(
                     transfer.transfer_id,
                     RefusalCode.EXISTS_WITH_OTHER_CONTENT,
                     f"the call holds transfer {transfer.transfer_id} twice, with different content",
                 )
             )
-    return entries.values(), decision
+    return entries.values(), refused
 
 
-def _by_transfer(pairs: Iterable[tuple[TransferKey, _Attached]]) -> dict[TransferKey, _Attached]:
-    found: dict[TransferKey, _Attached] = {}
-    for key, value in pairs:
-        if found.setdefault(key, value) != value:
-            raise ValueError(f"transfer {key[1]} has two different open items or clearings")
-    return found
+def check_accounts(transfer: Transfer, books: KnownBooks) -> tuple[AccountState, AccountState]:
+    """Both accounts of a transfer that could be between them, were there money enough. Raises TransferRefused."""
+    institution, amount = transfer.institution_id, transfer.amount.minor_units
+    debit = books.accounts.get((institution, transfer.debit_account_id))
+    credit = books.accounts.get((institution, transfer.credit_account_id))
+    if amount <= 0:
+        raise TransferRefused(RefusalCode.ZERO_AMOUNT, f"the amount is {transfer.amount}; it must be above zero")
+    if transfer.debit_account_id == transfer.credit_account_id:
+        raise TransferRefused(RefusalCode.SAME_ACCOUNT, f"account {transfer.debit_account_id} is debited and credited")
+    if debit is None or credit is None:
+        missing = transfer.debit_account_id if debit is None else transfer.credit_account_id
+        raise TransferRefused(RefusalCode.UNKNOWN_ACCOUNT, f"institution {institution} has no account {missing}")
+    day, currency = transfer.booking_date, transfer.amount.currency
+    for side in (debit, credit):
+        if day < side.opened_on or (side.closed_on is not None and side.closed_on <= day):
+            raise TransferRefused(RefusalCode.CLOSED_ACCOUNT, _closed(side, day))
+    if books.closed_months and (institution, day.replace(day=1)) in books.closed_months:
+        check_new(transfer, books)
+        raise TransferRefused(
+            RefusalCode.CLOSED_PERIOD,
+            f"{day:%Y-%m} is closed at institution {institution}; book the correction in an open month",
+        )
+    if not currency == debit.currency == credit.currency:
+        raise TransferRefused(
+            RefusalCode.CURRENCY,
+            f"the amount is in {currency}, {debit.code} holds {debit.currency} and {credit.code} holds {credit.currency}",
+        )
+    return debit, credit
 
 
 class _Judge:
-    """Goes through the journal entries of one call, keeping what earlier ones of the call have changed."""
+    """Goes through the journal entries of one call, keeping what earlier ones have changed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  one call's state in its parts
         self,
         books: KnownBooks,
-        opened: dict[TransferKey, OpenItem],
-        clearing: dict[TransferKey, Clearing],
+        attached: Attachments,
         decision: Decision,
+        verdict: Verdict,
+        wanted: set[TransferKey],
+        keep_all: bool,
     ) -> None:
         self.books = books
-        self.opened = opened
-        self.clearing = clearing
+        self.attached = attached
         self.decision = decision
-        #: Originals that reversals of this call name: the only transfers of the call that later ones look up.
-        self.wanted_originals: set[TransferKey] = set()
+        self.verdict = verdict
+        #: Originals that reversals and corrections name: besides links, the only transfers that later ones look up.
+        self.wanted = wanted
+        #: Whether a later call may hold the same transfer once more.
+        self.keep_all = keep_all
+        self.linked = bool(wanted or attached or keep_all)
 
     def judge_entry(self, members: list[Transfer]) -> None:
         """Accept the whole entry or refuse it whole."""
         before: list[tuple[AccountState, int, int]] = []
+        freed: list[tuple[AccountState, int, int]] = []
         accepted: list[NumberedTransfer] = []
         already: list[UUID] = []
         anything_posted = bool(self.books.posted)
@@ -171,181 +178,130 @@ class _Judge:
                 if anything_posted and self._is_posted(transfer):
                     already.append(transfer.transfer_id)
                 else:
-                    accepted.append(self._number(transfer, before))
-        except _Refused as refusal:
+                    accepted.append(self._number(transfer, before, freed))
+        except TransferRefused as refusal:
             for state, seq, balance in reversed(before):
                 state.seq, state.balance = seq, balance
+            for state, lowest, highest in reversed(freed):
+                state.lowest, state.highest = lowest, highest
             self._refuse(members, transfer, refusal)
-            self._forget(accepted)
+            if self.linked:
+                self._forget(accepted)
             return
-        self.decision.already_posted += already
+        self.verdict.already_posted += already
         if accepted:
-            self.decision.accepted.setdefault(members[0].institution_id, []).extend(accepted)
-            if self.opened or self.clearing:
-                self._keep_items(accepted)
+            self.verdict.posted += [line[0].transfer_id for line in accepted]
+            for line in accepted:
+                self.decision.accepted.setdefault(line[0].institution_id, []).append(line)
+            if self.attached:
+                self._keep_attached(accepted)
 
-    def _refuse(self, members: list[Transfer], culprit: Transfer, refusal: _Refused) -> None:
+    def _refuse(self, members: list[Transfer], culprit: Transfer, refusal: TransferRefused) -> None:
         for member in members:
             if member is culprit:
-                self.decision.refused.append(Refusal(member.transfer_id, refusal.code, refusal.message))
-            elif self.books.posted.get((member.institution_id, member.transfer_id)) == member:
-                self.decision.already_posted.append(member.transfer_id)
+                self.verdict.refused.append(Refusal(member.transfer_id, refusal.code, refusal.message))
+            elif self._was_posted(member):
+                self.verdict.already_posted.append(member.transfer_id)
             else:
-                message = f"transfer {culprit.transfer_id} of the same journal entry was refused ({refusal.code})"
-                self.decision.refused.append(Refusal(member.transfer_id, RefusalCode.LINKED_REFUSED, message))
+                message = f"transfer {culprit.transfer_id}, which it is linked to, was refused ({refusal.code})"
+                self.verdict.refused.append(Refusal(member.transfer_id, RefusalCode.LINKED_REFUSED, message))
+
+    def _was_posted(self, transfer: Transfer) -> bool:
+        key = (transfer.institution_id, transfer.transfer_id)
+        return key not in self.attached.remembered and self.books.posted.get(key) == transfer
 
     def _forget(self, accepted: list[NumberedTransfer]) -> None:
-        """Take back what accepted members of a refused entry opened, cleared and reversed."""
+        """Take back what accepted members of a refused entry opened, cleared, resolved and reversed."""
+        books, attached = self.books, self.attached
         for transfer, *_ in accepted:
-            key = (transfer.institution_id, transfer.transfer_id)
-            self.books.posted.pop(key, None)
+            institution, key = transfer.institution_id, (transfer.institution_id, transfer.transfer_id)
+            books.posted.pop(key, None)
+            attached.remembered.discard(key)
             if transfer.reverses is not None:
-                self.books.reversed_by.pop((transfer.institution_id, transfer.reverses), None)
-            if key in self.opened:
-                self.books.items.pop(key, None)
-            if key in self.clearing:
-                self.books.cleared.pop((transfer.institution_id, self.clearing[key].item_id), None)
+                books.reversed_by.pop((institution, transfer.reverses), None)
+            if key in attached.opened:
+                books.items.pop(key, None)
+            if key in attached.clearing:
+                books.cleared.pop((institution, attached.clearing[key].item_id), None)
+            if key in attached.resolving:
+                books.resolved.pop((institution, attached.resolving[key].pending_id), None)
 
-    def _keep_items(self, accepted: list[NumberedTransfer]) -> None:
+    def _keep_attached(self, accepted: list[NumberedTransfer]) -> None:
+        decision, attached = self.decision, self.attached
         for transfer, *_ in accepted:
             key = (transfer.institution_id, transfer.transfer_id)
-            if key in self.opened:
-                self.decision.open_items.append(self.opened[key])
-            if key in self.clearing:
-                self.decision.clearings.append((self.clearing[key], transfer.booking_date))
+            if key in attached.opened:
+                decision.open_items.append(attached.opened[key])
+            if key in attached.clearing:
+                decision.clearings.append((attached.clearing[key], transfer.booking_date))
+            if key in attached.resolving:
+                decision.resolutions.append((attached.resolving[key], transfer.booking_date))
+            if key in attached.correcting:
+                decision.corrections.append(attached.correcting[key])
 
     def _is_posted(self, transfer: Transfer) -> bool:
-        """Whether it stands in the books with this very content, its open item and clearing included."""
-        key = (transfer.institution_id, transfer.transfer_id)
-        posted = self.books.posted.get(key)
-        if posted != transfer:
+        """Whether it stands in the books with this very content, its open item, clearing and resolution included."""
+        if self.books.posted.get((transfer.institution_id, transfer.transfer_id)) != transfer:
             return False
-        if key in self.opened and self.books.items.get(key) != self.opened[key]:
-            raise _Refused(
-                RefusalCode.EXISTS_WITH_OTHER_CONTENT, f"transfer {key[1]} was posted before with another open item, or none"
-            )
-        if key in self.clearing:
-            cleared_by = self.books.cleared.get((key[0], self.clearing[key].item_id))
-            if cleared_by is not None and cleared_by != key[1]:
-                raise _Refused(
-                    RefusalCode.ALREADY_CLEARED, f"open item {self.clearing[key].item_id} was cleared by transfer {cleared_by}"
-                )
-            if cleared_by is None:
-                raise _Refused(
-                    RefusalCode.EXISTS_WITH_OTHER_CONTENT, f"transfer {key[1]} was posted before without clearing that item"
-                )
+        if self.attached:
+            check_still_attached(transfer, self.attached, self.books)
         return True
 
-    def _number(self, transfer: Transfer, before: list[tuple[AccountState, int, int]]) -> NumberedTransfer:
+    def _number(
+        self,
+        transfer: Transfer,
+        before: list[tuple[AccountState, int, int]],
+        freed: list[tuple[AccountState, int, int]],
+    ) -> NumberedTransfer:
         """Check one transfer and move its two accounts. Checks stand in the order of RefusalCode."""
         institution, amount, books = transfer.institution_id, transfer.amount.minor_units, self.books
-        debit = books.accounts.get((institution, transfer.debit_account_id))
-        credit = books.accounts.get((institution, transfer.credit_account_id))
-        if amount <= 0:
-            raise _Refused(RefusalCode.ZERO_AMOUNT, f"the amount is {transfer.amount}; it must be above zero")
-        if transfer.debit_account_id == transfer.credit_account_id:
-            raise _Refused(RefusalCode.SAME_ACCOUNT, f"account {transfer.debit_account_id} is debited and credited")
-        if debit is None or credit is None:
-            missing = transfer.debit_account_id if debit is None else transfer.credit_account_id
-            raise _Refused(RefusalCode.UNKNOWN_ACCOUNT, f"institution {institution} has no account {missing}")
-        day, currency = transfer.booking_date, transfer.amount.currency
-        for side in (debit, credit):
-            if day < side.opened_on or (side.closed_on is not None and side.closed_on <= day):
-                raise _Refused(RefusalCode.CLOSED_ACCOUNT, _closed(side, day))
-        if not currency == debit.currency == credit.currency:
-            raise _Refused(
-                RefusalCode.CURRENCY,
-                f"the amount is in {currency}, {debit.code} holds {debit.currency} and {credit.code} holds {credit.currency}",
-            )
-        if books.posted or self.wanted_originals or self.opened or self.clearing:
-            self._check_links(transfer, debit, credit)
+        debit, credit = check_accounts(transfer, books)
+        if books.posted or self.linked:
+            check_links(transfer, debit, credit, self.attached, books)
+            key = (institution, transfer.transfer_id)
+            if key in self.attached.resolving:
+                self._free(books.pending[institution, self.attached.resolving[key].pending_id].amount, debit, credit, freed)
         debit_balance, credit_balance = debit.balance + amount, credit.balance - amount
         if debit_balance > debit.highest:
-            raise _Refused(RefusalCode.BELOW_FLOOR, _below(debit, debit_balance))
+            raise too_far(debit, debit_balance)
         if credit_balance < credit.lowest:
-            raise _Refused(RefusalCode.BELOW_FLOOR, _below(credit, credit_balance))
+            raise too_far(credit, credit_balance)
 
         before += ((debit, debit.seq, debit.balance), (credit, credit.seq, credit.balance))
         debit.seq += 1
         debit.balance = debit_balance
         credit.seq += 1
         credit.balance = credit_balance
-        if self.wanted_originals or self.opened or self.clearing:
+        if self.linked:
             self._remember(transfer)
         return transfer, debit.seq, debit_balance, credit.seq, credit_balance
 
-    def _check_links(self, transfer: Transfer, debit: AccountState, credit: AccountState) -> None:
-        """What a transfer must have to do with other transfers and with open items."""
-        key = (transfer.institution_id, transfer.transfer_id)
-        if key in self.books.posted:
-            raise _Refused(
-                RefusalCode.EXISTS_WITH_OTHER_CONTENT,
-                f"{transfer.source_kind} {transfer.source_ref} was posted before with other content (transfer {key[1]})",
-            )
-        if transfer.reverses is not None:
-            self._check_reversal(transfer, transfer.reverses)
-        if key in self.opened:
-            _check_item(self.opened[key], transfer, debit, credit)
-        if key in self.clearing:
-            self._check_clearing(self.clearing[key], transfer)
+    @staticmethod
+    def _free(reserved: Money, debit: AccountState, credit: AccountState, freed: list[tuple[AccountState, int, int]]) -> None:
+        """Give back what a pending transfer reserved, before the transfer that posts it is judged."""
+        freed += ((debit, debit.lowest, debit.highest), (credit, credit.lowest, credit.highest))
+        if debit.highest != UNBOUNDED:
+            debit.highest += reserved.minor_units
+        if credit.lowest != -UNBOUNDED:
+            credit.lowest -= reserved.minor_units
 
     def _remember(self, transfer: Transfer) -> None:
-        """Keep what later transfers of the call may refer to."""
-        key = (transfer.institution_id, transfer.transfer_id)
-        if key in self.wanted_originals:
-            self.books.posted[key] = transfer
+        """Keep what later transfers may refer to."""
+        institution, key = transfer.institution_id, (transfer.institution_id, transfer.transfer_id)
+        books, attached = self.books, self.attached
+        if self.keep_all or key in self.wanted:
+            books.posted[key] = transfer
+            attached.remembered.add(key)
         if transfer.reverses is not None:
-            self.books.reversed_by[(transfer.institution_id, transfer.reverses)] = transfer.transfer_id
-        if key in self.opened:
-            self.books.items[key] = self.opened[key]
-        if key in self.clearing:
-            self.books.cleared[(transfer.institution_id, self.clearing[key].item_id)] = transfer.transfer_id
-
-    def _check_reversal(self, transfer: Transfer, reverses: UUID) -> None:
-        original_key = (transfer.institution_id, reverses)
-        original = self.books.posted.get(original_key)
-        if original is None:
-            raise _Refused(RefusalCode.UNKNOWN_ORIGINAL, f"it reverses transfer {reverses}, which is not in the books")
-        if original_key in self.books.reversed_by:
-            by = self.books.reversed_by[original_key]
-            raise _Refused(RefusalCode.ALREADY_REVERSED, f"transfer {reverses} was reversed by transfer {by}")
-        mirrored = (original.credit_account_id, original.debit_account_id, original.amount)
-        if (transfer.debit_account_id, transfer.credit_account_id, transfer.amount) != mirrored:
-            raise _Refused(RefusalCode.REVERSAL_MISMATCH, f"it is not the mirror of transfer {reverses} ({original.amount})")
-
-    def _check_clearing(self, clearing: Clearing, transfer: Transfer) -> None:
-        item_key = (clearing.institution_id, clearing.item_id)
-        item = self.books.items.get(item_key)
-        if item is None:
-            raise _Refused(RefusalCode.UNKNOWN_ITEM, f"it clears open item {clearing.item_id}, which is not in the books")
-        if item_key in self.books.cleared:
-            by = self.books.cleared[item_key]
-            raise _Refused(RefusalCode.ALREADY_CLEARED, f"open item {clearing.item_id} was cleared by transfer {by}")
-        account = transfer.credit_account_id if item.direction == "IN" else transfer.debit_account_id
-        if account != item.account_id or transfer.amount != item.amount:
-            raise _Refused(
-                RefusalCode.CLEARING_MISMATCH,
-                f"it moves {transfer.amount}; open item {clearing.item_id} is {item.amount} {item.direction} "
-                f"on account {item.account_id}",
-            )
-
-
-def _check_item(item: OpenItem, transfer: Transfer, debit: AccountState, credit: AccountState) -> None:
-    account_id, state = (transfer.debit_account_id, debit) if item.direction == "IN" else (transfer.credit_account_id, credit)
-    fits = (
-        item.account_id == account_id
-        and state.in_transit
-        and item.custody_account_id == state.custody_account_id
-        and item.amount == transfer.amount
-        and item.booking_date == transfer.booking_date
-        and item.direction in ("IN", "OUT")
-    )
-    if not fits:
-        raise _Refused(
-            RefusalCode.OPEN_ITEM_MISMATCH,
-            f"its open item ({item.direction} {item.amount}, account {item.account_id}) is not what it puts in transit "
-            f"({transfer.amount}, account {account_id} {'in transit' if state.in_transit else 'not an in-transit account'})",
-        )
+            books.reversed_by[institution, transfer.reverses] = transfer.transfer_id
+        if key in attached.opened:
+            books.items[key] = attached.opened[key]
+        if key in attached.clearing:
+            books.cleared[institution, attached.clearing[key].item_id] = transfer.transfer_id
+        if key in attached.resolving:
+            books.resolved[institution, attached.resolving[key].pending_id] = transfer.transfer_id
+        if key in attached.correcting:
+            books.corrects[key] = attached.correcting[key].corrects
 
 
 def _closed(account: AccountState, day: date) -> str:
@@ -354,10 +310,17 @@ def _closed(account: AccountState, day: date) -> str:
     return f"account {account.code} closed on {account.closed_on}, the booking date is {day}"
 
 
-def _below(account: AccountState, balance: int) -> str:
+def too_far(account: AccountState, balance: int) -> TransferRefused:
+    """Why the account cannot move to that balance: its floor, or what a BIGINT holds."""
+    if abs(balance) > UNBOUNDED:
+        return TransferRefused(
+            RefusalCode.OVERFLOW, f"the balance of account {account.code} would be more than the books can hold"
+        )
     credit_normal = account.highest != UNBOUNDED
-    shown, floor = (-balance, -account.highest) if credit_normal else (balance, account.lowest)
-    return (
+    shown, limit = (-balance, -account.highest) if credit_normal else (balance, account.lowest)
+    reserved = f" (with {Money(account.reserved, account.currency)} reserved when this call began)" if account.reserved else ""
+    return TransferRefused(
+        RefusalCode.BELOW_FLOOR,
         f"account {account.code} would fall to {Money(shown, account.currency)}, "
-        f"below its floor of {Money(floor, account.currency)}"
+        f"below its floor of {Money(limit, account.currency)}{reserved}",
     )

@@ -1,7 +1,9 @@
 """Reading the books: now, as of a business day, and as they were known at an instant.
 
-*Now* reads the running balances. *As of* a day sums the day buckets through that day, so its cost does not grow with
-history's postings. *As known at* an instant counts only batches posted by then (``posted_at``), whatever day they are booked on.
+*Now* reads the running balances. *As of* a day reads what was booked through it. *As known at* an instant counts only the
+batches the database had recorded by then (``recorded_at`` of the header, never the caller's ``posted_at``), whatever day they
+are booked on. No cost grows with the length of history: one account is found by its posting numbers (SQL functions
+``balance_at``, ``balances_as_of``), all accounts are counted from the nearest kept balances (``keep_balances``).
 """
 
 from __future__ import annotations
@@ -93,32 +95,16 @@ def balance(conn: Connection, account_id: int, as_of: date | None = None, known_
     Raises LookupError for an unknown account.
     """
     account = find_account(conn, account_id)
-    if known_at is not None:
-        query = _BALANCE_KNOWN_AT
-    elif as_of is not None:
-        query = _BALANCE_AS_OF
-    else:
-        query = _BALANCE_NOW
     units = conn.execute(
-        text(query),
-        {"institution": account.institution_id, "account": account_id, "as_of": as_of, "known_at": known_at},
+        _BALANCE, {"institution": account.institution_id, "account": account_id, "as_of": as_of, "known_at": known_at}
     ).scalar_one()
     return Money(int(units) if account.normal_side is Side.DEBIT else -int(units), account.currency)
 
 
-_BALANCE_NOW = """
-    SELECT balance_minor_units FROM account_balance WHERE institution_id = :institution AND account_id = :account
-"""
-_BALANCE_AS_OF = """
-    SELECT coalesce(sum(debits_minor_units - credits_minor_units), 0) FROM account_day
-    WHERE institution_id = :institution AND account_id = :account AND booking_date <= :as_of
-"""
-_BALANCE_KNOWN_AT = """
-    SELECT coalesce(sum(CASE p.side WHEN 'DEBIT' THEN p.amount_minor_units ELSE -p.amount_minor_units END), 0)
-    FROM posting p JOIN posting_batch b ON b.institution_id = p.institution_id AND b.batch_id = p.batch_id
-    WHERE p.institution_id = :institution AND p.account_id = :account AND b.posted_at <= :known_at
-        AND (CAST(:as_of AS date) IS NULL OR p.booking_date <= :as_of)
-"""
+_BALANCE = text("""
+    SELECT balance_at(:institution, :account, CAST(:as_of AS date),
+        CASE WHEN CAST(:known_at AS timestamptz) IS NOT NULL THEN known_batch(:institution, :known_at) END)
+""")
 
 
 def trial_balance(
@@ -135,10 +121,10 @@ def trial_balance(
     ``institution_ids``: only these institutions' accounts (whom the asking person supervises); None for all.
 
     Debits equal credits in each currency. Accounts that were never posted to are left out; those whose balance came back
-    to zero are not.
+    to zero are not, except when both times are given.
     """
     if known_at is not None:
-        balances = _BALANCES_KNOWN_AT
+        balances = _BALANCES_KNOWN_AT if as_of is None else _BALANCES_AS_OF_KNOWN_AT
     elif as_of is not None:
         balances = _BALANCES_AS_OF
     else:
@@ -174,16 +160,52 @@ def _trial_balance_row(row: Any) -> TrialBalanceRow:
 _BALANCES_NOW = """
     SELECT institution_id, account_id, balance_minor_units AS units FROM account_balance WHERE last_seq > 0
 """
-_BALANCES_AS_OF = """
-    SELECT institution_id, account_id, sum(debits_minor_units - credits_minor_units) AS units FROM account_day
-    WHERE booking_date <= :as_of GROUP BY institution_id, account_id
-"""
+_BALANCES_AS_OF = "SELECT institution_id, account_id, units FROM balances_as_of(:as_of)"
+
+# Counted from the nearest kept balances (none at batch 0, a snapshot, or now), forwards or backwards.
 _BALANCES_KNOWN_AT = """
-    SELECT p.institution_id, p.account_id,
-        sum(CASE p.side WHEN 'DEBIT' THEN p.amount_minor_units ELSE -p.amount_minor_units END) AS units
-    FROM posting p JOIN posting_batch b ON b.institution_id = p.institution_id AND b.batch_id = p.batch_id
-    WHERE b.posted_at <= :known_at AND (CAST(:as_of AS date) IS NULL OR p.booking_date <= :as_of)
-    GROUP BY p.institution_id, p.account_id
+    WITH known AS MATERIALIZED (
+        SELECT h.institution_id, h.last_batch_id, k.batch_id,
+            (SELECT s.batch_id FROM (
+                SELECT 0 AS batch_id UNION ALL SELECT h.last_batch_id UNION ALL
+                SELECT t.batch_id FROM balance_snapshot_taken t WHERE t.institution_id = h.institution_id) AS s
+            ORDER BY abs(s.batch_id - k.batch_id), s.batch_id LIMIT 1) AS start_id
+        FROM journal_head h CROSS JOIN LATERAL (SELECT known_batch(h.institution_id, :known_at) AS batch_id) AS k
+    )
+    SELECT institution_id, account_id, sum(units) AS units FROM (
+        SELECT b.institution_id, b.account_id, b.balance_minor_units AS units, b.last_seq AS postings FROM known k
+        JOIN account_balance b ON b.institution_id = k.institution_id
+        WHERE k.start_id = k.last_batch_id AND k.start_id > 0 AND b.last_seq > 0
+        UNION ALL
+        SELECT s.institution_id, s.account_id, s.balance_minor_units, s.last_seq FROM known k
+        JOIN balance_snapshot s ON s.institution_id = k.institution_id AND s.batch_id = k.start_id
+        WHERE k.start_id < k.last_batch_id
+        UNION ALL
+        SELECT t.institution_id, leg.account_id, leg.units * way.sign, way.sign
+        FROM known k CROSS JOIN LATERAL (SELECT CASE WHEN k.start_id > k.batch_id THEN -1 ELSE 1 END AS sign) AS way
+        JOIN transfer t ON t.institution_id = k.institution_id
+            AND t.batch_id > least(k.start_id, k.batch_id) AND t.batch_id <= greatest(k.start_id, k.batch_id)
+        CROSS JOIN LATERAL (VALUES (t.debit_account_id, t.amount_minor_units), (t.credit_account_id, -t.amount_minor_units))
+            AS leg(account_id, units)
+    ) AS part
+    GROUP BY institution_id, account_id HAVING sum(postings) > 0
+"""
+
+# What was booked through the day, without what was recorded since: as cheap as that is little.
+_BALANCES_AS_OF_KNOWN_AT = """
+    WITH known AS MATERIALIZED (
+        SELECT h.institution_id, known_batch(h.institution_id, :known_at) AS batch_id FROM journal_head h
+    )
+    SELECT institution_id, account_id, sum(units) AS units FROM (
+        SELECT institution_id, account_id, units FROM balances_as_of(:as_of)
+        UNION ALL
+        SELECT t.institution_id, leg.account_id, leg.units
+        FROM known k JOIN transfer t ON t.institution_id = k.institution_id AND t.batch_id > k.batch_id
+        CROSS JOIN LATERAL (VALUES (t.debit_account_id, -t.amount_minor_units), (t.credit_account_id, t.amount_minor_units))
+            AS leg(account_id, units)
+        WHERE t.booking_date <= :as_of
+    ) AS part
+    GROUP BY institution_id, account_id HAVING sum(units) <> 0
 """
 _BY_ACCOUNT = """
     SELECT a.institution_id, a.custody_account_id, a.account_id, a.kind, a.subject, a.normal_side, a.currency,
@@ -256,8 +278,15 @@ def account_statement(  # noqa: PLR0917  account and period come naturally in th
 
 _STATEMENT = text("""
     SELECT * FROM account_statement
-    WHERE institution_id = :institution AND account_id = :account AND seq > :after AND booking_date BETWEEN :from_ AND :to
-        AND (CAST(:known_at AS timestamptz) IS NULL OR posted_at <= :known_at)
+    WHERE institution_id = :institution AND account_id = :account AND booking_date BETWEEN :from_ AND :to
+        -- The days say between which numbers to look, so a page costs the same wherever in history it lies.
+        AND seq > greatest(:after, (
+            SELECT min(first_seq) - 1 FROM account_day
+            WHERE institution_id = :institution AND account_id = :account AND booking_date BETWEEN :from_ AND :to))
+        AND seq <= (
+            SELECT max(last_seq) FROM account_day
+            WHERE institution_id = :institution AND account_id = :account AND booking_date BETWEEN :from_ AND :to)
+        AND (CAST(:known_at AS timestamptz) IS NULL OR batch_id <= known_batch(:institution, :known_at))
     ORDER BY seq LIMIT :limit
 """)
 
@@ -348,7 +377,7 @@ _JOURNAL = text("""
         AND (CAST(:source_kind AS text) IS NULL OR t.source_kind = :source_kind)
         AND (CAST(:source_ref AS text) IS NULL OR t.source_ref = :source_ref)
         AND t.booking_date BETWEEN :from_ AND :to
-        AND (CAST(:known_at AS timestamptz) IS NULL OR b.posted_at <= :known_at)
+        AND (CAST(:known_at AS timestamptz) IS NULL OR b.recorded_at <= :known_at)
     ORDER BY t.institution_id, t.batch_id, t.line
     LIMIT :limit
 """)

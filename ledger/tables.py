@@ -76,10 +76,34 @@ account_balance = Table(
     Column(
         "balance_minor_units", BigInteger, nullable=False, comment="debits minus credits, minor units (so all accounts sum to 0)"
     ),
+    Column(
+        "pending_debits_minor_units",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="debits reserved by pending transfers, minor units",
+    ),
+    Column(
+        "pending_credits_minor_units",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="credits reserved by pending transfers, minor units",
+    ),
+    Column("last_booking_date", Date, comment="latest business day it was posted to; null before the first posting"),
+    Column(
+        "first_late_seq",
+        BigInteger,
+        comment="its postings with a smaller number are in the order of their days; null when all are",
+    ),
     PrimaryKeyConstraint("institution_id", "account_id"),
     ForeignKeyConstraint(["institution_id", "account_id"], ["account.institution_id", "account.account_id"]),
     CheckConstraint("last_seq >= 0", name="last_seq"),
-    info=projection("the last running balance of transfer, moved only by the trigger that checks new transfers"),
+    CheckConstraint("pending_debits_minor_units >= 0 AND pending_credits_minor_units >= 0", name="pending_not_negative"),
+    info=projection(
+        "the last running balance of transfer and the sums of unresolved pending_transfer, "
+        "moved only by the triggers that check them"
+    ),
     comment="balance of every account now",
     # Room on each page keeps the update of a hot row on the page it is on (heap-only tuple), out of the index.
     postgresql_with={"fillfactor": 50},
@@ -93,6 +117,11 @@ account_day = Table(
     Column("booking_date", Date, nullable=False, comment="business day"),
     Column("debits_minor_units", BigInteger, nullable=False, comment="sum of its debits of that day, minor units"),
     Column("credits_minor_units", BigInteger, nullable=False, comment="sum of its credits of that day, minor units"),
+    Column("first_seq", BigInteger, nullable=False, comment="number of the first posting recorded for that day"),
+    Column("last_seq", BigInteger, nullable=False, comment="number of the newest posting recorded for that day"),
+    Column(
+        "balance_minor_units", BigInteger, nullable=False, comment="debits minus credits of the account right after that posting"
+    ),
     PrimaryKeyConstraint("institution_id", "account_id", "booking_date"),
     CheckConstraint("debits_minor_units >= 0 AND credits_minor_units >= 0", name="sums_not_negative"),
     info=projection("sums of transfer by account and booking date, moved only by the trigger that checks new transfers"),
@@ -141,6 +170,7 @@ posting_batch = Table(
     CheckConstraint("total_minor_units > 0", name="total"),
     CheckConstraint("octet_length(root) = 32 AND octet_length(previous_digest) = 32", name="digests"),
     Index(None, "institution_id", "posted_at"),
+    Index(None, "institution_id", "recorded_at", "batch_id"),
     info=APPEND_ONLY,
     comment="transfers written together: who, why, by which rules, and the seal over them",
 )

@@ -13,6 +13,8 @@ TABLE_MODULES = (
     "storage.tables",
     "ledger.tables",
     "ledger.checkpoint_tables",
+    "ledger.pending_tables",
+    "ledger.period_tables",
     "escrow.tables",
     "reconciliation.tables",
     "jobs.tables",

@@ -111,7 +111,7 @@ _MOVEMENTS_KNOWN_AT = """
         CASE p.side WHEN 'DEBIT' THEN p.amount_minor_units ELSE 0 END AS debits,
         CASE p.side WHEN 'CREDIT' THEN p.amount_minor_units ELSE 0 END AS credits
     FROM posting p JOIN posting_batch b ON b.institution_id = p.institution_id AND b.batch_id = p.batch_id
-    WHERE b.posted_at <= :known_at
+    WHERE b.recorded_at <= :known_at
 """
 #: ``first`` is null in the row that carries everything before ``from_``.
 _LINES = """

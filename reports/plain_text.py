@@ -108,7 +108,7 @@ _TRANSFERS = text("""
         AND (CAST(:institutions AS integer[]) IS NULL OR t.institution_id = ANY (:institutions))
         AND (CAST(:known_at AS timestamptz) IS NULL OR EXISTS (
             SELECT FROM posting_batch b
-            WHERE b.institution_id = t.institution_id AND b.batch_id = t.batch_id AND b.posted_at <= :known_at))
+            WHERE b.institution_id = t.institution_id AND b.batch_id = t.batch_id AND b.recorded_at <= :known_at))
     ORDER BY t.booking_date, t.institution_id, t.batch_id, t.line
 """)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from benchmarks.posting import PostingFigures
+    from benchmarks.rates import Goal
 
 bench_app = typer.Typer(
     help=(
@@ -31,33 +33,58 @@ def register(app: typer.Typer) -> None:
 
 
 @bench_app.command("post")
-def post_command(
+def post_command(  # noqa: PLR0917  typer's options
     rows: Annotated[int, typer.Option("--rows", help="Transfers posted in batches.", min=1, max=20_000_000)] = 200_000,
     batch: Annotated[int, typer.Option("--batch", help="Transfers a batch.", min=1, max=1_000_000)] = 100_000,
     naive_rows: Annotated[int, typer.Option("--naive-rows", help="Transfers posted one a commit.", min=1, max=100_000)] = 1_000,
     accounts: Annotated[
         int, typer.Option("--accounts", help="Order accounts the transfers go round.", min=1, max=1_000_000)
     ] = 50_000,
+    callers: Annotated[int, typer.Option("--callers", help="Interactive callers at once.", min=1, max=80)] = 64,
+    seconds: Annotated[float, typer.Option("--seconds", help="How long each interactive way runs.", min=0.1, max=600)] = 4.0,
+    pgledger: Annotated[
+        Path | None,
+        typer.Option(
+            "--pgledger", metavar="PATH", help="A checkout of pgledger, to measure it in a scratch database beside ours."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Post transfers in batches, one a commit, and against the floor of a bare COPY; verified before figures appear.
+    """Post in batches, by many callers at once and one a commit; beside a bare COPY, a naive path and pgledger.
 
-    Every transfer touches one hot account and one of many order accounts, with all guards, running balances, day sums and
-    seals on.
+    Everything runs with all guards, running balances, day sums and seals on, and is verified before figures appear.
 
-    Example: escrow bench post --rows 200000 --json
+    Examples: escrow bench post --rows 200000 --json; escrow bench post --pgledger ../pgledger
     """
-    from benchmarks.posting import measure_posting
+    from benchmarks.peers import pgledger_files
+    from benchmarks.posting import PostingPlan, measure_posting
     from config.chart import load_chart
 
+    files = None if pgledger is None else pgledger_files(pgledger)
+    plan = PostingPlan(
+        rows=rows,
+        batch_rows=min(batch, rows),
+        naive_rows=naive_rows,
+        accounts=accounts,
+        callers=callers,
+        interactive_seconds=seconds,
+        pgledger=files,
+    )
     with scratch_books() as engine:
-        figures = measure_posting(
-            engine, load_chart(), rows=rows, batch_rows=min(batch, rows), naive_rows=naive_rows, accounts=accounts
+        figures = measure_posting(engine, load_chart(), plan)
+    missing = None
+    if files is None:
+        missing = (
+            "pgledger was NOT measured: give a checkout of it with --pgledger PATH"
+            if pgledger is None
+            else f"pgledger was NOT measured: {pgledger} does not hold pgledger.sql and vendor/scoville-pgsql-ulid/*.sql"
         )
     if as_json:
-        typer.echo(json.dumps(figures.as_json()))
+        typer.echo(json.dumps({**figures.as_json(), "not_measured": missing}))
     else:
         _print(figures)
+        if missing:
+            typer.echo(missing)
 
 
 @contextmanager
@@ -93,17 +120,33 @@ def _print(figures: PostingFigures) -> None:
 
     table = Table(title=f"Posting, PostgreSQL {figures.server}, {'durable' if figures.durable else 'NOT durable'} commits")
     table.add_column("how")
-    for name in ("transfers", "seconds", "transfers/s", "of the first"):
+    for name in ("transfers", "seconds", "transfers/s"):
         table.add_column(name, justify="right")
-    for rate in (figures.batches, figures.naive, figures.floor):
-        ratio = rate.per_second / figures.batches.per_second
-        table.add_row(rate.what, f"{rate.rows:,}", f"{rate.seconds:.2f}", f"{rate.per_second:,.0f}", f"{ratio:.3f}")
+    for rate in figures.rates.values():
+        table.add_row(rate.what, f"{rate.rows:,}", f"{rate.seconds:.2f}", f"{rate.per_second:,.0f}")
     screen().print(table)
+    _print_goals(figures.goals)
     typer.echo(
-        f"batches are {figures.batches.per_second / figures.naive.per_second:.1f} times as fast as one a commit, and reach "
-        f"{figures.batches.per_second / figures.floor.per_second:.0%} of the floor"
+        f"callers together: p50 {figures.latencies_ms['p50']:.1f} ms, p99 {figures.latencies_ms['p99']:.1f} ms, "
+        f"{figures.calls_a_commit:.1f} calls a commit"
     )
     typer.echo(
         f"proved before printing: counts, sum of balances 0, and all {figures.verified_postings:,} postings replayed = stored "
         f"({figures.verify_seconds:.1f} s)"
     )
+
+
+def _print_goals(goals: Sequence[Goal]) -> None:
+    from rich.table import Table
+
+    from entrypoints.screen import screen
+
+    table = Table("ratio of this run", title="Beside the goals of the design")
+    for name in ("reached", "goal", ""):
+        table.add_column(name, justify="right")
+    for goal in goals:
+        bound = f"{'<=' if goal.most else '>='} {goal.goal:g}"
+        table.add_row(
+            goal.what, f"{goal.reached:,.2f}", bound, "met" if goal.met else "MISSED", style=None if goal.met else "red"
+        )
+    screen().print(table)

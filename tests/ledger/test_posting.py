@@ -96,6 +96,13 @@ def test_each_refusal_has_its_name_and_precedence(desk: Desk) -> None:
     assert desk.post(good).posted == (good.transfer_id,)
 
 
+def test_a_balance_too_large_to_store_is_refused_by_name(desk: Desk) -> None:
+    desk.open_orders("A")
+    desk.post(desk.transfer(CASH, HELD_A, 2**63 - 1, "all there is"))
+    assert codes(desk.post(desk.transfer(CASH, HELD_A, 1, "one more"), on_refusal="report")) == [RefusalCode.OVERFLOW]
+    assert verify(desk.conn) == []
+
+
 def test_raise_posts_nothing_of_the_call(desk: Desk) -> None:
     desk.open_orders("A")
     with pytest.raises(PostingRefused):
@@ -258,12 +265,15 @@ def test_balances_as_known_at_an_instant_leave_out_what_was_posted_later(desk: D
     desk.open_orders("A")
     held = desk.ids[HELD_A]
     desk.post(desk.transfer(CASH, HELD_A, 100, "first"), now=NOW)
-    desk.post(desk.transfer(CASH, HELD_A, 10, "back-dated", day=DAY - timedelta(days=1)), now=NOW + timedelta(hours=1))
+    between = desk.conn.execute(text("SELECT clock_timestamp()")).scalar_one()
+    # What the caller says about the time does not move what was known when.
+    desk.post(desk.transfer(CASH, HELD_A, 10, "back-dated", day=DAY - timedelta(days=1)), now=NOW - timedelta(days=9))
 
     assert balance(desk.conn, held, as_of=DAY - timedelta(days=1)) == Money(10)
-    assert balance(desk.conn, held, as_of=DAY - timedelta(days=1), known_at=NOW) == Money(0)
-    assert balance(desk.conn, held, known_at=NOW) == Money(100)
-    known = trial_balance(desk.conn, known_at=NOW, by="kind")
+    assert balance(desk.conn, held, as_of=DAY - timedelta(days=1), known_at=between) == Money(0)
+    assert balance(desk.conn, held, known_at=between) == Money(100)
+    assert balance(desk.conn, held, known_at=NOW) == Money(0)
+    known = trial_balance(desk.conn, known_at=between, by="kind")
     assert {row.kind: row.balance for row in known} == {"custody_cash": Money(100), "prepayment_held": Money(100)}
 
 

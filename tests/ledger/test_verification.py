@@ -8,6 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from ledger.pending_tables import pending_resolution, pending_transfer
+from ledger.period_tables import (
+    balance_snapshot,
+    balance_snapshot_taken,
+    correction,
+    period_balance,
+    period_event,
+)
 from ledger.store import close_account, examine, verify
 from ledger.tables import (
     account,
@@ -36,6 +44,16 @@ TABLES = (
     open_item_clearing,
 )
 
+MORE_TABLES = (
+    pending_transfer,
+    pending_resolution,
+    correction,
+    period_event,
+    period_balance,
+    balance_snapshot_taken,
+    balance_snapshot,
+)
+
 #: Another value of each type; where a CHECK allows few values, the other one.
 OTHER = {
     "normal_side": "CASE normal_side WHEN 'DEBIT' THEN 'CREDIT' ELSE 'DEBIT' END",
@@ -43,6 +61,7 @@ OTHER = {
     "currency": "'USD'",
     "floor_minor_units": "-coalesce(floor_minor_units, 0) - 1",
     "encoding": "'v2'",
+    "last_booking_date": "coalesce(last_booking_date, date '2025-01-01') + 1",
 }
 OTHER_BY_TYPE = {
     "integer": "coalesce({0}, 0) + 1000",  # not another row's key
@@ -221,7 +240,7 @@ def test_every_trigger_of_the_ledger_tables_is_among_the_guards(told: Desk) -> N
             "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal AND tgname NOT LIKE '%stamp_digest'"
             " AND tgrelid::regclass::text = ANY (:tables)"
         ),
-        {"tables": [table.name for table in TABLES]},
+        {"tables": [table.name for table in (*TABLES, *MORE_TABLES)]},
     ).all()
     assert {tuple(row) for row in existing} == set(GUARDS)
 
