@@ -281,10 +281,12 @@ def test_traps_are_paid_after_the_cut_and_settled_within_their_window() -> None:
         assert district.arrived[order.order_id] == order.paid_on + timedelta(days=2) <= district.last_in_time[order.order_id]
 
 
-@pytest.mark.parametrize("seed", [1, 17])
-def test_in_the_smallest_district_every_refused_row_has_a_line_of_its_own(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("seed", "orders", "days"), [(1, 3, 2), (17, 1, 1)])
+def test_in_the_smallest_district_every_refused_row_has_a_line_of_its_own(
+    seed: int, orders: int, days: int, tmp_path: Path
+) -> None:
     """One order repeated again and again with the same other amount: equal rows, each refused."""
-    district = make_district(seed, "heavy", orders=1, days=1, institutions=1)
+    district = make_district(seed, "heavy", orders=orders, days=days, institutions=1)
     write_district(district, tmp_path / "small", known_profiles())
     spots = [(row["file"], row["line"]) for row in rows(tmp_path / "small/answer-key/expected_import_findings.csv")]
     assert len(spots) == len(set(spots)) == 30
