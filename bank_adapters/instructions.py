@@ -45,7 +45,8 @@ class InstructionFileRefused(ValueError):
 @dataclass(frozen=True, slots=True)
 class PaymentOrder:
     """One payment in the bank's terms. ``end_to_end_reference`` comes back on the statement line that shows it;
-    ``debit_account`` is the custody account to pay out of.
+    ``debit_account`` is the custody account to pay out of, ``debit_account_name`` the name it is kept under ('' where the format
+    does not carry it).
     """
 
     end_to_end_reference: str
@@ -55,6 +56,7 @@ class PaymentOrder:
     beneficiary_account: str
     beneficiary_bank: str
     purpose: str
+    debit_account_name: str = ""
 
     def __post_init__(self) -> None:
         if self.amount.minor_units <= 0:
@@ -81,6 +83,11 @@ class InstructionFile:
             raise WritingRefused("two orders of one instruction file carry the same end-to-end reference")
         if len({order.amount.currency for order in self.orders}) > 1:
             raise WritingRefused("all orders of one instruction file are in one currency")
+
+    @property
+    def message_id(self) -> str:
+        """The file's name without its ending: what a bank's answer refers to."""
+        return f"{self.bank_code}-{InstructionKind(self.kind).value}-{self.business_date:%Y%m%d}-{self.sequence:02d}"
 
     @property
     def currency(self) -> str:

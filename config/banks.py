@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
 
-from config.loading import CONFIG_FOLDER, load_section
+from bank_adapters.instruction_layout import SELF_PROVING, InstructionFormat, InstructionLayout, TableForm
+from bank_adapters.payment_initiation import Initiator
+from config.instruction_tables import load_table_forms
+from config.loading import CONFIG_FOLDER, Section, load_section
 
 
 @dataclass(frozen=True, slots=True)
 class Bank:
     """A bank: its code in our books, the layout (profile id) of its statements and the name it delivers files under.
 
-    ``business_day_cut``: local time in Shanghai after which the bank books on its next business day.
+    ``business_day_cut``: local time in Shanghai after which the bank books on its next business day. ``instructions``: in which
+    form it takes payment instructions; ``answer_within_working_days``: after how many working days without an answer it is asked.
     """
 
     bank_code: str
@@ -22,11 +27,14 @@ class Bank:
     profile: str
     sender_id: str
     business_day_cut: time
+    instructions: InstructionLayout = SELF_PROVING
+    answer_within_working_days: int = 1
 
 
 def load_banks(path: Path = CONFIG_FOLDER / "banks.yaml") -> dict[str, Bank]:
     """Every bank by its code, in the order of the file. Raises ConfigRefused naming the file and the key."""
     top = load_section(path)
+    forms = load_table_forms()
     found: dict[str, Bank] = {}
     for section in top.sections("banks"):
         cut = section.text("business_day_cut")
@@ -41,6 +49,8 @@ def load_banks(path: Path = CONFIG_FOLDER / "banks.yaml") -> dict[str, Bank]:
             profile=section.text("profile"),
             sender_id=section.text("sender_id"),
             business_day_cut=business_day_cut,
+            instructions=_layout(section, forms),
+            answer_within_working_days=section.integer("answer_within_working_days", 1, least=0, most=30),
         )
         section.finish()
         if one.bank_code in found:
@@ -50,3 +60,18 @@ def load_banks(path: Path = CONFIG_FOLDER / "banks.yaml") -> dict[str, Bank]:
         found[one.bank_code] = one
     top.finish()
     return found
+
+
+def _layout(section: Section, forms: Mapping[str, TableForm]) -> InstructionLayout:
+    """The form of a bank's instruction files: the key ``instructions`` as config/banks.yaml explains it."""
+    told = section.section_or_empty("instructions")
+    kind = InstructionFormat(told.choice("format", tuple(InstructionFormat), InstructionFormat.CSV))
+    if kind is InstructionFormat.PAIN001:
+        member = told.text("agent_member_id") if "agent_member_id" in told else ""
+        layout = InstructionLayout(kind, initiator=Initiator(told.text("initiator"), section.text("name_zh"), member))
+    elif kind is InstructionFormat.TABLE:
+        layout = InstructionLayout(kind, table=forms[told.choice("table", tuple(forms))])
+    else:
+        layout = SELF_PROVING
+    told.finish()
+    return layout

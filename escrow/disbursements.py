@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, text
 
-from bank_adapters.instructions import InstructionFile, PaymentOrder, write_instruction_csv
+from bank_adapters.instruction_layout import SELF_PROVING, InstructionLayout, why_unwritable, write_instructions
+from bank_adapters.instructions import InstructionFile, PaymentOrder
 from calendars import WorkingCalendar
 from escrow.disbursement import disbursement_id, refund_reference
 from escrow.policy import PolicyBook
@@ -26,7 +27,8 @@ from money import Money
 class DisbursementReport:
     """What was instructed on a day. Amounts in fen; ``files`` names the new files.
 
-    ``on_hold``: custody accounts with money to pay out, and refunds, that a hold stops.
+    ``on_hold``: custody accounts with money to pay out, and refunds, that a hold stops. ``unwritable``: what the bank's layout
+    cannot carry, each with its reference and the reason; nothing was put in transit for it.
     """
 
     as_of: date
@@ -36,12 +38,13 @@ class DisbursementReport:
     refunded_minor_units: int
     files: tuple[str, ...]
     on_hold: int
+    unwritable: tuple[str, ...] = ()
 
 
 #: What is payable is the smaller of the balance as of the day and the balance now: a day run again after a later one must not
 #: pay out what the later one has paid.
 _PAYABLE = """
-    SELECT a.institution_id, a.custody_account_id, a.bank_code, a.account_number, a.currency, a.beneficiary_name,
+    SELECT a.institution_id, a.custody_account_id, a.bank_code, a.account_number, a.account_name, a.currency, a.beneficiary_name,
         a.beneficiary_account, a.beneficiary_bank, payable.account_id AS payable_account_id,
         transit.account_id AS transit_account_id, least(-b.balance_minor_units, d.balance)::bigint AS amount_minor_units,
         EXISTS (
@@ -67,7 +70,7 @@ _PAYABLE = """
 """
 _REFUNDS = """
     SELECT f.institution_id, f.refund_request_id, f.order_id, f.amount_minor_units, f.payee_name, f.payee_account,
-        a.bank_code, a.account_number, a.currency,
+        a.bank_code, a.account_number, a.account_name, a.currency,
         EXISTS (
             SELECT FROM hold_in_force h
             WHERE h.institution_id = f.institution_id AND h.stops_refund
@@ -90,64 +93,136 @@ _DISBURSEMENT_COLUMNS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """How each bank takes its files; banks that agreed on nothing take the self-proving CSV."""
+
+    layouts: Mapping[str, InstructionLayout]
+    as_of: date
+    now: datetime
+
+    def layout(self, bank_code: str) -> InstructionLayout:
+        return self.layouts.get(bank_code, SELF_PROVING)
+
+    def orders(self, rows: Iterable[Any], make: Callable[[Any, date], PaymentOrder], refused: list[str]) -> list[_Due]:
+        """The rows with their payment orders; what a bank's layout cannot carry goes to ``refused``, and its money stays."""
+        found = []
+        for row in rows:
+            order = make(row, self.as_of)
+            reason = why_unwritable(order, self.layout(row.bank_code), self.now)
+            if reason is None:
+                found.append(_Due(row, order))
+            else:
+                refused.append(f"{row.bank_code} {order.end_to_end_reference}: {reason}")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What is to be instructed: the row that says so and the order it becomes."""
+
+    row: Any
+    order: PaymentOrder
+
+
 def prepare_disbursements(
-    conn: Connection, as_of: date, *, policies: PolicyBook, calendar: WorkingCalendar, now: datetime, actor: str = "system"
+    conn: Connection,
+    as_of: date,
+    *,
+    policies: PolicyBook,
+    calendar: WorkingCalendar,
+    now: datetime,
+    actor: str = "system",
+    layouts: Mapping[str, InstructionLayout] | None = None,
 ) -> DisbursementReport:
     """Instruct the banks, on a working day, to pay out all that is payable and to return all refunds approved so far.
 
-    One file per bank, day and kind, stored byte for byte; ``store.instruction_files`` gives them out. On a day that is not
-    worked nothing is instructed: it waits for the next. A hold on a custody account stops its disbursement. Safe to repeat: an
-    account is instructed once a day, a refund once. Raises CalendarNotCovered past the calendar's last day.
+    One file per bank, day and kind in the bank's layout (``layouts`` by bank code), stored byte for byte;
+    ``store.instruction_files`` gives them out. On a day that is not worked nothing is instructed: it waits for the next. A hold
+    on a custody account stops its disbursement. Safe to repeat: an account is instructed once a day, a refund once.
+    Raises CalendarNotCovered past the calendar's last day.
     """
     take_turn(conn)
     if not calendar.is_working_day(as_of):
         return DisbursementReport(as_of, 0, 0, 0, 0, (), 0)
+    writing, unwritable = _Writing(layouts or {}, as_of, now), list[str]()
     payable = conn.execute(text(_PAYABLE), {"as_of": as_of}).all()
-    due = [row for row in payable if not row.on_hold]
-    names = _instruct_disbursements(conn, due, as_of, policies=policies, now=now, actor=actor)
+    free = [row for row in payable if not row.on_hold]
+    due = writing.orders(free, _disbursement_order, unwritable)
+    names = _instruct_disbursements(conn, due, writing, policies=policies, actor=actor)
     approved = conn.execute(text(_REFUNDS), {"as_of": as_of}).all()
-    returned = [row for row in approved if not row.on_hold]
-    names += _instruct_refunds(conn, returned, as_of)
+    released = [row for row in approved if not row.on_hold]
+    returned = writing.orders(released, _refund_order, unwritable)
+    names += _instruct_refunds(conn, returned, writing)
     return DisbursementReport(
         as_of,
         len(due),
-        sum(row.amount_minor_units for row in due),
+        sum(one.row.amount_minor_units for one in due),
         len(returned),
-        sum(row.amount_minor_units for row in returned),
+        sum(one.row.amount_minor_units for one in returned),
         tuple(names),
-        len(payable) - len(due) + len(approved) - len(returned),
+        len(payable) - len(free) + len(approved) - len(released),
+        tuple(unwritable),
     )
 
 
-def _files(rows: Iterable[Any], reference: Callable[[Any], str]) -> Iterator[tuple[str, list[Any]]]:
-    """The rows of each file as (bank, rows). Numbers are unique at one institution only, and one file names each number once:
-    a number two institutions of a bank share goes into the bank's next file.
+def _disbursement_order(row: Any, as_of: date) -> PaymentOrder:
+    return PaymentOrder(
+        end_to_end_reference=disbursement_id(as_of, row.account_number),
+        debit_account=row.account_number,
+        amount=Money(row.amount_minor_units, row.currency),
+        beneficiary_name=row.beneficiary_name,
+        beneficiary_account=row.beneficiary_account,
+        beneficiary_bank=row.beneficiary_bank,
+        purpose="release of prepaid tuition",
+        debit_account_name=row.account_name,
+    )
+
+
+def _refund_order(row: Any, _as_of: date) -> PaymentOrder:
+    return PaymentOrder(
+        end_to_end_reference=refund_reference(row.refund_request_id),
+        debit_account=row.account_number,
+        amount=Money(row.amount_minor_units, row.currency),
+        beneficiary_name=row.payee_name,
+        beneficiary_account=row.payee_account,
+        beneficiary_bank="",
+        purpose="refund of prepaid tuition",
+        debit_account_name=row.account_name,
+    )
+
+
+def _files(due: Iterable[_Due]) -> Iterator[tuple[str, list[_Due]]]:
+    """What goes into each file as (bank, orders). Numbers are unique at one institution only, and one file names each number
+    once: a number two institutions of a bank share goes into the bank's next file.
     """
-    found: defaultdict[tuple[str, int], list[Any]] = defaultdict(list)
+    found: defaultdict[tuple[str, int], list[_Due]] = defaultdict(list)
     seen: Counter[tuple[str, str]] = Counter()
-    for row in rows:
-        name = (row.bank_code, reference(row))
-        found[row.bank_code, seen[name]].append(row)
+    for one in due:
+        name = (one.row.bank_code, one.order.end_to_end_reference)
+        found[one.row.bank_code, seen[name]].append(one)
         seen[name] += 1
     for bank_code, file_no in sorted(found):
         yield bank_code, found[bank_code, file_no]
 
 
-def _store_file(conn: Connection, bank_code: str, kind: str, as_of: date, orders: tuple[PaymentOrder, ...]) -> tuple[int, str]:
+def _store_file(conn: Connection, bank_code: str, kind: str, writing: _Writing, due: list[_Due]) -> tuple[int, str]:
     """Write and keep the bank's next file of that kind and day; its number and name."""
     earlier = conn.scalar(
         text("SELECT max(sequence) FROM instruction_file WHERE (bank_code, kind, business_date) = (:bank_code, :kind, :as_of)"),
-        {"bank_code": bank_code, "kind": kind, "as_of": as_of},
+        {"bank_code": bank_code, "kind": kind, "as_of": writing.as_of},
     )
-    file = InstructionFile(bank_code, kind, as_of, (earlier or 0) + 1, orders)
-    content = write_instruction_csv(file)
-    name = f"{bank_code}-{kind}-{as_of:%Y%m%d}-{file.sequence:02d}.csv"
+    orders = tuple(one.order for one in due)
+    file = InstructionFile(bank_code, kind, writing.as_of, (earlier or 0) + 1, orders)
+    layout = writing.layout(bank_code)
+    content = write_instructions(file, layout, writing.now)
+    name = f"{file.message_id}.{layout.ending}"
     file_id: int = conn.execute(
         insert(instruction_file)
         .values(
             bank_code=bank_code,
             kind=kind,
-            business_date=as_of,
+            business_date=writing.as_of,
             sequence=file.sequence,
             file_name=name,
             sha256=hashlib.sha256(content).digest(),
@@ -161,29 +236,19 @@ def _store_file(conn: Connection, bank_code: str, kind: str, as_of: date, orders
 
 
 def _instruct_disbursements(
-    conn: Connection, rows: list[Any], as_of: date, *, policies: PolicyBook, now: datetime, actor: str
+    conn: Connection, due: list[_Due], writing: _Writing, *, policies: PolicyBook, actor: str
 ) -> list[str]:
+    as_of = writing.as_of
     names: list[str] = []
     instructions: list[tuple[Any, ...]] = []
     transfers: list[Transfer] = []
     items: list[OpenItem] = []
-    for bank_code, accounts in _files(rows, lambda row: disbursement_id(as_of, row.account_number)):
-        orders = []
-        for row in accounts:
-            instruction_id = disbursement_id(as_of, row.account_number)
-            amount = Money(row.amount_minor_units, row.currency)
+    for bank_code, accounts in _files(due):
+        file_id, name = _store_file(conn, bank_code, "disbursement", writing, accounts)
+        names.append(name)
+        for one in accounts:
+            row, instruction_id, amount = one.row, one.order.end_to_end_reference, one.order.amount
             moved = transfer_id(row.institution_id, as_of, "disbursement", instruction_id)
-            orders.append(
-                PaymentOrder(
-                    end_to_end_reference=instruction_id,
-                    debit_account=row.account_number,
-                    amount=amount,
-                    beneficiary_name=row.beneficiary_name,
-                    beneficiary_account=row.beneficiary_account,
-                    beneficiary_bank=row.beneficiary_bank,
-                    purpose="release of prepaid tuition",
-                )
-            )
             transfers.append(
                 Transfer(
                     transfer_id=moved,
@@ -213,22 +278,18 @@ def _instruct_disbursements(
                     counterparty_account=row.beneficiary_account,
                 )
             )
-        file_id, name = _store_file(conn, bank_code, "disbursement", as_of, tuple(orders))
-        names.append(name)
-        instructions += [
-            (
-                row.institution_id, order.end_to_end_reference, row.custody_account_id, as_of, row.amount_minor_units,
-                row.beneficiary_name, row.beneficiary_account, row.beneficiary_bank,
-                transfer_id(row.institution_id, as_of, "disbursement", order.end_to_end_reference), file_id,
-            )
-            for row, order in zip(accounts, orders, strict=True)
-        ]  # fmt: skip
+            instructions.append(
+                (
+                    row.institution_id, instruction_id, row.custody_account_id, as_of, row.amount_minor_units,
+                    row.beneficiary_name, row.beneficiary_account, row.beneficiary_bank, moved, file_id,
+                )
+            )  # fmt: skip
     if transfers:
         copy_rows(conn, "disbursement_instruction", _DISBURSEMENT_COLUMNS, instructions)
         post(
             conn,
             transfers,
-            now=now,
+            now=writing.now,
             actor=actor,
             reason="disbursements instructed",
             rule_version=policies.version,
@@ -237,25 +298,13 @@ def _instruct_disbursements(
     return names
 
 
-def _instruct_refunds(conn: Connection, rows: list[Any], as_of: date) -> list[str]:
+def _instruct_refunds(conn: Connection, due: list[_Due], writing: _Writing) -> list[str]:
     names: list[str] = []
     instructions: list[tuple[Any, ...]] = []
-    for bank_code, refunds in _files(rows, lambda row: refund_reference(row.refund_request_id)):
-        orders = tuple(
-            PaymentOrder(
-                end_to_end_reference=refund_reference(row.refund_request_id),
-                debit_account=row.account_number,
-                amount=Money(row.amount_minor_units, row.currency),
-                beneficiary_name=row.payee_name,
-                beneficiary_account=row.payee_account,
-                beneficiary_bank="",
-                purpose="refund of prepaid tuition",
-            )
-            for row in refunds
-        )
-        file_id, name = _store_file(conn, bank_code, "refund", as_of, orders)
+    for bank_code, refunds in _files(due):
+        file_id, name = _store_file(conn, bank_code, "refund", writing, refunds)
         names.append(name)
-        instructions += [(row.institution_id, row.refund_request_id, as_of, file_id) for row in refunds]
+        instructions += [(one.row.institution_id, one.row.refund_request_id, writing.as_of, file_id) for one in refunds]
     copy_rows(
         conn,
         "refund_instruction",

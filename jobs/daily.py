@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bank_adapters.detached import DigestKind, digest_file, sign_detached
 from escrow.handlers import (
     DisbursementReport,
     RefundReport,
@@ -21,6 +22,7 @@ from escrow.handlers import (
 )
 from escrow.store import instruction_files
 from jobs.collect import collect_statements
+from jobs.instruction_key import read_instruction_key
 from jobs.outbox import place_file
 from jobs.reconciling import reconcile_through
 from jobs.runner import Job
@@ -78,16 +80,30 @@ def refund(connection: sa.Connection, as_of: date, settings: JobSettings, now: d
 def disburse(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:
     """On a working day, instruct the banks to pay out what is payable and to return approved refunds."""
     report = prepare_disbursements(
-        connection, as_of, policies=settings.policies, calendar=settings.calendar, now=now, actor=settings.actor
+        connection,
+        as_of,
+        policies=settings.policies,
+        calendar=settings.calendar,
+        now=now,
+        actor=settings.actor,
+        layouts={bank.bank_code: bank.instructions for bank in settings.banks.values()},
     )
-    return _as_result(report)
+    return {**_as_result(report), "outstanding": bool(report.unwritable)}
 
 
 def send(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
-    """Put the day's instruction files into the banks' outgoing folders."""
+    """Put the day's instruction files into the banks' outgoing folders, each after its digest and, if there is a key, its
+    signature: a bank that sees a file can prove it at once.
+    """
     placed = 0
+    key = read_instruction_key(settings.keys)
     for file in instruction_files(connection, business_date=as_of):
-        placed += place_file(settings.outbox / file.bank_code, file.file_name, file.content)
+        folder = settings.outbox / file.bank_code
+        for kind in DigestKind:
+            place_file(folder, f"{file.file_name}.{kind}", digest_file(file.content, file.file_name, kind))
+        if key is not None:
+            place_file(folder, f"{file.file_name}.sig", sign_detached(file.content, key))
+        placed += place_file(folder, file.file_name, file.content)
     return {"files_placed": placed}
 
 
