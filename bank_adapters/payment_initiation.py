@@ -42,7 +42,7 @@ def write_pain001(file: InstructionFile, initiator: Initiator, created_at: datet
     """The file's bytes; ``created_at`` goes into the group header. Raises WritingRefused for what the message cannot carry."""
     if not file.orders:
         raise WritingRefused("a pain.001 message needs at least one payment order")
-    document = etree.Element(f"{{{NAMESPACE}}}Document", nsmap={None: NAMESPACE})
+    document = etree.Element(f"{{{NAMESPACE}}}Document", nsmap={None: NAMESPACE})  # type: ignore[dict-item]  # the stubs know no default namespace
     message = etree.SubElement(document, _tag("CstmrCdtTrfInitn"))
     header = etree.SubElement(message, _tag("GrpHdr"))
     _text(header, "MsgId", file.message_id, _ID)
