@@ -23,7 +23,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test check lint types layers migrations lock clean hledger
+.PHONY: help setup demo test check lint types layers migrations lock fuzz clean hledger
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -73,6 +73,9 @@ layers: $(READY)
 
 migrations: $(READY)
 	@$(BIN)/python -m migrations.check
+
+fuzz: $(READY)
+	PYTHONPATH=. $(BIN)/python tests/fuzz/damage.py $${ESCROW_CORPUS:-../shared/corpus} --times 200
 
 lock: $(READY)
 	@echo 'setuptools>=77' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test --generate-hashes \

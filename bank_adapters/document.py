@@ -233,6 +233,7 @@ class Document:
             claim = claims[0]
             self.format = claim.format
             self.profile = claim.profile.id if claim.profile else None
+            self.findings.lenient = frozenset(claim.profile.leniencies) if claim.profile else frozenset()
             return claim
         if claims:
             self.findings.add("two_adapters", line=1, field="profile", names=", ".join(claim.name for claim in claims))

@@ -123,7 +123,10 @@ CATALOGUE: dict[str, tuple[Severity, str, str]] = {
     "record_width": (E, "the record has {found} characters, the format has {expected}", "记录长度为 {found}，格式要求 {expected}"),
     "account_differs": (E, "the record is of {found}, the statement of {expected}", "本记录属于 {found}，对账单属于 {expected}"),
     "part_missing": (W, "the trailer says that another part follows, and none does", "结尾记录声明后面还有部分，但文件到此为止"),
-    "sign_zero": (W, "sign 0 is none of the standard's; read as credit", "符号 0 不在标准之内，按贷方处理"),
+    "sign_zero": (E, "sign 0 is none of the standard's; read as credit", "符号 0 不在标准之内，按贷方处理"),
+    "bank_differs": (E, "the record is of bank {found}, the statement of {expected}", "本记录属于银行 {found}，对账单属于 {expected}"),
+    "closing_account_differs": (E, "the closing balance is of account {found}, the statement of {expected}", "期末余额属于账户 {found}，对账单属于 {expected}"),
+    "record_count": (E, "the end record counts {declared} records, {found} stand there: equivalents or itself are counted otherwise", "结束记录声明 {declared} 条，实际 {found} 条：等值记录或自身的计数方式不同"),
     "report_only": (W, "no opening or no closing ledger balance: read as a report that closes no day", "缺少期初或期末账面余额：按不结日的中间报告处理"),
     "non_monetary": (N, "a record that moves no money is not a line", "不涉及资金的记录，不作为明细"),
     "group_not_data": (E, "group status {status} deletes or tests data; it is no statement", "组状态 {status} 为删除或测试，不是对账单"),
@@ -142,6 +145,13 @@ CATALOGUE: dict[str, tuple[Severity, str, str]] = {
     "wrapped_field": (W, "field {tag} runs over a line break and was joined", "字段 {tag} 跨行，已合并"),
     "trailing_text": (W, "text after the amount is not used: {excerpt}", "金额之后的文字未采用：{excerpt}"),
 }  # fmt: skip
+
+#: Errors a profile may lower to warnings (``leniencies``): departures a bank is known for, which leave the balance identity to
+#: prove the money. Nothing that says an amount, a date, a direction or a balance is wrong can be lowered.
+LENIENCIES = frozenset({
+    "sign_zero", "bank_differs", "closing_account_differs", "record_count", "control_count", "control_total", "no_end_mark",
+    "footer_missing",
+})  # fmt: skip
 
 #: Account and card numbers, phone numbers, IBANs. Dates, amounts and line numbers stay readable.
 _LONG_NUMBER = re.compile(r"[0-9]{11,}|\b[A-Z]{2}[0-9]{2}[A-Z0-9]{8,30}\b", re.ASCII)
@@ -165,6 +175,7 @@ class Findings:
     items: list[Finding] = field(default_factory=list)
     statement: int | None = None
     refused: set[int | None] = field(default_factory=set)
+    lenient: frozenset[str] = frozenset()  # of LENIENCIES, what the profile in use lowers
     _counts: Counter[tuple[int | None, str]] = field(default_factory=Counter)
 
     def add(
@@ -181,6 +192,8 @@ class Findings:
         """Add finding ``code``; ``facts`` fill its wording. ``excerpt`` is masked here."""
         default, english, chinese = CATALOGUE[code]
         severity = severity or default
+        if severity is Severity.ERROR and code in self.lenient:
+            severity = Severity.WARNING
         if severity is Severity.ERROR:
             self.refused.add(self.statement)
         key = (self.statement, code)

@@ -7,6 +7,7 @@ MAX_LINE_CHARACTERS = 1_000_000  # one physical line of text
 MAX_LINES = 5_000_000  # physical lines or rows of one file
 MAX_ROWS = 1_048_576  # rows of one sheet
 MAX_COLUMNS = 1_000  # columns of one sheet
+MAX_CELLS = 5_000_000  # rows times columns of one sheet, empty cells between others counted
 MAX_CELL_LINE_BREAKS = 3  # more in one cell means a quotation mark was never closed
 LINES_IN_MEMORY = 5_000  # of one statement; further ones go to a temporary file
 MAX_MEMBER_BYTES = 200 * 1024 * 1024  # of one file in an archive, counted while inflating

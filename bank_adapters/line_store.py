@@ -7,10 +7,12 @@ again. It packs what a line says with ``marshal``: plain values only, nothing is
 from __future__ import annotations
 
 import marshal
+import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import IO, Any, overload
 from zoneinfo import ZoneInfo
 
@@ -50,7 +52,7 @@ class LineStore(Sequence[StatementLine]):
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="escrow-lines-")  # noqa: SIM115 - lives as long as the store
             weakref.finalize(self, self._file.close)
-        packed = marshal.dumps([_packed(line) for line in self._open])
+        packed = marshal.dumps([pack_line(line) for line in self._open])
         self._file.seek(self._end)
         self._file.write(packed)
         self._batches.append((self._end, len(packed)))
@@ -62,11 +64,32 @@ class LineStore(Sequence[StatementLine]):
             return []
         offset, length = self._batches[index]
         self._file.seek(offset)
-        return [_unpacked(values) for values in marshal.loads(self._file.read(length))]  # noqa: S302 - written above
+        return [unpack_line(values) for values in marshal.loads(self._file.read(length))]  # noqa: S302 - written above
 
     def settled(self) -> Sequence[StatementLine]:
         """The lines as a finished statement holds them: a tuple when all are in memory."""
         return self if self._file is not None or self._open else tuple(self._kept)
+
+    def handed_over(self, path: Path) -> tuple[Any, ...]:
+        """Plain values and, at ``path``, the packed lines: what another process needs to take the store over."""
+        with path.open("wb") as copy:
+            if self._file is not None:
+                self._file.seek(0)
+                shutil.copyfileobj(self._file, copy, 1 << 20)
+        return [pack_line(line) for line in self._kept], [pack_line(line) for line in self._open], self._batches, self._end
+
+    @classmethod
+    def taken_over(cls, values: tuple[Any, ...], path: Path) -> LineStore:
+        """A store another process handed over. The file stays open, its name may go."""
+        store = cls()
+        kept, rest, batches, end = values
+        store._kept = [unpack_line(each) for each in kept]
+        store._open = [unpack_line(each) for each in rest]
+        store._batches = [(offset, length) for offset, length in batches]
+        store._end = end
+        store._file = path.open("rb")
+        weakref.finalize(store, store._file.close)
+        return store
 
     def __len__(self) -> int:
         return len(self._kept) + len(self._batches) * _BATCH + len(self._open)
@@ -137,7 +160,7 @@ class Reversed(Sequence[StatementLine]):
     __hash__ = None  # type: ignore[assignment]
 
 
-def _packed(line: StatementLine) -> tuple[Any, ...]:
+def pack_line(line: StatementLine) -> tuple[Any, ...]:
     """Plain values of a line, in the order of its fields."""
     booked_at = line.booked_at
     balance = line.running_balance
@@ -146,11 +169,12 @@ def _packed(line: StatementLine) -> tuple[Any, ...]:
         line.direction.value, line.amount.minor_units, line.amount.currency, line.status.value, line.line, line.bank_reference,
         line.end_to_end_reference, line.references, line.counterparty_name, line.counterparty_account, line.description,
         line.reversal, line.transaction_code, balance.minor_units if balance is not None else None,
-        balance.currency if balance is not None else None, booked_at and _packed_time(booked_at), line.source, line.finer,
+        balance.currency if balance is not None else None, booked_at and _time_values(booked_at), line.source, line.finer,
     )  # fmt: skip
 
 
-def _unpacked(values: tuple[Any, ...]) -> StatementLine:
+def unpack_line(values: tuple[Any, ...]) -> StatementLine:
+    """The line ``pack_line`` made these values of."""
     (
         booking, value, direction, units, currency, status, number, bank, end_to_end, references, name, account, description,
         reversal, code, balance, balance_currency, booked_at, source, finer,
@@ -159,11 +183,11 @@ def _unpacked(values: tuple[Any, ...]) -> StatementLine:
         booking and date.fromordinal(booking), value and date.fromordinal(value), _DIRECTIONS[direction], Money(units, currency),
         _STATUSES[status], number, bank, end_to_end, references, name, account, description, reversal, code,
         Money(balance, balance_currency) if balance_currency is not None else None,
-        booked_at and _unpacked_time(booked_at), source, finer,
+        booked_at and _time_of(booked_at), source, finer,
     )  # fmt: skip
 
 
-def _packed_time(moment: datetime) -> tuple[Any, ...]:
+def _time_values(moment: datetime) -> tuple[Any, ...]:
     zone = moment.tzinfo
     offset = moment.utcoffset()
     where = zone.key if isinstance(zone, ZoneInfo) else offset.total_seconds() if offset is not None else None
@@ -172,7 +196,7 @@ def _packed_time(moment: datetime) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _unpacked_time(values: tuple[Any, ...]) -> datetime:
+def _time_of(values: tuple[Any, ...]) -> datetime:
     *parts, fold, where = values
     zone = ZoneInfo(where) if isinstance(where, str) else None if where is None else timezone(timedelta(seconds=where))
     year, month, day, hour, minute, second, micro = parts

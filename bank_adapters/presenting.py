@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import json
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
+from itertools import islice
 from typing import Any
 
 from bank_adapters.model import Finding, Statement, StatementFileReading, StatementLine
@@ -20,6 +25,31 @@ def presented(reading: StatementFileReading, file: str) -> dict[str, Any]:
         "statements": [_statement(statement) for statement in reading.statements],
         "findings": [_finding(finding) for finding in reading.findings],
     }
+
+
+def presented_pieces(reading: StatementFileReading, file: str, *, chinese: bool = False) -> Iterator[str]:
+    """The JSON text of ``presented`` piece by piece, so that a long statement is never held whole."""
+    empty = replace(reading, statements=tuple(replace(statement, lines=()) for statement in reading.statements))
+    content = presented(empty, file)
+    if chinese:
+        for finding in content["findings"]:
+            finding["message"] = finding["message_zh"] or finding["message"]
+    statements = content.pop("statements")
+    yield _json(content)[:-1] + ', "statements": ['
+    for index, (statement, head) in enumerate(zip(reading.statements, statements, strict=True)):
+        head.pop("lines")
+        yield (", " if index else "") + _json(head)[:-1] + ', "lines": ['
+        lines = iter(statement.lines)
+        first = True
+        while batch := [_line(line) for line in islice(lines, _LINES_A_PIECE)]:
+            yield ("" if first else ", ") + _json(batch)[1:-1]
+            first = False
+        yield "]}"
+    yield "]}"
+
+
+_LINES_A_PIECE = 500
+_json = functools.partial(json.dumps, ensure_ascii=False)
 
 
 def _amount(amount: Money | None) -> str | None:

@@ -230,6 +230,7 @@ class Profile:
     reversal_sign: ReversalSign = ReversalSign.ISO
     table: TableLayout | None = field(default=None)
     qif: QifLayout | None = field(default=None)
+    leniencies: tuple[str, ...] = ()  # findings.LENIENCIES that are warnings in this bank's files, where others are refused
     ignored_members: tuple[str, ...] = ()  # what names of an archive's files hold that repeat others (汇总) and are not read
 
 

@@ -6,7 +6,7 @@ lines, so it does not take the others down and cannot be overlooked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,17 +22,22 @@ from bank_adapters.sources import Source
 
 
 def read_statement_file(
-    data: bytes | Path, name: str, profiles: Sequence[Profile], profile_id: str | None = None
+    data: bytes | Path,
+    name: str,
+    profiles: Sequence[Profile],
+    profile_id: str | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> StatementFileReading:
     """Read ``data`` by the one reader or profile that claims it, or by the profile ``profile_id``.
 
     Given a path, the file is never held whole unless its format needs that (sheets, archives). ``name`` is a label; only
-    UnionPay files have their year in it. All findings come together; ``accepted`` is true when every statement and the file
+    UnionPay files have their year in it. ``progress`` is told now and then how many bytes were read; text is read twice, once to
+    find its encoding. All findings come together; ``accepted`` is true when every statement and the file
     passed.
     """
     findings = Findings()
     try:
-        source = Source(data)
+        source = Source(data, progress)
         if source.size > MAX_FILE_BYTES:
             findings.add("file_too_large", size=source.size, limit=MAX_FILE_BYTES, offset=MAX_FILE_BYTES)
         elif profile_id is not None and profile_id not in {profile.id for profile in profiles}:

@@ -19,6 +19,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bank_adapters.dates import DATE_FORMATS
+from bank_adapters.findings import LENIENCIES
 from bank_adapters.profile import (
     DirectionRule,
     Fact,
@@ -44,6 +45,11 @@ def load_profiles(folder: Path = PROFILE_FOLDER) -> tuple[Profile, ...]:
             raise ConfigRefused(path.name, "id", f"another file already holds a profile called {profile.id!r}")
         profiles[profile.id] = profile
     return tuple(profiles[key] for key in sorted(profiles))
+
+
+def load_profile(path: Path) -> Profile:
+    """One profile from a file anywhere. Raises ConfigRefused naming file and key."""
+    return _read(path)
 
 
 def _read(path: Path) -> Profile:
@@ -115,6 +121,11 @@ def _check(profile: Profile, file: str) -> None:
             raise ConfigRefused(file, section, f"must be given exactly when format is {format_}")
     if profile.reversal_sign is not ReversalSign.ISO and profile.format is not ProfileFormat.CAMT:
         raise ConfigRefused(file, "reversal_sign", "belongs to profiles of format camt only")
+    for code in profile.leniencies:
+        if code not in LENIENCIES:
+            raise ConfigRefused(
+                file, "leniencies", f"{code!r} cannot be lowered; those that can are {', '.join(sorted(LENIENCIES))}"
+            )
     for name in profile.encodings:
         try:
             codecs.lookup(name)

@@ -19,6 +19,7 @@ COMMAND_MODULES = (
     "demo",
     "simulate",
     "parse",
+    "profile",
     "imports",
     "statement",
     "run_day",
@@ -47,7 +48,7 @@ app = typer.Typer(
 
 
 #: Commands that leave a server's books alone, so that --data and --books mean what they say beside ESCROW_DATABASE_URL.
-WITHOUT_A_SERVER = ("demo", "simulate", "parse", "match", "bench")
+WITHOUT_A_SERVER = ("demo", "simulate", "parse", "profile", "match", "bench")
 
 
 @app.callback()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from bank_adapters.model import Finding, Severity, Statement, StatementFileReading
 from bank_adapters.pages import join_reading
 from bank_adapters.profile import Profile
-from bank_adapters.reading import read_statement_file
+from bank_adapters.worker import read_isolated
 from calendars import business_date
 from reconciliation import intake_store
 from reconciliation.discrepancy import Discrepancy, DiscrepancyKind, DiscrepancyState
@@ -86,7 +86,7 @@ class _Reception:
     def receive(self, data: bytes, name: str, profiles: Sequence[Profile], profile_id: str | None, role: str) -> Receipt:
         conn = self.conn
         stored = intake_store.store_file(conn, data, name, sender_bank=self.sender, now=self.now, actor=self.actor)
-        reading = join_reading(read_statement_file(data, name, profiles, profile_id))
+        reading = join_reading(read_isolated(data, name, profiles, profile_id))
         digest = content_digest(reading)
         same = stored.same_bytes_as
         if same is not None and not intake_store.first_reading_accepted(conn, same, self.sender):

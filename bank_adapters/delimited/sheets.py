@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -13,6 +14,7 @@ from bank_adapters.delimited.rows import Row
 from bank_adapters.limits import (
     INFLATION_FLOOR_BYTES,
     MAX_ARCHIVE_MEMBERS,
+    MAX_CELLS,
     MAX_COLUMNS,
     MAX_INFLATED_BYTES,
     MAX_INFLATION_RATIO,
@@ -22,6 +24,7 @@ from bank_adapters.sources import Source
 
 XLS_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ZIP_MAGIC = b"PK\x03\x04"
+_CELL = re.compile(rb"""<(?:[a-z]+:)?c\b[^<>]{0,200}?\br=["']([A-Z]{1,4})([0-9]{1,8})["']""")
 _FLOAT_DIGITS = 15  # an IEEE double keeps 15 decimal digits for sure
 
 
@@ -87,15 +90,39 @@ def _check_archive(data: bytes) -> None:
             for member in members:
                 if member.flag_bits & 1:
                     raise SheetRefused("an encrypted archive")
+                corner = _Corner() if member.filename.startswith("xl/worksheets/") else None
                 with archive.open(member) as stream:
                     while chunk := stream.read(1 << 20):
                         inflated += len(chunk)
                         if inflated > budget:
                             raise SheetRefused(f"an archive that inflates to more than {budget} bytes")
+                        if corner is not None:
+                            corner.take(chunk)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, OSError, EOFError, ValueError) as problem:
         if isinstance(problem, SheetRefused):
             raise
         raise SheetRefused(f"a broken archive ({problem})") from problem
+
+
+class _Corner:
+    """The furthest cell of a sheet. Two cells far apart make the reader allocate every cell between them."""
+
+    def __init__(self) -> None:
+        self.row = self.column = 0
+        self.tail = b""
+
+    def take(self, chunk: bytes) -> None:
+        """Look at the next piece of the sheet's XML. Raises SheetRefused."""
+        text = self.tail + chunk
+        for letters, digits in _CELL.findall(text):
+            column = 0
+            for letter in letters:
+                column = column * 26 + letter - 64
+            self.column = max(self.column, column)
+            self.row = max(self.row, int(digits))
+        self.tail = text[-40:]
+        if self.row > MAX_ROWS or self.column > MAX_COLUMNS or self.row * self.column > MAX_CELLS:
+            raise SheetRefused(f"a sheet that reaches to row {self.row} and column {self.column}")
 
 
 def cell_text(cell: object) -> str:

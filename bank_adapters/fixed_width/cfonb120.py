@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from bank_adapters.findings import Findings
 from bank_adapters.fixed_width.engine import Columns, FixedWidthReader, OpenLine, Record, fixed_records, signed_money
-from bank_adapters.model import Direction, Severity, Statement
+from bank_adapters.model import Direction, Statement
 from bank_adapters.references import meaningful
 from money import Money
 
@@ -68,7 +68,7 @@ class _Reader(FixedWidthReader):
             self.misplaced(record, code)
         else:
             self.differs(record, code, record["account"], self.draft.account or "")
-            self.differs(record, code, record["bank"], self.bank, Severity.WARNING)
+            self.differs(record, code, record["bank"], self.bank, "bank_differs")
             if code == "04":
                 self._movement(record)
             elif code == "05" and self.pending is not None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from bank_adapters.findings import Findings
 from bank_adapters.fixed_width.engine import Columns, FixedWidthReader, OpenLine, Record, fixed_records, signed_money
-from bank_adapters.model import Direction, Severity, Statement
+from bank_adapters.model import Direction, Statement
 from bank_adapters.references import meaningful
 from money import Money
 from money.amount import format_minor_units
@@ -145,7 +145,7 @@ class _Reader(FixedWidthReader):
         draft.closing_date = self.day(record["date"], record, "8", day_first=True)
         account = record["account"].split()[:1]
         if account and account[0] != draft.account:
-            self.differs(record, "8", account[0], draft.account or "", Severity.WARNING)
+            self.differs(record, "8", account[0], draft.account or "", "closing_account_differs")
         self.group.append(len(self.drafts))
         self.finish()
 

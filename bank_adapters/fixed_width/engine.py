@@ -17,7 +17,7 @@ from bank_adapters.checks import run_checks
 from bank_adapters.dates import DateUnreadable, read_yymmdd
 from bank_adapters.draft import StatementDraft
 from bank_adapters.findings import Findings
-from bank_adapters.model import Direction, LineStatus, Severity, Statement, StatementLine
+from bank_adapters.model import Direction, LineStatus, Statement, StatementLine
 from bank_adapters.mt940.fields import NO_CURRENCY
 from bank_adapters.references import reference_set
 from money import Money
@@ -235,10 +235,10 @@ class FixedWidthReader:
             return None
         return code
 
-    def differs(self, record: Record, field: str, found: str, expected: str, severity: Severity | None = None) -> None:
+    def differs(self, record: Record, field: str, found: str, expected: str, code: str = "account_differs") -> None:
         """A record names another account (or bank) than the statement it stands in."""
         if found != expected:
-            self.findings.add("account_differs", line=record.line, field=field, severity=severity, found=found, expected=expected)
+            self.findings.add(code, line=record.line, field=field, found=found, expected=expected)
 
 
 def signed_money(units: int | None, currency: str | None, *, negative: bool) -> Money | None:

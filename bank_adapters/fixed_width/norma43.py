@@ -179,7 +179,9 @@ class _Reader(FixedWidthReader):
         declared = self.count(record["records"], record, "88")
         # banks count with or without the equivalents (24), and some count the end record itself
         known = {self.counted, self.counted - self.equivalents, self.counted + 1}
-        if declared is not None and declared not in known:
+        if declared is not None and declared != self.counted and declared in known:
+            self.findings.add("record_count", line=record.line, field="88", declared=declared, found=self.counted)
+        elif declared is not None and declared not in known:
             self.findings.add(
                 "control_count", line=record.line, field="88", what="number of records", what_zh="记录数",
                 declared=declared, found=self.counted,

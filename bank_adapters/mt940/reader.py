@@ -413,6 +413,8 @@ class _Reader:
         if intraday:
             draft.kind = StatementKind.INTRADAY
             draft.page = None
+            if not self.ended and not {"90D", "90C"} & self.tags:  # nothing else would show that lines were cut off
+                self.findings.add("truncated", line=draft.line, field="90D", reason="neither control totals nor an end mark")
         elif draft.opening_balance is None and "opening" not in self.tags:
             self.findings.add("opening_missing", line=draft.line, field="60F")
         if not intraday and not {"62F", "62M"} & self.tags:

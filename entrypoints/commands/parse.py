@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +12,8 @@ import typer
 
 if TYPE_CHECKING:
     from bank_adapters.model import StatementFileReading
+
+    Read = Callable[[Path, str, Callable[[int], None] | None], StatementFileReading]
 
 #: Files at least this large are worth a progress bar.
 LARGE_FILE_BYTES = 4 * 1024 * 1024
@@ -42,15 +44,19 @@ def register(app: typer.Typer) -> None:
 
 
 def parse(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Statement files: MT940/942, camt, CSV, XLS, XLSX.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Statement files of any format; zip and gzip too.")],
     profile: Annotated[
         str | None, typer.Option(help="Read every file by this profile instead of asking which claims it.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file and line.")] = False,
     lang: Annotated[Language, typer.Option(help="Language of messages.")] = Language.EN,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Read without a worker process and its limits of memory and time: for own files.")
+    ] = False,
 ) -> None:
     """Read ``files`` and print readings; exits 1 when one is refused, 2 for an unknown profile."""
     from bank_adapters.reading import read_statement_file
+    from bank_adapters.worker import read_isolated
     from config.loading import ConfigRefused
     from config.profiles import load_profiles
 
@@ -64,8 +70,12 @@ def parse(
         typer.echo(f"error: there is no profile {profile!r}; there are: {names}", err=True)
         raise typer.Exit(2)
     refused = False
-    for file, data, reason in _with_progress(files):
-        reading = read_statement_file(data, file, profiles, profile) if data is not None else _unreadable(reason)
+    read = read_statement_file if in_process else read_isolated
+
+    def read_one(path: Path, name: str, progress: Callable[[int], None] | None) -> StatementFileReading:
+        return read(path, name, profiles, profile, progress)
+
+    for file, reading in _readings(files, read_one):
         refused = refused or not reading.accepted
         if as_json:
             _print_json(reading, file, lang)
@@ -74,18 +84,16 @@ def parse(
     raise typer.Exit(1 if refused else 0)
 
 
-def _read_bytes(file: str) -> tuple[bytes | None, str]:
-    """The bytes of a file, or None and the reason why not."""
-    from bank_adapters.limits import MAX_FILE_BYTES
-
+def _checked(file: str) -> tuple[Path | None, str]:
+    """The path of a file that can be read, or None and the reason why not."""
     path = Path(file)
     try:
         if path.is_dir():
             return None, "is a directory; name the files in it"
         if path.exists() and not path.is_file():
             return None, "is not a regular file"
-        with path.open("rb") as stream:
-            return stream.read(MAX_FILE_BYTES + 1), ""
+        with path.open("rb"):
+            return path, ""
     except FileNotFoundError:
         return None, "does not exist; check the name"
     except PermissionError:
@@ -94,12 +102,13 @@ def _read_bytes(file: str) -> tuple[bytes | None, str]:
         return None, str(getattr(problem, "strerror", None) or problem)
 
 
-def _with_progress(files: list[str]) -> Iterator[tuple[str, bytes | None, str]]:
-    """Each file with its bytes; a progress bar on a terminal when much is to be read."""
+def _readings(files: list[str], read: Read) -> Iterator[tuple[str, StatementFileReading]]:
+    """Each file with its reading; on a terminal a bar that moves with the bytes read, when there are many."""
     sizes = [Path(file).stat().st_size if _is_file(file) else 0 for file in files]
     if not sys.stderr.isatty() or sum(sizes) < LARGE_FILE_BYTES:
         for file in files:
-            yield (file, *_read_bytes(file))
+            path, reason = _checked(file)
+            yield file, read(path, file, None) if path is not None else _unreadable(reason)
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
@@ -107,10 +116,17 @@ def _with_progress(files: list[str]) -> Iterator[tuple[str, bytes | None, str]]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading", total=sum(sizes))
+        done = 0
         for file, size in zip(files, sizes, strict=True):
             progress.update(task, description=Path(file).name)
-            yield (file, *_read_bytes(file))
-            progress.advance(task, size)
+            path, reason = _checked(file)
+
+            def moved(count: int, start: int = done, most: int = size) -> None:
+                progress.update(task, completed=start + min(count // 2, most))  # every byte is read twice
+
+            yield file, read(path, file, moved) if path is not None else _unreadable(reason)
+            done += size
+            progress.update(task, completed=done)
 
 
 def _is_file(file: str) -> bool:
@@ -131,17 +147,12 @@ def _unreadable(reason: str) -> StatementFileReading:
 
 
 def _print_json(reading: StatementFileReading, file: str, lang: Language) -> None:
-    import json
+    from bank_adapters.presenting import presented_pieces
 
-    from bank_adapters.presenting import presented
-
-    content = presented(reading, file)
-    if lang is Language.ZH:
-        for finding in content["findings"]:
-            finding["message"] = finding["message_zh"] or finding["message"]
     # surrogates of an undecodable file name must not stop the line from being written
-    text = json.dumps(content, ensure_ascii=False)
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
+    for piece in presented_pieces(reading, file, chinese=lang is Language.ZH):
+        sys.stdout.buffer.write(piece.encode("utf-8", "backslashreplace"))
+    sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()
 
 

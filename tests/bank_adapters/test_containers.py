@@ -246,3 +246,15 @@ def test_a_long_file_is_read_exactly_from_its_path(kind: str, tmp_path: Path) ->
     assert sum(units for direction, units in moved if direction is Direction.IN) == truth.total_in
     assert sum(units for direction, units in moved if direction is Direction.OUT) == truth.total_out
     assert statement == read(path.read_bytes()).statements[0]
+
+
+def test_a_sheet_with_two_cells_far_apart_is_refused_before_it_takes_memory() -> None:
+    sheet = b'<worksheet><sheetData><row r="1"><c r="A1"/></row><row r="1048576"><c s="1" r="XFD1048576"/></row></sheetData></worksheet>'
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("[Content_Types].xml", b"<Types/>")
+        archive.writestr("xl/workbook.xml", b"<workbook/>")
+        archive.writestr("xl/worksheets/sheet1.xml", sheet)
+    reading = read(buffer.getvalue())
+    assert errors(reading) == ["sheet_unreadable"]
+    assert "reaches to row 1048576" in reading.findings[0].message
