@@ -20,6 +20,11 @@ def head_revision() -> str:
     return max(path.stem for path in (_FOLDER / "versions").glob("[0-9]*.py"))
 
 
+def known_revisions() -> list[str]:
+    """Every revision this code knows, oldest first."""
+    return sorted(path.stem for path in (_FOLDER / "versions").glob("[0-9]*.py"))
+
+
 def current_revision(connection: Connection) -> str | None:
     """The revision a database is at; None when it has no schema."""
     if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
@@ -56,5 +61,10 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
             raise UpgradeRefused(
                 "another session keeps a table locked, so the upgrade gave up after 5 s and changed nothing; "
                 "stop the scheduler and other commands, then run: escrow db upgrade"
+            ) from error
+        if getattr(error.orig, "sqlstate", None) == "57014":
+            raise UpgradeRefused(
+                "a step of the upgrade took longer than 10 min, so it gave up and changed nothing; nobody could write meanwhile. "
+                "Try again at a quiet hour with nothing else running: escrow db upgrade"
             ) from error
         raise

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
-from ledger.accounts import accounts, find_account
+from ledger.accounts import find_account
 from ledger.model import Account, Side
 from ledger.reading import AccountStatementLine, account_statement, balance
 from money import Money
@@ -20,7 +20,7 @@ from reports.report_table import Column, ColumnType, Fact, ReportTable
 class AccountStatement:
     """One page. ``opening`` and ``closing`` are the balances before ``from_`` and through ``to``, by booking date; the lines'
     own balances run in posting order, so a back-dated posting stands where it was posted. ``next_after`` asks for the next
-    page, None when this is the last. ``codes``: the code of every account of the same custody account, by number.
+    page, None when this is the last. ``codes``: the codes of the other accounts of the lines, by number.
     """
 
     account: Account
@@ -31,7 +31,7 @@ class AccountStatement:
     lines: tuple[AccountStatementLine, ...]
     next_after: int | None
     known_at: datetime | None = None
-    codes: Mapping[int, str] = field(default_factory=dict)
+    codes: dict[int, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """What ``--json`` prints: amounts as decimal strings."""
@@ -93,7 +93,7 @@ def account_statement_report(
         lines=tuple(lines[:limit]),
         next_after=lines[limit - 1].seq if len(lines) > limit else None,
         known_at=known_at,
-        codes={one.account_id: one.code for one in accounts(conn, custody_account_id=account.custody_account_id)},
+        codes=_codes(conn, account, lines),
     )
 
 
@@ -121,14 +121,31 @@ _COLUMNS = (
 
 
 def whole_statement(conn: Connection, report: AccountStatement) -> Iterator[AccountStatementLine]:
-    """All postings of the statement's account and period from its first page on, page by page."""
+    """All postings of the statement's account and period from its first page on, page by page; ``report.codes`` learns the
+    codes of each page's other accounts before its lines come.
+    """
     page: list[AccountStatementLine] = list(report.lines)
     yield from page
     while page and report.next_after is not None:
         page = account_statement(
             conn, report.account.account_id, report.from_, report.to, page[-1].seq, _PAGE, known_at=report.known_at
         )
+        report.codes.update(_codes(conn, report.account, page))
         yield from page
+
+
+def _codes(conn: Connection, account: Account, lines: Sequence[AccountStatementLine]) -> dict[int, str]:
+    """The codes of the lines' other accounts: of those few, since a custody account may have one for each of a million orders."""
+    rows = conn.execute(
+        text(
+            """
+            SELECT account_id, concat_ws(':', custody_account_id, kind, nullif(subject, '')) AS code FROM account
+            WHERE institution_id = :institution AND account_id = ANY (:numbers)
+            """
+        ),
+        {"institution": account.institution_id, "numbers": list({line.counter_account_id for line in lines})},
+    )
+    return {row.account_id: row.code for row in rows}
 
 
 def account_statement_table(

@@ -11,9 +11,11 @@ from sqlalchemy import Connection
 from config.calendars import load_calendar
 from config.matching import load_matching_rules
 from escrow.store import custody_accounts
+from money import Money
 from reconciliation.coverage import Coverage, coverage_of
 from reconciliation.model import CustodyAccountRef
 from reconciliation.run_store import counts_after
+from reports.report_table import Cell, Column, ColumnType, Fact, ReportTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +83,44 @@ def coverage(conn: Connection, as_of: date, accounts: Iterable[CustodyAccountRef
             )
             found.append(CoverageRow(ref.account_number, ref.bank_code, ref.account_name, one, known))
     return found
+
+
+_TITLES = {
+    "held": ("prepayments held", "预收费托管余额"),
+    "payable": ("payable to institution", "应付机构款"),
+    "disbursements_in_transit": ("disbursements in transit", "在途拨付"),
+    "refunds_in_transit": ("refunds in transit", "在途退费"),
+    "unidentified": ("unidentified receipts", "不明收款"),
+    "open_receipts": ("open bank lines in", "未匹配收款流水"),
+    "open_payments": ("open bank lines out", "未匹配付款流水"),
+    "requirement": ("must be there", "应有资金"),
+    "bank_closing": ("bank balance", "银行余额"),
+    "strict_surplus": ("strict surplus", "严格口径盈余"),
+    "proven_in_transit": ("proven in transit", "已证实在途"),
+    "overdue_in_transit": ("overdue in transit", "逾期在途"),
+    "surplus": ("surplus", "盈余"),
+    "shortfall": ("shortfall", "缺口"),
+}
+
+
+def coverage_table(rows: Iterable[CoverageRow], as_of: date, facts: tuple[Fact, ...] = ()) -> ReportTable:
+    """Coverage as a report: every figure of every account. Accounts are never added up, so there are no totals."""
+    columns = (
+        Column("account", "account", "账号"),
+        Column("bank", "bank", "银行"),
+        Column("account_name", "account name", "户名"),
+        Column("as_of", "as of", "日期", ColumnType.DATE),
+        Column("closing_date", "statement of", "对账单日", ColumnType.DATE),
+        *(Column(name, en, zh, ColumnType.MONEY) for name, (en, zh) in _TITLES.items()),
+        Column("currency", "currency", "币种"),
+        Column("state", "state", "状态"),
+    )
+    cells: list[tuple[Cell, ...]] = []
+    for row in rows:
+        one, parts = row.coverage, row.parts
+        state = "no statement" if not row.known else "covered" if one.covered else "short"
+        figures = (Money(parts[name], one.currency) for name in _TITLES)
+        cells.append(
+            (row.account_number, row.bank_code, row.account_name, as_of, one.closing_date, *figures, one.currency, state)
+        )
+    return ReportTable("coverage", "Coverage", "资金覆盖", columns, cells, facts)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from entrypoints.commands.reading import Lang, Language, readable_accounts
+from entrypoints.report_desk import CsvFile, XlsxFile, report_desk
 
 if TYPE_CHECKING:
     from reports.coverage import CoverageRow
@@ -20,13 +21,15 @@ def add_coverage(ledger_app: typer.Typer) -> None:
     ledger_app.command("coverage", epilog="Example: escrow ledger coverage --as-of 2026-03-20")(coverage_command)
 
 
-def coverage_command(
+def coverage_command(  # noqa: PLR0917  typer's options
     as_of: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Business day; the newest reconciled one when left out.")
     ] = None,
     account: Annotated[str | None, typer.Option(help="Account number; all accounts when left out.")] = None,
     lang: Lang = Language.EN,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per account and line.")] = False,
+    csv_file: CsvFile = None,
+    xlsx_file: XlsxFile = None,
 ) -> None:
     """Compare what each custody account must hold with what the bank says it holds.
 
@@ -34,31 +37,29 @@ def coverage_command(
     counts bank cash alone; covered also counts receipts proven to be on their way and still in time.
     """
     from calendars import business_date
-    from entrypoints.acting import acting_principal, reading_session
-    from entrypoints.bootstrap import open_books
-    from entrypoints.clock import utc_now
     from entrypoints.commands.day_argument import business_day
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
-    from reports.coverage import coverage
-    from supervision.rights import Right
+    from reports.coverage import coverage, coverage_table
 
-    settings = read_settings()
-    principal = acting_principal(settings, Right.READ_LEDGER)
-    today = business_date(utc_now())
-    with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as connection:
+    with report_desk(read_settings(), export=bool(csv_file or xlsx_file)) as desk:
+        connection, today = desk.connection, business_date(desk.now)
         day = business_day(connection, as_of)
         if day > today:
             newest = business_day(connection, None)
             raise LookupError(f"{day} has not come (today is {today}), so no statement covers it; the newest known day: {newest}")
-        refs = readable_accounts(connection, principal, account)
+        refs = readable_accounts(connection, desk.principal, account)
         rows = coverage(connection, day, refs)
-    if not rows:
-        raise LookupError(f"no custody account was open on {day}; give a later --as-of, or file one: escrow import institutions")
-    if as_json:
+        if not rows:
+            raise LookupError(
+                f"no custody account was open on {day}; give a later --as-of, or file one: escrow import institutions"
+            )
+        table = coverage_table(rows, day, desk.facts(as_of=day, known_at=None))
+        handed = desk.hand_over(lambda: table, csv_file=csv_file, xlsx_file=xlsx_file, language=lang.value)
+    if as_json and not handed:
         for row in rows:
             typer.echo(json.dumps(_as_json(row, day), ensure_ascii=False))
-    else:
+    elif not handed:
         screen().print(_table(rows, day, lang))
         for row in rows:
             if not row.known:

@@ -19,6 +19,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
+    from entrypoints.commands.backup import add_backup
+
+    add_backup(database)
     app.add_typer(database, name="db")
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from entrypoints.commands.ledger import AsOf, KnownAt, Lang, Language
+from entrypoints.commands.ledger_options import AsOf, KnownAt
+from entrypoints.commands.reading import Lang, Language
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

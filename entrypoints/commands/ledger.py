@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date, datetime
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from entrypoints.report_desk import CsvFile, ReportDesk, XlsxFile, report_desk
+from entrypoints.commands.ledger_options import (
+    LARGEST_NUMBER,
+    AsJson,
+    AsOf,
+    CustodyAccount,
+    From,
+    KnownAt,
+    To,
+    custody_account_asked,
+    in_order,
+    ledger_account_id,
+    options_again,
+)
+from entrypoints.commands.reading import Lang, Language
+from entrypoints.report_desk import CsvFile, XlsxFile, report_desk
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,13 +37,6 @@ if TYPE_CHECKING:
 DOES_NOT_VERIFY = 3
 
 Answer = TypeVar("Answer")
-
-
-class Language(StrEnum):
-    """Language of account names."""
-
-    EN = "en"
-    ZH = "zh"
 
 
 class By(StrEnum):
@@ -48,6 +53,8 @@ ledger_app = typer.Typer(
         "  escrow ledger trial-balance --as-of 2026-03-27\n\n"
         "  escrow ledger account 1:custody_cash\n\n"
         "  escrow ledger journal --source order\n\n"
+        "  escrow ledger general-ledger --as-of 2026-03-27 --xlsx general-ledger.xlsx\n\n"
+        "  escrow ledger ageing --as-of 2026-03-27\n\n"
         "  escrow ledger verify"
     ),
     no_args_is_help=True,
@@ -57,49 +64,11 @@ ledger_app = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
     from entrypoints.commands.coverage import add_coverage
+    from entrypoints.commands.ledger_reports import add_ledger_reports
 
+    add_ledger_reports(ledger_app)
     add_coverage(ledger_app)
     app.add_typer(ledger_app, name="ledger")
-
-
-def _day(value: str) -> date:
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        raise typer.BadParameter(f"{value!r} is not a date such as 2026-03-27") from None
-
-
-def _instant(value: str) -> datetime:
-    from calendars import BUSINESS_TIME_ZONE
-
-    try:
-        instant = datetime.fromisoformat(value)
-    except ValueError:
-        raise typer.BadParameter(f"{value!r} is not an instant such as 2026-03-27T18:00+08:00") from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=BUSINESS_TIME_ZONE)
-
-
-AsOf = Annotated[
-    date | None, typer.Option("--as-of", parser=_day, metavar="DATE", help="Balances through this business day; else everything.")
-]
-KnownAt = Annotated[
-    datetime | None,
-    typer.Option(
-        "--known-at", parser=_instant, metavar="INSTANT", help="Only what was posted by then (Shanghai time if no offset)."
-    ),
-]
-CustodyAccount = Annotated[
-    str | None, typer.Option("--account", metavar="CUSTODY", help="One custody account: the bank's number of it, or ours.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Lang = Annotated[Language, typer.Option("--lang", help="Language of account names.")]
-#: Larger than any number the books give out.
-_MOST = 2**62
-
-From = Annotated[date | None, typer.Option("--from", parser=_day, metavar="DATE", help="First booking date.")]
-To = Annotated[
-    date | None, typer.Option("--to", "--as-of", parser=_day, metavar="DATE", help="Only what is booked through this day.")
-]
 
 
 @ledger_app.command("trial-balance")
@@ -128,7 +97,7 @@ def trial_balance_command(  # noqa: PLR0917  typer's options
             chart,
             as_of=as_of,
             known_at=known_at,
-            custody_account_id=_custody_account(desk, account),
+            custody_account_id=custody_account_asked(desk, account),
             institution_ids=desk.institution_ids,
             by=(by or By.KIND).value,
         )
@@ -157,7 +126,9 @@ def account_command(  # noqa: PLR0917  typer's options
     from_: From = None,
     to: To = None,
     known_at: KnownAt = None,
-    after: Annotated[int | None, typer.Option("--after", metavar="N", help="Continue after posting N.", min=0, max=_MOST)] = None,
+    after: Annotated[
+        int | None, typer.Option("--after", metavar="N", help="Continue after posting N.", min=0, max=LARGEST_NUMBER)
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", help="Postings a page.", min=1, max=100_000)] = 50,
     lang: Lang = Language.EN,
     as_json: AsJson = False,
@@ -171,7 +142,7 @@ def account_command(  # noqa: PLR0917  typer's options
     from entrypoints.settings import read_settings
     from reports.account_statement import account_statement_report, account_statement_table, whole_statement
 
-    _in_order(from_, to)
+    in_order(from_, to)
     with report_desk(read_settings(), export=bool(csv_file or xlsx_file)) as desk:
         report = account_statement_report(
             desk.connection,
@@ -195,7 +166,7 @@ def account_command(  # noqa: PLR0917  typer's options
             return
         desk.show(account_statement_table(report, iter(report.lines), facts), lang.value)
     if report.next_after is not None:
-        asked = _options({"--from": from_, "--as-of": to, "--known-at": known_at, "--limit": limit})
+        asked = options_again({"--from": from_, "--as-of": to, "--known-at": known_at, "--limit": limit})
         typer.echo(f"more: escrow ledger account {report.account.account_id}{asked} --after {report.next_after}")
 
 
@@ -226,13 +197,13 @@ def journal_command(  # noqa: PLR0917  typer's options
     from ledger.store import journal
     from reports.journal import journal_line_as_json, journal_table, whole_journal, with_sources
 
-    _in_order(from_, to)
+    in_order(from_, to)
     kind, _, ref = (source or "").partition("/")
     start = _journal_key(after)
     with report_desk(read_settings(), export=bool(csv_file or xlsx_file)) as desk:
         asked: dict[str, Any] = {
             "institution_ids": desk.institution_ids,
-            "custody_account_id": _custody_account(desk, account),
+            "custody_account_id": custody_account_asked(desk, account),
             "source_kind": kind or None,
             "source_ref": ref or None,
             "from_": from_,
@@ -254,7 +225,7 @@ def journal_command(  # noqa: PLR0917  typer's options
         desk.show(journal_table(lines, facts), lang.value)
     if len(lines) == limit:
         last = lines[-1][0]
-        again = _options(
+        again = options_again(
             {"--from": from_, "--as-of": to, "--known-at": known_at, "--account": account, "--source": source, "--limit": limit}
         )
         typer.echo(f"more: escrow ledger journal{again} --after {last.institution_id}.{last.batch_id}.{last.line}")
@@ -315,30 +286,6 @@ def run_all_checks(conn: Connection) -> list[dict[str, Any]]:
     return checks
 
 
-def _custody_account(desk: ReportDesk, wanted: str | None) -> int | None:
-    """Our number of the custody account asked for, which the person must supervise. Raises LookupError and NotAllowed."""
-    if wanted is None:
-        return None
-    found = custody_account_id(desk.connection, wanted)
-    desk.require_custody_account(found)
-    return found
-
-
-def _options(given: dict[str, object]) -> str:
-    """Options as one would type them again; what was not given is left out."""
-    import shlex
-
-    def said(value: object) -> str:
-        return shlex.quote(value.isoformat() if isinstance(value, date) else str(value))
-
-    return "".join(f" {name} {said(value)}" for name, value in given.items() if value is not None)
-
-
-def _in_order(first: date | None, last: date | None) -> None:
-    if first is not None and last is not None and first > last:
-        raise typer.BadParameter(f"{first} is after {last}", param_hint="--from")
-
-
 def _plain(faults: Any) -> list[dict[str, str]]:
     found: list[Fault | WrongRow] = list(faults)
     return [
@@ -372,66 +319,6 @@ def _print_checks(checks: list[dict[str, Any]]) -> None:
         )
     else:
         typer.echo("verified: every balance, digest, seal and link follows from the evidence")
-
-
-def custody_account_id(conn: Connection, wanted: str) -> int:
-    """Our number of a custody account, given by the bank's number of it or by ours. Raises LookupError."""
-    from sqlalchemy import or_, select
-
-    from escrow.tables import custody_account
-
-    by_number = custody_account.c.account_number == wanted
-    numeric = wanted.isascii() and wanted.isdecimal() and len(wanted) <= 9
-    found = conn.execute(
-        select(custody_account.c.custody_account_id, by_number).where(
-            or_(by_number, custody_account.c.custody_account_id == int(wanted)) if numeric else by_number
-        )
-    ).all()
-    exact = [row[0] for row in found if row[1]] or [row[0] for row in found]
-    if len(exact) != 1:
-        known = (
-            conn.execute(select(custody_account.c.account_number).order_by(custody_account.c.account_number).limit(5))
-            .scalars()
-            .all()
-        )
-        what = "is kept by more than one bank; give our own number" if exact else "is not a custody account of these books"
-        raise LookupError(f"{wanted} {what}" + (f"; there are, for example: {', '.join(known)}" if known and not exact else ""))
-    return int(exact[0])
-
-
-def ledger_account_id(conn: Connection, wanted: str) -> int:
-    """Number of an account given by number or as CUSTODY:KIND[:SUBJECT]. Raises LookupError."""
-    from ledger.store import accounts, find_account
-
-    custody, kind, subject = (*wanted.split(":", 2), "", "")[:3]
-    if not kind:
-        if not (wanted.isascii() and wanted.isdecimal()):
-            raise LookupError(
-                f"{wanted!r} is neither an account's number nor CUSTODY:KIND[:SUBJECT], such as 1:prepayment_held:ORDER. {_CODES}"
-            )
-        if int(wanted) > _MOST:
-            raise LookupError(f"there is no account {wanted}. {_CODES}")
-        try:
-            return find_account(conn, int(wanted)).account_id
-        except LookupError:
-            raise LookupError(f"there is no account {wanted}. {_CODES}") from None
-    ours = custody.isascii() and custody.isdecimal() and len(custody) <= 9
-    known = accounts(conn, custody_account_id=int(custody)) if ours else []
-    known = known or accounts(conn, custody_account_id=custody_account_id(conn, custody))
-    for account in known:
-        if (account.kind, account.subject) == (kind, subject):
-            return account.account_id
-    code = f"{known[0].custody_account_id if known else custody}:{kind}" + (f":{subject}" if subject else "")
-    near = get_close_matches(code, [account.code for account in known], n=5, cutoff=0.5)
-    near = near or sorted({account.code for account in known if not account.subject})
-    raise LookupError(f"there is no account {code}; the nearest are: {', '.join(near)}. {_CODES}")
-
-
-#: Which codes there are, and where they are listed.
-_CODES = (
-    "Codes: custody_cash, payable_to_institution and the like stand alone; prepayment_held takes the order, "
-    "receipts_in_transit the channel. escrow ledger trial-balance --by account lists them"
-)
 
 
 def _journal_key(after: str | None) -> tuple[int, int, int] | None:

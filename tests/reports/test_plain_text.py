@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
-import shutil
 import subprocess
 from datetime import date
 from pathlib import Path
@@ -15,15 +13,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from ledger.model import Side
-from ledger.store import trial_balance
 from money import Money
 from reports.books_tables import BooksAsked, export_csv
 from reports.plain_text import account_name, export_plain_text
 from reports.tabular import safe_cell
 from tests.ledger.conftest import DAY, Desk
-
-HLEDGER = shutil.which("hledger")
-needs_hledger = pytest.mark.skipif(HLEDGER is None, reason="hledger is not installed (apt-get install hledger)")
+from tests.reports.peers import HLEDGER, beancount_balances, hledger, hledger_balances, needs_hledger, ours
 
 #: Order ids as institutions may write them; what would mean something to one of the programs is among them.
 ORDERS = ("ORD-1", "ord 1", "ord_1", "-x-", "2025;note", "课时包", "a:b", '"quoted"', "ORD--1", "ORD-2d-1", "x" * 60)
@@ -51,36 +46,6 @@ def told(connection: Connection) -> Desk:
     return desk
 
 
-def ours(conn: Connection, as_of: date | None = None) -> dict[str, Money]:
-    """Our trial balance under the exported names, debits positive."""
-    found = {}
-    for row in trial_balance(conn, as_of=as_of):
-        assert row.custody_account_id is not None
-        name = account_name(row.normal_side, row.custody_account_id, row.kind, row.subject)
-        assert name not in found
-        found[name] = row.debit - row.credit
-    return found
-
-
-def hledger(path: Path, *arguments: str) -> str:
-    assert HLEDGER is not None
-    done = subprocess.run(
-        [HLEDGER, "-f", str(path), *arguments], capture_output=True, text=True, env={"LANG": "C.UTF-8"}, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def hledger_balances(path: Path) -> dict[str, Money]:
-    """Every account's own balance as hledger computes it."""
-    rows = csv.DictReader(io.StringIO(hledger(path, "balance", "--flat", "--empty", "--output-format", "csv", "--no-total")))
-    found = {}
-    for row in rows:
-        amount, _, currency = row["balance"].partition(" ")
-        found[row["account"]] = Money.parse(amount, currency) if currency else Money(0)
-    return found
-
-
 @needs_hledger
 @pytest.mark.parametrize("as_of", [None, DAY, date(2025, 2, 1)])
 def test_hledger_accepts_the_books_strictly_and_finds_our_balances(told: Desk, tmp_path: Path, as_of: date | None) -> None:
@@ -92,20 +57,11 @@ def test_hledger_accepts_the_books_strictly_and_finds_our_balances(told: Desk, t
 
 @pytest.mark.parametrize("as_of", [None, DAY, date(2025, 2, 1)])
 def test_beancount_accepts_the_books_and_finds_our_balances(told: Desk, tmp_path: Path, as_of: date | None) -> None:
-    from beancount import loader
-    from beancount.core import realization
-
     exported = export_plain_text(told.conn, tmp_path, "beancount", as_of=as_of)
-    entries, errors, _ = loader.load_file(str(exported.path))
+    found, transactions = beancount_balances(exported.path)
 
-    assert errors == []
-    found = {}
-    for account in realization.iter_children(realization.realize(entries)):
-        if account.txn_postings:
-            position = account.balance.get_only_position()
-            found[account.account] = Money.parse(str(position.units.number)) if position else Money(0)
     assert found == ours(told.conn, as_of)
-    assert exported.transfers == len([entry for entry in entries if type(entry).__name__ == "Transaction"])
+    assert exported.transfers == transactions
 
 
 def test_bean_check_notices_a_fen_that_is_missing(told: Desk, tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""What waits is counted once, in the bucket of its working days, as of any day and as it was known."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import Connection
+
+from config.calendars import load_calendar
+from money import Money
+from reports.ageing import BUCKETS, AgeingLine, ageing, ageing_table, bucket_name, bucket_of
+from tests.escrow.conftest import District
+
+CALENDAR = load_calendar()
+
+
+@pytest.fixture
+def district(connection: Connection) -> District:
+    """Two orders paid on Monday 3 March 2025; two class-hours taught on Thursday, one of them disputed the day after."""
+    told = District(connection, now=datetime(2025, 3, 10, 1, 0, tzinfo=UTC))
+    told.found()
+    told.paid("ORD1")
+    told.paid("ORD2", amount="60.00")
+    told.taught("ORD1", [1, 2], "2025-03-06")
+    told.reported("ORD1", 2, "disputed", "2025-03-07")
+    return told
+
+
+def found(district: District, as_of: str, **asked: object) -> dict[tuple[str, str], AgeingLine]:
+    lines = ageing(district.conn, CALENDAR, as_of=date.fromisoformat(as_of), **asked)  # type: ignore[arg-type]
+    by_key = {(line.what, bucket_name(line.bucket, "en")): line for line in lines}
+    assert len(by_key) == len(lines)
+    return by_key
+
+
+def test_every_bucket_follows_the_one_before_without_a_gap() -> None:
+    assert BUCKETS[0][0] == 0
+    for (_, last), (first, _) in pairwise(BUCKETS):
+        assert first == (last or 0) + 1
+    assert [bucket_name(bucket_of(days), "en") for days in (0, 1, 2, 10, 60, 61, 900)] == [
+        "0-1", "0-1", "2-3", "6-10", "21-60", "over 60", "over 60",
+    ]  # fmt: skip
+
+
+def test_prepayments_receipts_and_class_hours_age_by_working_days(district: District) -> None:
+    """From Thursday 6 March to Monday 10 March are two working days, from Monday 3 March five."""
+    lines = found(district, "2025-03-10")
+    held = lines["prepayment held", "4-5"]
+    assert (held.count, held.amount, held.oldest, held.oldest_id) == (2, Money(106_000), date(2025, 3, 3), "ORD1")
+    open_hour, disputed = lines["class-hour not released", "2-3"], lines["class-hour disputed", "2-3"]
+    assert (open_hour.count, open_hour.oldest_id, disputed.count, disputed.oldest_id) == (1, "ORD1#1", 1, "ORD1#2")
+    receipts = [line for (what, _), line in lines.items() if what == "receipt"]
+    assert sum(line.count for line in receipts) == 2
+    assert sum(line.amount.minor_units for line in receipts if line.amount) == 106_000
+
+
+def test_as_of_an_earlier_day_only_what_was_there_then_waits(district: District) -> None:
+    assert found(district, "2025-03-02") == {}
+    assert ("class-hour not released", "0-1") not in found(district, "2025-03-05")
+    on_the_day = found(district, "2025-03-06")
+    # The dispute came the day after.
+    assert on_the_day["class-hour not released", "0-1"].count == 2
+    assert ("receipt", "not due") in found(district, "2025-03-03")
+
+
+def test_what_was_not_posted_yet_is_not_known(district: District) -> None:
+    before = district.now - timedelta(seconds=1)
+    assert not any(what in {"receipt", "prepayment held"} for what, _ in found(district, "2025-03-10", known_at=before))
+    known = found(district, "2025-03-10", known_at=district.now)
+    assert known["prepayment held", "4-5"].amount == Money(106_000)
+
+
+def test_other_jurisdictions_and_accounts_are_left_out(district: District) -> None:
+    assert found(district, "2025-03-10", institution_ids=()) == {}
+    assert found(district, "2025-03-10", custody_account_id=999) == {}
+    assert found(district, "2025-03-10", institution_ids=(1,)) == found(district, "2025-03-10")
+
+
+def test_each_row_names_its_oldest_member(district: District) -> None:
+    lines = ageing(district.conn, CALENDAR, as_of=date(2025, 3, 10))
+    rows = list(ageing_table(lines, "zh").json_rows())
+    assert len(rows) == len(lines)
+    assert all(row["oldest_id"] and row["oldest"] for row in rows)
+    assert {row["working_days"] for row in rows} >= {"2-3 日", "4-5 日"}
