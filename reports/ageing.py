@@ -144,12 +144,12 @@ _DISCREPANCIES = f"""
         SELECT e.event FROM discrepancy_event e
         WHERE e.institution_id = d.institution_id AND e.discrepancy_id = d.discrepancy_id
             AND e.event NOT IN ('assigned', 'commented') AND e.business_date <= :as_of
-            AND (CAST(:known_at AS timestamptz) IS NULL OR e.event_at <= :known_at)
+            AND (CAST(:known_at AS timestamptz) IS NULL OR e.recorded_at <= :known_at)
         ORDER BY e.event_no DESC LIMIT 1
     ) s
     WHERE s.event NOT IN ('approved', 'auto_cleared') AND d.since <= :as_of AND {_SCOPE.format("d")}
 """
-#: recorded_at is the only time known of when we learned of a class-hour.
+#: What was known at an instant goes by the database's own recording time, here as everywhere.
 _CLASS_HOURS = f"""
     SELECT p.custody_account_id,
         CASE WHEN disputed THEN 'class-hour disputed' ELSE 'class-hour not released' END AS what,
@@ -194,7 +194,7 @@ _HELD_KNOWN_AT = _HELD_BY_DAY.replace(
     SELECT m.institution_id, m.account_id,
         sum(CASE m.side WHEN 'CREDIT' THEN m.amount_minor_units ELSE -m.amount_minor_units END) AS minor_units
     FROM posting m JOIN posting_batch b ON b.institution_id = m.institution_id AND b.batch_id = m.batch_id
-    WHERE m.booking_date <= :as_of AND b.posted_at <= :known_at GROUP BY 1, 2
+    WHERE m.booking_date <= :as_of AND b.recorded_at <= :known_at GROUP BY 1, 2
     """,
 )
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from config.calendars import load_calendar
 from money import Money
@@ -65,11 +65,16 @@ def test_as_of_an_earlier_day_only_what_was_there_then_waits(district: District)
     assert ("receipt", "not due") in found(district, "2025-03-03")
 
 
-def test_what_was_not_posted_yet_is_not_known(district: District) -> None:
-    before = district.now - timedelta(seconds=1)
-    assert not any(what in {"receipt", "prepayment held"} for what, _ in found(district, "2025-03-10", known_at=before))
-    known = found(district, "2025-03-10", known_at=district.now)
-    assert known["prepayment held", "4-5"].amount == Money(106_000)
+def test_what_was_not_recorded_yet_is_not_known(district: District) -> None:
+    """By the database's own clock: the second order is recorded after the first, the class-hours after both."""
+    first, second = district.conn.execute(text("SELECT recorded_at FROM posting_batch ORDER BY batch_id")).scalars()
+    assert found(district, "2025-03-10", known_at=first - timedelta(microseconds=1)) == {}
+    known = found(district, "2025-03-10", known_at=first)
+    assert {what for what, _ in known} == {"receipt", "prepayment held"}
+    assert known["prepayment held", "4-5"].amount == Money(100_000)
+    assert found(district, "2025-03-10", known_at=second)["prepayment held", "4-5"].amount == Money(106_000)
+    newest = district.conn.execute(text("SELECT max(recorded_at) FROM class_hour_event")).scalar_one()
+    assert found(district, "2025-03-10", known_at=newest) == found(district, "2025-03-10")
 
 
 def test_other_jurisdictions_and_accounts_are_left_out(district: District) -> None:
