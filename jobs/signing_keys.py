@@ -57,6 +57,17 @@ def read_signing_keys(folder: Path) -> SigningKeys | None:
     return SigningKeys(key, bytes.fromhex(secret))
 
 
+def signing_keys(folder: Path) -> SigningKeys:
+    """The keys of a folder. Raises CheckpointRefused when there are none."""
+    found = read_signing_keys(folder)
+    if found is None:
+        raise CheckpointRefused(
+            f"{folder / KEY_FILE} is missing; set ESCROW_KEYS to the folder of the key these books are signed with (the first "
+            "checkpoint of new books makes one: escrow run-day DATE)"
+        )
+    return found
+
+
 def keys_for_signing(connection: sa.Connection, folder: Path, *, day: date, actor: str) -> SigningKeys:
     """The keys to sign with; made and recorded on first use. Raises CheckpointRefused when a recorded key's file is missing."""
     found = read_signing_keys(folder)

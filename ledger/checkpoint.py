@@ -164,6 +164,6 @@ def parse_checkpoint(text: str) -> CheckpointText:
     return found
 
 
-def sorted_leaves(leaves: Sequence[tuple[SumNode, str, str]]) -> list[tuple[SumNode, str, str]]:
-    """Liabilities (leaf, kind, subject) in tree order: by hash, so that a place in the tree tells nothing about whose it is."""
+def sorted_leaves(leaves: Sequence[tuple[SumNode, str, str, bytes]]) -> list[tuple[SumNode, str, str, bytes]]:
+    """Liabilities (leaf, kind, subject, nonce) in tree order: by hash, so that a place in the tree tells nothing about whose it is."""
     return sorted(leaves, key=lambda each: each[0].digest)

@@ -228,7 +228,7 @@ def _wrong_sum_trees(conn: Connection, owed: Iterable[tuple[int, LiabilitiesEntr
         per_account = liabilities(conn, entry.institution_id, entry.log_size, custody_account_id=entry.custody_account_id)
         theirs = per_account.get((entry.custody_account_id, entry.currency), [])
         leaves = liability_leaves(theirs, secret, entry.custody_account_id, entry.log_size)
-        if sum_root([leaf for leaf, _, _ in leaves]) != entry.root or len(leaves) != entry.account_count:
+        if sum_root([leaf for leaf, _, _, _ in leaves]) != entry.root or len(leaves) != entry.account_count:
             found.append(
                 _fault(
                     number,

@@ -263,5 +263,5 @@ def _entries(
     )
     for custody, currency in accounts:
         leaves = liability_leaves(owed.get((custody, currency), ()), secret, custody, log.size)
-        root = sum_root([leaf for leaf, _, _ in leaves])
+        root = sum_root([leaf for leaf, _, _, _ in leaves])
         yield str(LiabilitiesEntry(institution_id, custody, log.size, currency, len(leaves), root)), custody, log.size, b""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -59,22 +58,10 @@ def liabilities(
 
 def liability_leaves(
     owed: Iterable[Liability], secret: bytes, custody_account_id: int, log_size: int
-) -> list[tuple[SumNode, str, str]]:
-    """The leaves of a custody account's sum tree (leaf, kind, subject), in tree order."""
-    return sorted_leaves(
-        [
-            (
-                liability_leaf(
-                    nonce_of(secret, custody_account_id, log_size, one.kind, one.subject), one.kind, one.subject, one.minor_units
-                ),
-                one.kind,
-                one.subject,
-            )
-            for one in owed
-        ]
-    )
-
-
-def secret_mark(secret: bytes) -> str:
-    """Which secret blinded the liabilities: eight hexadecimal digits that tell nothing of it."""
-    return hashlib.sha256(b"liabilities secret" + secret).hexdigest()[:8]
+) -> list[tuple[SumNode, str, str, bytes]]:
+    """The leaves of a custody account's sum tree (leaf, kind, subject, nonce), in tree order."""
+    found = []
+    for one in owed:
+        nonce = nonce_of(secret, custody_account_id, log_size, one.kind, one.subject)
+        found.append((liability_leaf(nonce, one.kind, one.subject, one.minor_units), one.kind, one.subject, nonce))
+    return sorted_leaves(found)

@@ -85,20 +85,74 @@ def _split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """PATH(index, leaves) of RFC 6962 section 2.1.1: the siblings from the leaf up. Raises IndexError outside the tree."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"a tree of {len(leaves)} leaves has no leaf {index}")
-    start, end, path = 0, len(leaves), []
-    while end - start > 1:
-        middle = start + _split(end - start)
-        if index < middle:
-            path.append(tree_root(leaves[middle:end]))
-            end = middle
-        else:
-            path.append(tree_root(leaves[start:middle]))
-            start = middle
-    return path[::-1]
+class WholeTree:
+    """A tree with all its leaves at hand. Every whole subtree is hashed once, so each root and proof costs a few hashes."""
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        """``leaves`` are already hashed."""
+        self.size = len(leaves)
+        self._levels: list[list[bytes]] = [list(leaves)]
+        while len(below := self._levels[-1]) > 1:
+            self._levels.append([node_hash(left, right) for left, right in zip(below[::2], below[1::2], strict=False)])
+
+    def _range(self, start: int, end: int) -> bytes:
+        """The root over some leaves; ``start`` is a multiple of the smallest power of two not below their number."""
+        size = end - start
+        if size & (size - 1) == 0:
+            level = size.bit_length() - 1
+            return self._levels[level][start >> level]
+        middle = start + _split(size)
+        return node_hash(self._range(start, middle), self._range(middle, end))
+
+    def root(self, size: int | None = None) -> bytes:
+        """The Merkle tree hash of the first ``size`` leaves, of all when not given."""
+        size = self._checked(self.size if size is None else size)
+        return self._range(0, size) if size else EMPTY_ROOT
+
+    def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
+        """PATH(index, first ``size`` leaves) of RFC 6962 section 2.1.1: the siblings from the leaf up.
+
+        Raises IndexError outside the tree.
+        """
+        start, end, path = 0, self._checked(self.size if size is None else size), []
+        if not 0 <= index < end:
+            raise IndexError(f"a tree of {end} leaves has no leaf {index}")
+        while end - start > 1:
+            middle = start + _split(end - start)
+            if index < middle:
+                path.append(self._range(middle, end))
+                end = middle
+            else:
+                path.append(self._range(start, middle))
+                start = middle
+        return path[::-1]
+
+    def consistency(self, first: int, second: int | None = None) -> list[bytes]:
+        """PROOF(first, first ``second`` leaves) of RFC 6962 section 2.1.2: that the smaller tree is the larger one's beginning.
+
+        Raises IndexError when ``first`` is not between 0 and ``second``; 0 and all of them need no hashes.
+        """
+        start, end, whole, path = 0, self._checked(self.size if second is None else second), True, []
+        if not 0 <= first <= end:
+            raise IndexError(f"a tree of {end} leaves has no beginning of {first}")
+        if first in {0, end}:
+            return []
+        while first != end:
+            middle = start + _split(end - start)
+            if first <= middle:
+                path.append(self._range(middle, end))
+                end = middle
+            else:
+                path.append(self._range(start, middle))
+                start, whole = middle, False
+        if not whole:
+            path.append(self._range(start, end))
+        return path[::-1]
+
+    def _checked(self, size: int) -> int:
+        if not 0 <= size <= self.size:
+            raise IndexError(f"this tree has {self.size} leaves, not {size}")
+        return size
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
@@ -125,29 +179,6 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes
     if last:
         raise ProofRefused("the inclusion proof is shorter than the tree is high")
     return node
-
-
-def consistency_proof(leaves: Sequence[bytes], first: int) -> list[bytes]:
-    """PROOF(first, leaves) of RFC 6962 section 2.1.2: that the tree of ``first`` leaves is the beginning of this one.
-
-    Raises IndexError when ``first`` is not between 0 and the number of leaves; 0 and all of them need no hashes.
-    """
-    if not 0 <= first <= len(leaves):
-        raise IndexError(f"a tree of {len(leaves)} leaves has no beginning of {first}")
-    if first in {0, len(leaves)}:
-        return []
-    start, end, whole, path = 0, len(leaves), True, []
-    while first != end:
-        middle = start + _split(end - start)
-        if first <= middle:
-            path.append(tree_root(leaves[middle:end]))
-            end = middle
-        else:
-            path.append(tree_root(leaves[start:middle]))
-            start, whole = middle, False
-    if not whole:
-        path.append(tree_root(leaves[start:end]))
-    return path[::-1]
 
 
 def check_consistency(first: int, second: int, first_root: bytes, second_root: bytes, path: Sequence[bytes]) -> None:

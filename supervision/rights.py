@@ -28,6 +28,7 @@ class Right(StrEnum):
     APPROVE_HOLD_LIFT = "hold.approve"
     READ_LEDGER = "ledger.read"
     EXPORT = "ledger.export"
+    EXPORT_PERSONAL = "ledger.export_personal"  # names and accounts of payers in an evidence pack, the banks' files as received
     CONFIGURE = "configuration.change"
 
 

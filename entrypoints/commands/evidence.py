@@ -38,6 +38,9 @@ _Day = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], h
 
 def register(app: typer.Typer) -> None:
     """Add the group to the program."""
+    from entrypoints.commands import evidence_pack
+
+    evidence_pack.register(evidence_app)
     app.add_typer(evidence_app)
 
 

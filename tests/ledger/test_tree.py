@@ -13,9 +13,8 @@ from ledger.tree import (
     EMPTY_ROOT,
     Frontier,
     ProofRefused,
+    WholeTree,
     check_consistency,
-    consistency_proof,
-    inclusion_proof,
     leaf_hash,
     root_from_inclusion,
     tree_root,
@@ -68,14 +67,14 @@ def test_roots_are_the_published_ones() -> None:
 
 
 def test_proofs_are_the_published_ones() -> None:
-    assert [one.hex() for one in inclusion_proof(CT_LEAVES, 0)] == CT_PATH_OF_FIRST_IN_EIGHT
-    assert [one.hex() for one in consistency_proof(CT_LEAVES, 6)] == CT_CONSISTENCY_SIX_TO_EIGHT
-    assert [one.hex() for one in consistency_proof(CT_LEAVES, 1)] == CT_PATH_OF_FIRST_IN_EIGHT
+    assert [one.hex() for one in WholeTree(CT_LEAVES).inclusion(0)] == CT_PATH_OF_FIRST_IN_EIGHT
+    assert [one.hex() for one in WholeTree(CT_LEAVES).consistency(6)] == CT_CONSISTENCY_SIX_TO_EIGHT
+    assert [one.hex() for one in WholeTree(CT_LEAVES).consistency(1)] == CT_PATH_OF_FIRST_IN_EIGHT
 
 
 @given(leaves_of)
 def test_three_ways_to_a_root_agree(leaves: list[bytes]) -> None:
-    assert tree_root(leaves) == naive_root(leaves) == merkle_root(leaves)
+    assert tree_root(leaves) == naive_root(leaves) == merkle_root(leaves) == WholeTree(leaves).root()
 
 
 @given(leaves_of, st.data())
@@ -93,7 +92,7 @@ def test_a_log_taken_up_again_grows_as_if_it_had_never_stopped(leaves: list[byte
 @given(leaves_of, st.data())
 def test_every_leaf_is_proved_and_nothing_else(leaves: list[bytes], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(leaves) - 1))
-    path, root = inclusion_proof(leaves, index), naive_root(leaves)
+    path, root = WholeTree(leaves).inclusion(index), naive_root(leaves)
 
     assert root_from_inclusion(leaves[index], index, len(leaves), path) == root
     assert root_from_inclusion(b"x" * 32, index, len(leaves), path) != root
@@ -112,7 +111,7 @@ def test_every_leaf_is_proved_and_nothing_else(leaves: list[bytes], data: st.Dat
 @given(leaves_of, st.data())
 def test_a_beginning_is_proved_and_another_past_is_not(leaves: list[bytes], data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(leaves)))
-    path = consistency_proof(leaves, first)
+    path = WholeTree(leaves).consistency(first)
     old, new = naive_root(leaves[:first]), naive_root(leaves)
 
     check_consistency(first, len(leaves), old, new, path)
@@ -134,9 +133,23 @@ def test_a_beginning_is_proved_and_another_past_is_not(leaves: list[bytes], data
 
 
 @given(leaves_of, st.data())
+def test_a_tree_at_hand_proves_its_own_past_as_that_past_would(leaves: list[bytes], data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, len(leaves)))
+    first, index = data.draw(st.integers(0, size)), data.draw(st.integers(0, size - 1))
+    now, then = WholeTree(leaves), WholeTree(leaves[:size])
+
+    assert now.root(size) == then.root() == naive_root(leaves[:size])
+    assert now.inclusion(index, size) == then.inclusion(index)
+    assert now.consistency(first, size) == then.consistency(first)
+    for outside in (len(leaves) + 1, -1):
+        with pytest.raises(IndexError):
+            now.root(outside)
+
+
+@given(leaves_of, st.data())
 def test_a_changed_bit_of_a_proof_shows(leaves: list[bytes], data: st.DataObject) -> None:
     first = data.draw(st.integers(1, len(leaves)))
-    path = consistency_proof(leaves, first)
+    path = WholeTree(leaves).consistency(first)
     if not path:
         return
     at, bit = data.draw(st.integers(0, len(path) - 1)), data.draw(st.integers(0, 255))

@@ -1,0 +1,363 @@
+"""An evidence pack: everything recorded about one custody account's institution through a checkpoint, and how it is proved.
+
+The pack begins with the batch after the newest checkpoint before ``from`` and ends with the newest checkpoint through ``to``.
+Transfers are those of that period; evidence of other tables is complete from the beginning, so that none can be left
+out: each checkpoint signs how many rows of each table were recorded, and the digest of all their digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from config.loading import CONFIG_FOLDER
+from escrow.institution import CustodyAccount
+from ledger.checkpoint import LiabilitiesEntry, parse_entry
+from ledger.checkpoints import StoredCheckpoint, checkpoints, entry_leaves, last_checkpoint
+from ledger.evidence_keys import CheckpointRefused, recorded_keys
+from ledger.liabilities import liabilities, liability_leaves
+from ledger.model import Side
+from ledger.recorded_rows import links_to_shared_tables
+from ledger.signed_note import Note, PrivateKey
+from ledger.sum_tree import sum_root
+from ledger.tree import WholeTree
+from money import exponent_of
+from reports.evidence import verify
+from reports.evidence.proofs import NothingToProve, hexes
+from reports.evidence.sealed_zip import write_sealed_zip
+from reports.evidence.tables import PACK_TABLES, DumpedTable, dump_table, existing_tables, write_table
+from reports.evidence.workbook import write_workbook
+from reports.plain_text import account_name
+
+_HERE = Path(__file__).parent
+
+#: Run when a pack is given to Python as a program: ``python3 pack.zip``.
+_MAIN = b"import sys\n\nfrom verify import main\n\nsys.exit(main())\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What was written. ``digest``: SHA-256 of all bytes before the seal, as the seal says."""
+
+    path: Path
+    digest: str
+    transfers: int
+    rows: int
+    first: date
+    closing: StoredCheckpoint
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Which batches of the institution's log a pack covers: those after ``opening`` and through ``closing``."""
+
+    first: date
+    last: date
+    opening: StoredCheckpoint | None
+    closing: StoredCheckpoint
+    opening_batch: int
+    closing_batch: int
+
+
+def write_pack(
+    conn: Connection,
+    account: CustodyAccount,
+    first: date,
+    last: date,
+    out: Path,
+    *,
+    key: PrivateKey,
+    secret: bytes,
+    personal: bool,
+) -> Packed:
+    """Write the pack and seal it with the log's key. ``personal``: with names, accounts and the banks' files unmasked.
+
+    Raises NothingToProve without a checkpoint in the period, CheckpointRefused for another key or secret than the books'.
+    """
+    if all(one.key != key.public_key for one in recorded_keys(conn)):
+        raise CheckpointRefused(f"the key of {key.name} is not recorded in these books; set ESCROW_KEYS to the folder of theirs")
+    period = _period(conn, account.institution_id, first, last)
+    with tempfile.TemporaryDirectory(prefix="escrow-pack-") as scratch:
+        folder = Path(scratch)
+        (folder / "tables").mkdir()
+        tables = _dump_tables(conn, account, period, folder / "tables", secret=secret, personal=personal)
+        members: dict[str, Path | bytes] = {f"tables/{name}.csv": table.path for name, table in tables.items()}
+        members |= _statement_bytes(conn, account, period) if personal else {}
+        members |= _proofs(conn, account.institution_id, period)
+        members |= _rules()
+        members |= {"verify.py": _HERE / "verify.py", "README.txt": _HERE / "README.txt", "__main__.py": _MAIN}
+        manifest = _manifest(conn, account, period, tables)
+        members |= _books(folder, manifest)
+        manifest["members"] = {name: _digest(content) for name, content in sorted(members.items())}
+        written = verify.canonical_json(manifest).encode()
+        members["manifest.json"] = written
+
+        def seal(content_digest: str) -> Note:
+            said = (
+                f"{verify.PACK_FORMAT}\naccount {account.account_number}\nfrom {first} to {last}\n"
+                f"checkpoint {period.closing.checkpoint_no}\nmanifest {hashlib.sha256(written).hexdigest()}\n"
+                f"content {content_digest}\n"
+            )
+            return Note(said, (key.sign(said),))
+
+        digest = write_sealed_zip(out, members, seal)
+    rows = sum(table.rows for table in tables.values())
+    return Packed(out, digest, tables["transfer"].rows, rows, first, period.closing, out.stat().st_size)
+
+
+def _period(conn: Connection, institution_id: int, first: date, last: date) -> Period:
+    closing = last_checkpoint(conn, through=last)
+    if closing is None or closing.business_date < first:
+        raise NothingToProve(
+            f"there is no checkpoint from {first} to {last}; a business day ends with one: escrow run-day DATE, and escrow "
+            "evidence checkpoint list shows them"
+        )
+    before = [one for one in checkpoints(conn, through=last) if one.business_date < first]
+    opening = before[-1] if before else None
+    sizes: dict[int, int] = {
+        number: size
+        for number, size in conn.execute(
+            text(
+                "SELECT checkpoint_no, log_size FROM checkpoint_entry WHERE institution_id = :id AND custody_account_id IS NULL"
+            ),
+            {"id": institution_id},
+        )
+    }
+    if closing.checkpoint_no not in sizes:
+        raise NothingToProve(f"the checkpoint of {closing.business_date} does not know this institution yet; pack a later day")
+    return Period(
+        first, last, opening, closing, sizes.get(opening.checkpoint_no, 0) if opening else 0, sizes[closing.checkpoint_no]
+    )
+
+
+def _dump_tables(
+    conn: Connection, account: CustodyAccount, period: Period, folder: Path, *, secret: bytes, personal: bool
+) -> dict[str, DumpedTable]:
+    institution, cut = account.institution_id, period.closing.cut.isoformat()
+    about = f"institution_id = {institution} AND recorded_at < '{cut}'"
+    found = {
+        name: dump_table(conn, name, about, folder / f"{name}.csv", personal=personal)
+        for name in existing_tables(conn, PACK_TABLES)
+    }
+    batches = f"institution_id = {institution} AND batch_id > {period.opening_batch} AND batch_id <= {period.closing_batch}"
+    found["transfer"] = dump_table(conn, "transfer", batches, folder / "transfer.csv", personal=personal)
+    for shared, condition in _shared(conn, set(found), about).items():
+        found[shared] = dump_table(conn, shared, condition, folder / f"{shared}.csv", personal=personal)
+    found["balances"] = _balances(conn, period, institution, cut, folder / "balances.csv")
+    found["liabilities"] = _liabilities(conn, account, period, folder / "liabilities.csv", secret)
+    return found
+
+
+def _shared(conn: Connection, own: set[str], about: str) -> dict[str, str]:
+    """Which rows of tables shared by institutions this one's evidence refers to: table -> condition."""
+    found: dict[str, str] = {}
+    for table, column, shared, key in links_to_shared_tables(conn):
+        if table in own:
+            condition = f'"{key}" IN (SELECT "{column}" FROM "{table}" WHERE {about})'
+            found[shared] = f"{found[shared]} OR {condition}" if shared in found else condition
+    return found
+
+
+_BALANCES = """
+    WITH leg AS (
+        SELECT debit_account_id AS account_id, batch_id, amount_minor_units AS moved FROM transfer
+        WHERE institution_id = :institution AND batch_id > :opening
+        UNION ALL
+        SELECT credit_account_id, batch_id, -amount_minor_units FROM transfer
+        WHERE institution_id = :institution AND batch_id > :opening
+    ), newer AS (
+        SELECT account_id, count(*) AS all_postings, sum(moved) AS all_moved,
+            count(*) FILTER (WHERE batch_id > :closing) AS later_postings,
+            coalesce(sum(moved) FILTER (WHERE batch_id > :closing), 0) AS later_moved
+        FROM leg GROUP BY account_id
+    )
+    SELECT a.account_id, a.normal_side, a.custody_account_id, a.kind, a.subject,
+        b.last_seq - coalesce(n.all_postings, 0), b.balance_minor_units - coalesce(n.all_moved, 0),
+        b.last_seq - coalesce(n.later_postings, 0), b.balance_minor_units - coalesce(n.later_moved, 0)
+    FROM account a JOIN account_balance b USING (institution_id, account_id) LEFT JOIN newer n ON n.account_id = a.account_id
+    WHERE a.institution_id = :institution AND a.recorded_at < CAST(:cut AS timestamptz) ORDER BY a.account_id
+"""
+
+
+def _balances(conn: Connection, period: Period, institution: int, cut: str, path: Path) -> DumpedTable:
+    """Every account's name in the journals, and its balance and number of postings at both ends of the period."""
+    columns = ["account_id", "name", "opening_seq", "opening_minor_units", "closing_seq", "closing_minor_units"]
+    rows = conn.execute(
+        text(_BALANCES),
+        {"institution": institution, "opening": period.opening_batch, "closing": period.closing_batch, "cut": cut},
+    )
+    named = ((row[0], account_name(Side(row[1]), *row[2:5]), *row[5:]) for row in rows)
+    return write_table(path, columns, named)
+
+
+def _liabilities(conn: Connection, account: CustodyAccount, period: Period, path: Path, secret: bytes) -> DumpedTable:
+    """What the custody account owes to each, with the nonce of each leaf, in tree order. Raises CheckpointRefused."""
+    columns = ["currency", "kind", "subject", "amount_minor_units", "nonce"]
+    rows: list[tuple[Any, ...]] = []
+    owed = liabilities(conn, account.institution_id, period.closing_batch, custody_account_id=account.custody_account_id)
+    for body in conn.execute(
+        text("SELECT body FROM checkpoint_entry WHERE checkpoint_no = :no AND custody_account_id = :custody ORDER BY entry_no"),
+        {"no": period.closing.checkpoint_no, "custody": account.custody_account_id},
+    ).scalars():
+        entry = parse_entry(body)
+        if not isinstance(entry, LiabilitiesEntry):
+            continue
+        theirs = owed.get((account.custody_account_id, entry.currency), [])
+        leaves = liability_leaves(theirs, secret, account.custody_account_id, entry.log_size)
+        if sum_root([leaf for leaf, _, _, _ in leaves]) != entry.root:
+            raise CheckpointRefused(
+                f"what custody account {account.account_number} owes does not follow from these books and this secret; run: "
+                "escrow ledger verify, and set ESCROW_KEYS to the folder the checkpoint was made with"
+            )
+        rows += [(entry.currency, kind, subject, leaf.minor_units, nonce.hex()) for leaf, kind, subject, nonce in leaves]
+    return write_table(path, columns, rows)
+
+
+def _statement_bytes(conn: Connection, account: CustodyAccount, period: Period) -> dict[str, Path | bytes]:
+    """The banks' files as received, named by their SHA-256."""
+    rows = conn.execute(
+        text("""
+            SELECT DISTINCT encode(f.sha256, 'hex') AS name, f.content
+            FROM statement_file f
+            WHERE f.content IS NOT NULL AND f.statement_file_id IN (
+                SELECT statement_file_id FROM statement WHERE institution_id = :institution AND recorded_at < :cut
+                UNION SELECT statement_file_id FROM discrepancy WHERE institution_id = :institution AND recorded_at < :cut)
+        """),
+        {"institution": account.institution_id, "cut": period.closing.cut},
+    )
+    return {f"statements/{row.name}": bytes(row.content) for row in rows}
+
+
+def _proofs(conn: Connection, institution_id: int, period: Period) -> dict[str, Path | bytes]:
+    """Every checkpoint through the closing one, the institution's entries in them, and how all lead to the closing root."""
+    tree = WholeTree(entry_leaves(conn, period.closing.tree_size))
+    points = checkpoints(conn, through=period.closing.business_date)
+    points = [one for one in points if one.checkpoint_no <= period.closing.checkpoint_no]
+    cuts = {
+        seq: cut
+        for seq, cut in conn.execute(
+            text("SELECT seq, to_char(cut AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') FROM evidence_seal")
+        )
+    }
+    told, before = [], 0
+    for one in points:
+        told.append(
+            {
+                "checkpoint": one.checkpoint_no,
+                "cut": cuts[one.seal_seq],
+                "consistency": hexes(tree.consistency(before, one.tree_size)) if before else [],
+            }
+        )
+        before = one.tree_size
+    entries = [
+        {"entry_no": number, "checkpoint": checkpoint, "body": body, "path": hexes(tree.inclusion(number))}
+        for number, checkpoint, body in conn.execute(
+            text("""
+                SELECT entry_no, checkpoint_no, body FROM checkpoint_entry
+                WHERE institution_id = :institution AND entry_no < :size ORDER BY entry_no
+            """),
+            {"institution": institution_id, "size": period.closing.tree_size},
+        )
+    ]
+    keys = [
+        {
+            "key": str(one.key), "party": one.party, "valid_from": one.valid_from.isoformat(),
+            "retired_on": one.retired_on.isoformat() if one.retired_on else None,
+        }
+        for one in recorded_keys(conn)
+    ]  # fmt: skip
+    notes: dict[str, Path | bytes] = {f"checkpoints/{one.checkpoint_no:06d}.note": str(one.whole_note).encode() for one in points}
+    return notes | {
+        "proofs.json": verify.canonical_json({"checkpoints": told, "entries": entries}).encode(),
+        "keys.json": verify.canonical_json(keys).encode(),
+    }
+
+
+def _rules() -> dict[str, Path | bytes]:
+    """The policies with their dates, the calendar and the matching rules, as the program reads them."""
+    found: dict[str, Path | bytes] = {
+        f"policies/{path.name}": path for path in sorted((CONFIG_FOLDER / "jurisdictions").glob("*.yaml"))
+    }
+    found |= {f"calendars/{path.name}": path for path in sorted((CONFIG_FOLDER / "calendars").glob("*.yaml"))}
+    return found | {"matching_rules.yaml": CONFIG_FOLDER / "matching_rules.yaml"}
+
+
+def _manifest(conn: Connection, account: CustodyAccount, period: Period, tables: Mapping[str, DumpedTable]) -> dict[str, Any]:
+    currencies = conn.execute(
+        text("SELECT DISTINCT currency FROM account WHERE institution_id = :id"), {"id": account.institution_id}
+    ).scalars()
+    digest = hashlib.sha256()
+    for path in sorted((CONFIG_FOLDER / "jurisdictions").glob("*.yaml")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    rules = period.closing.note.text.splitlines()[5].split(" ")
+    return {
+        "format": verify.PACK_FORMAT,
+        "encodings": {"transfer leaf": "v1", "batch leaf": "v1", "row digest": "v1", "entry": "v1", "liability": "v1"},
+        "account": {
+            "number": account.account_number, "bank": account.bank_code, "custody_account_id": account.custody_account_id,
+        },
+        "institution": {
+            "institution_id": account.institution_id, "code": account.institution_code, "name": account.institution_name,
+            "jurisdiction": account.jurisdiction_code,
+        },
+        "from": period.first.isoformat(), "to": period.last.isoformat(),
+        "opening_checkpoint": period.opening.checkpoint_no if period.opening else None,
+        "opening_batch": period.opening_batch,
+        "closing_checkpoint": period.closing.checkpoint_no,
+        "exponents": {currency: exponent_of(currency) for currency in sorted(currencies)},
+        "links": [link for link in links_to_shared_tables(conn) if link[0] in tables],
+        "policies_are_those_signed": f"policies-{digest.hexdigest()[:16]}" in rules,
+        "tables": {name: table.told for name, table in sorted(tables.items())},
+        "members": {},
+    }  # fmt: skip
+
+
+def _books(folder: Path, manifest: dict[str, Any]) -> dict[str, Path | bytes]:
+    """Journals and workbook, written from the tables by the very functions the verifier compares them with."""
+    replay = verify.Replay(_Unpacked(folder, manifest))
+    replay.opening_batch = manifest["opening_batch"]
+    replay.read_accounts()
+    for account_id, (_, _, closing) in replay.said_balances.items():
+        replay.accounts[account_id].balance = closing
+    found: dict[str, Path | bytes] = {}
+    for name, lines in (("books.journal", verify.hledger_lines), ("books.beancount", verify.beancount_lines)):
+        with (folder / name).open("w", encoding="utf-8", newline="") as stream:
+            stream.writelines(lines(replay.books(), replay.moves, manifest["exponents"]))
+        found[name] = folder / name
+    write_workbook(folder / "workbook.xlsx", verify.workbook_sheets(replay))
+    return found | {"workbook.xlsx": folder / "workbook.xlsx"}
+
+
+def other_verifier(path: Path) -> bool:
+    """Whether a pack carries another verifier than this program's own."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return "verify.py" in archive.namelist() and archive.read("verify.py") != (_HERE / "verify.py").read_bytes()
+
+
+class _Unpacked(verify.Pack):
+    """The tables of a pack that is being written."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        """``folder`` holds what will be the members; nothing is sealed yet, so nothing is checked."""
+        self.folder, self.manifest = folder, manifest
+
+    def lines(self, name: str) -> Any:
+        return (self.folder / name).open(encoding="utf-8", newline="")
+
+
+def _digest(content: Path | bytes) -> dict[str, Any]:
+    if isinstance(content, bytes):
+        return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    with content.open("rb") as stream:
+        return {"sha256": hashlib.file_digest(stream, "sha256").hexdigest(), "bytes": content.stat().st_size}
