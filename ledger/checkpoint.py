@@ -165,5 +165,5 @@ def parse_checkpoint(text: str) -> CheckpointText:
 
 
 def sorted_leaves(leaves: Sequence[tuple[SumNode, str, str, bytes]]) -> list[tuple[SumNode, str, str, bytes]]:
-    """Liabilities (leaf, kind, subject, nonce) in tree order: by hash, so that a place in the tree tells nothing about whose it is."""
+    """Liabilities (leaf, kind, subject, nonce) in tree order: by hash, so a place in the tree tells nothing of whose it is."""
     return sorted(leaves, key=lambda each: each[0].digest)

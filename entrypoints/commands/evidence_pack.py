@@ -150,7 +150,8 @@ def balance_proof(
 
     with acting_on_books(Right.READ_LEDGER) as (connection, settings, principal):
         custody = connection.scalar(
-            text("SELECT min(custody_account_id) FROM account WHERE kind = 'prepayment_held' AND subject = :order"), {"order": order}
+            text("SELECT min(custody_account_id) FROM account WHERE kind = 'prepayment_held' AND subject = :order"),
+            {"order": order},
         )
         if custody is not None:
             require_in_scope(connection, principal, custody)
@@ -215,9 +216,7 @@ def consistency_proof(
     if first > second:
         raise typer.BadParameter(f"{first} is after {second}", param_hint="FIRST")
     with acting_on_books(Right.READ_LEDGER) as (connection, _, _):
-        proof = consistency_proof_between(
-            connection, checkpoint_by_no(connection, first), checkpoint_by_no(connection, second)
-        )
+        proof = consistency_proof_between(connection, checkpoint_by_no(connection, first), checkpoint_by_no(connection, second))
     _written(out, proof)
 
 

@@ -31,6 +31,7 @@ class NothingToProve(LookupError):
 
 
 def hexes(hashes: Sequence[bytes]) -> list[str]:
+    """Hashes as proofs show them."""
     return [one.hex() for one in hashes]
 
 

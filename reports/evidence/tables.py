@@ -1,6 +1,6 @@
-"""The tables of an evidence pack as CSV: every column exactly as PostgreSQL writes it, so that row digests can be derived again.
+r"""The tables of an evidence pack as CSV: every column exactly as PostgreSQL writes it, so that row digests can be derived again.
 
-No value is ``\\N``. Text that a spreadsheet would run as a formula, or that begins with an apostrophe, gets an apostrophe before
+No value is ``\N``. Text that a spreadsheet would run as a formula, or that begins with an apostrophe, gets an apostrophe before
 it, which the verifier takes off. Personal data is replaced by ``(masked)`` unless asked for; the row's digest stays.
 """
 

@@ -34,7 +34,9 @@ def write_workbook(path: Path, sheets: Iterable[tuple[str, Iterable[list[tuple[s
             sheet.set_column(0, 10, 22)
 
 
-def _write(sheet: Any, row: int, column: int, kind: str, value: str, formats: dict[str, Any]) -> None:
+def _write(  # noqa: PLR0917  a cell, its place and its looks
+    sheet: Any, row: int, column: int, kind: str, value: str, formats: dict[str, Any]
+) -> None:
     if kind == "number":
         sheet.write_number(row, column, Decimal(value), formats["number"])
     elif kind == "date":

@@ -1,0 +1,362 @@
+"""A stranger with the pack alone finds every byte that changed and every fact that does not hold."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from ledger.signed_note import Note, new_key
+from reports.evidence import verify
+from reports.evidence.sealed_zip import write_sealed_zip
+from reports.evidence.verify import Broken, Key, verify_file
+from storage.embedded import embedded_server
+from tests.ledger.test_checkpoints import restamp
+from tests.reports.evidence.conftest import FIRST, LAST, Told
+
+HLEDGER = shutil.which("hledger")
+
+
+def whats_broken(path: Path, *keys: str) -> str:
+    """The first fact that does not hold; fails when every fact holds."""
+    with pytest.raises(Broken) as broken:
+        verify_file(str(path), [Key(one) for one in keys])
+    return str(broken.value)
+
+
+def members_of(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def comment_of(path: Path) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        return archive.comment
+
+
+def zipped(path: Path, members: list[tuple[str, bytes]], comment: bytes) -> Path:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        warnings.simplefilter("ignore")
+        for name, content in members:
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+        archive.comment = comment
+    return path
+
+
+def sealed_again(told: Told, path: Path, members: dict[str, bytes], key: object = None) -> Path:
+    """As the operator could: members changed, manifest written anew, sealed with the log's own key (or another)."""
+    signer = key or told.keys.key
+    manifest = json.loads(members["manifest.json"])
+    manifest["members"] = {
+        name: {"sha256": verify.sha256(content).hex(), "bytes": len(content)}
+        for name, content in members.items()
+        if name != "manifest.json"
+    }
+    written = verify.canonical_json(manifest).encode()
+
+    def seal(digest: str) -> Note:
+        said = (
+            f"{verify.PACK_FORMAT}\naccount {manifest['account']['number']}\nfrom {manifest['from']} to {manifest['to']}\n"
+            f"checkpoint {manifest['closing_checkpoint']}\nmanifest {verify.sha256(written).hex()}\ncontent {digest}\n"
+        )
+        return Note(said, (signer.sign(said),))  # type: ignore[attr-defined]
+
+    write_sealed_zip(path, {**members, "manifest.json": written}, seal)
+    return path
+
+
+# -- it holds ----------------------------------------------------------------------------------------------------------
+def test_the_pack_verifies_alone_in_an_empty_folder_with_the_standard_library_only(told: Told, tmp_path: Path) -> None:
+    shutil.copy(told.pack, tmp_path / "pack.zip")
+    (tmp_path / "verify.py").write_bytes(members_of(told.pack)["verify.py"])
+
+    for program in ("verify.py", "pack.zip"):
+        ended = subprocess.run(
+            [sys.executable, "-I", "-S", program, "pack.zip", "--key", told.log_key, "--lang", "en"],
+            capture_output=True, text=True, check=False, cwd=tmp_path,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        assert "VERIFIED" in ended.stdout
+        assert "WARNING" not in ended.stderr
+
+
+def test_without_a_key_it_says_loudly_whose_word_it_takes(told: Told) -> None:
+    ended = told.escrow("evidence", "verify", str(told.pack))
+
+    assert ended.returncode == 0
+    assert "the public keys come from this file itself" in ended.stderr
+
+
+def test_the_summary_counts_what_the_books_hold(told: Told) -> None:
+    ended = told.escrow("evidence", "verify", str(told.pack), "--json", "--key", told.log_key)
+    summary = json.loads(ended.stdout)
+
+    with embedded_server(told.data) as server:
+        engine = create_engine(server.url("demo"))
+        with engine.connect() as conn:
+            institution = conn.scalar(
+                text("SELECT institution_id FROM custody_account WHERE account_number = :n"), {"n": told.account}
+            )
+            for table, name in (
+                ("transfer", "transfers"),
+                ("prepayment", "orders"),
+                ("release", "class_hours"),
+                ("match", "matches"),
+            ):
+                count = conn.scalar(text(f"SELECT count(*) FROM {table} WHERE institution_id = :id"), {"id": institution})
+                assert summary[name] == count > 0, table
+            owed = conn.scalar(
+                text(
+                    "SELECT -sum(b.balance_minor_units) FROM account_balance b JOIN account a USING (institution_id, account_id) "
+                    "WHERE a.kind = ANY(:kinds) AND a.institution_id = :id"
+                ),
+                {"kinds": list(verify.LIABILITY_KINDS), "id": institution},
+            )
+        engine.dispose()
+    assert summary["owed"] == owed
+    assert summary["masked"] < summary["rows"]
+    assert summary["outside"] == []
+
+
+def test_the_same_books_give_the_same_bytes(told: Told, tmp_path: Path) -> None:
+    again = told.escrow(
+        "evidence", "pack", "--account", told.account, "--from", FIRST, "--to", LAST, "--with-personal-data", "--out",
+        str(tmp_path / "again.zip"), user="auditor.wu",
+    )  # fmt: skip
+
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "again.zip").read_bytes() == told.pack.read_bytes()
+
+
+def test_a_pack_of_later_days_begins_with_balances_brought_forward(told: Told, tmp_path: Path) -> None:
+    later = told.escrow(
+        "evidence",
+        "pack",
+        "--account",
+        told.account,
+        "--from",
+        "2026-03-05",
+        "--to",
+        "2026-03-06",
+        "--out",
+        str(tmp_path / "p.zip"),
+    )
+    assert later.returncode == 0, later.stderr
+
+    summary = verify_file(str(tmp_path / "p.zip"), [Key(told.log_key)])
+
+    whole = verify_file(str(told.pack), [Key(told.log_key)])
+    assert 0 < summary["transfers"] < whole["transfers"]
+    manifest = json.loads(members_of(tmp_path / "p.zip")["manifest.json"])
+    assert manifest["opening_batch"] > 0
+    assert b"(masked)" in members_of(tmp_path / "p.zip")["tables/statement_line.csv"]
+
+
+def test_both_programs_accept_the_journals(told: Told, tmp_path: Path) -> None:
+    from beancount import loader
+
+    for name in ("books.journal", "books.beancount"):
+        (tmp_path / name).write_bytes(members_of(told.pack)[name])
+    assert loader.load_file(str(tmp_path / "books.beancount"))[1] == []
+    if HLEDGER is None:
+        pytest.skip("hledger is not installed (apt-get install hledger); beancount accepted its journal")
+    done = subprocess.run(
+        [HLEDGER, "-f", str(tmp_path / "books.journal"), "check", "--strict"], capture_output=True, text=True, check=False,
+        env={"LANG": "C.UTF-8"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+# -- not a byte --------------------------------------------------------------------------------------------------------
+def test_no_single_byte_of_the_file_can_change(told: Told, tmp_path: Path) -> None:
+    whole, changed = told.pack.read_bytes(), tmp_path / "changed.zip"
+    draw = random.Random(7)
+    ends = [*range(8), *range(len(whole) - 1200, len(whole), 7)]
+    for position in [*ends, *(draw.randrange(len(whole)) for _ in range(250))]:
+        content = bytearray(whole)
+        content[position] ^= 1 << draw.randrange(8)
+        changed.write_bytes(content)
+        assert whats_broken(changed, told.log_key), position
+
+
+def test_no_single_byte_of_any_member_can_change_even_when_it_is_zipped_again(told: Told, tmp_path: Path) -> None:
+    members, comment, draw = members_of(told.pack), comment_of(told.pack), random.Random(8)
+    for name, content in members.items():
+        for _ in range(2):
+            changed = bytearray(content)
+            changed[draw.randrange(len(changed))] ^= 1 << draw.randrange(8)
+            path = zipped(
+                tmp_path / "c.zip", [(one, bytes(changed) if one == name else kept) for one, kept in members.items()], comment
+            )
+            assert whats_broken(path, told.log_key).startswith(name)
+
+
+def test_members_cannot_be_removed_added_doubled_or_put_in_another_order(told: Told, tmp_path: Path) -> None:
+    members, comment, path = list(members_of(told.pack).items()), comment_of(told.pack), tmp_path / "c.zip"
+    for name, _ in members:
+        without = [each for each in members if each[0] != name]
+        assert name in whats_broken(zipped(path, without, comment), told.log_key)
+    assert "does not know this member" in whats_broken(zipped(path, [*members, ("more.csv", b"x")], comment), told.log_key)
+    for doubled in (members[3], (members[3][0], b"other")):
+        assert "twice" in whats_broken(zipped(path, [*members, doubled], comment), told.log_key)
+    assert "between its members" in whats_broken(zipped(path, members[::-1], comment), told.log_key)
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.9, 0.9999])
+def test_a_truncated_pack_is_refused(told: Told, tmp_path: Path, share: float) -> None:
+    whole = told.pack.read_bytes()
+    (tmp_path / "c.zip").write_bytes(whole[: int(len(whole) * share)])
+
+    assert whats_broken(tmp_path / "c.zip", told.log_key)
+
+
+def test_bytes_before_or_after_the_zip_are_refused(told: Told, tmp_path: Path) -> None:
+    whole = told.pack.read_bytes()
+    for content in (whole + b"\n", b"#!/bin/sh\n" + whole):
+        (tmp_path / "c.zip").write_bytes(content)
+        assert whats_broken(tmp_path / "c.zip", told.log_key)
+
+
+def test_a_pack_somebody_else_sealed_is_refused_with_the_key_at_hand(told: Told, tmp_path: Path) -> None:
+    forged = sealed_again(told, tmp_path / "c.zip", members_of(told.pack), key=new_key(told.keys.key.name, 1))
+
+    assert "not signed with the log's key" in whats_broken(forged, told.log_key)
+    assert "not signed with the log's key" in whats_broken(forged)
+    assert "not signed with the log's key" in whats_broken(told.pack, str(new_key("other.example", 1).public_key))
+
+
+def test_the_command_exits_with_3_and_names_the_fact(told: Told, tmp_path: Path) -> None:
+    members = members_of(told.pack)
+    members["tables/release.csv"] = members["tables/release.csv"].replace(b"payer", b"payor", 1)
+    sealed_again(told, tmp_path / "c.zip", members)
+
+    ended = told.escrow("evidence", "verify", str(tmp_path / "c.zip"), "--key", told.log_key, "--json")
+
+    assert ended.returncode == 3
+    named = json.loads(ended.stdout)
+    assert named["file"] == "tables/release.csv"
+    assert named["row"].startswith("line ")
+    assert "digest is another" in named["what"]
+
+
+# -- not a fact: the operator has the key and seals the changed pack again ----------------------------------------------
+def _last_line(content: bytes) -> bytes:
+    return b"".join(content.splitlines(keepends=True)[:-1])
+
+
+FORGERIES = {
+    "a transfer's amount": ("tables/transfer.csv", lambda c: c.replace(b",CNY,", b"0,CNY,", 1), "its leaf is not the digest"),
+    "a transfer left out": ("tables/transfer.csv", _last_line, "tables/transfer.csv"),
+    "a batch left out": ("tables/posting_batch.csv", _last_line, "posting_batch"),
+    "a confirmation left out": ("tables/class_hour_event.csv", _last_line, "class_hour_event"),
+    "an account's opening": ("tables/balances.csv", lambda c: c.replace(b",0,0,", b",0,1,", 1), "it opens at 0"),
+    "a hledger line": ("books.journal", lambda c: c.replace(b".00 CNY", b".01 CNY", 1), "it does not follow from tables/transfer.csv"),
+    "a beancount line": ("books.beancount", lambda c: c[:-2] + b"X\n", "it does not follow from tables/transfer.csv"),
+    "a note": ("checkpoints/000002.note", lambda c: c.replace(b"2026-03-03", b"2026-03-04"), "the signature is wrong"),
+    "a proof": ("proofs.json", lambda c: c.replace(b'"log', b'"Log', 1) if b'"log' in c else c.replace(b"log 1", b"log 2", 1), "proofs.json"),
+    "a rule": ("policies/330000.yaml", lambda c: c.replace(b"7", b"8", 1), "policies"),
+    "a bank's file": ("statements/", lambda c: c + b" ", "not as it was recorded"),
+    "a nonce": ("tables/liabilities.csv", lambda c: c[:-3] + (b"00\n" if c[-3:-1] != b"00" else b"11\n"), "do not lead to the root"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FORGERIES)
+def test_the_operator_cannot_tell_another_fact(told: Told, tmp_path: Path, what: str) -> None:
+    start, change, expected = FORGERIES[what]
+    members = members_of(told.pack)
+    name = next(one for one in members if one.startswith(start))
+    assert change(members[name]) != members[name]
+    members[name] = change(members[name])
+    if what.endswith("left out"):
+        manifest = json.loads(members["manifest.json"])
+        manifest["tables"][name.removeprefix("tables/").removesuffix(".csv")]["rows"] -= 1
+        members["manifest.json"] = json.dumps(manifest).encode()
+
+    broken = whats_broken(sealed_again(told, tmp_path / "c.zip", members), told.log_key)
+
+    assert expected in broken
+
+
+def test_a_workbook_that_shows_another_amount_is_named_by_its_cell(told: Told, tmp_path: Path) -> None:
+    members = members_of(told.pack)
+    (tmp_path / "book.xlsx").write_bytes(members["workbook.xlsx"])
+    sheets = members_of(tmp_path / "book.xlsx")
+    changed = sheets["xl/worksheets/sheet2.xml"].replace(b"<v>", b"<v>1", 3)
+    assert changed != sheets["xl/worksheets/sheet2.xml"]
+    zipped(tmp_path / "book.xlsx", [*{**sheets, "xl/worksheets/sheet2.xml": changed}.items()], b"")
+    members["workbook.xlsx"] = (tmp_path / "book.xlsx").read_bytes()
+
+    broken = whats_broken(sealed_again(told, tmp_path / "c.zip", members), told.log_key)
+
+    assert broken.startswith("workbook.xlsx, sheet transfers, row 2, column 1")
+
+
+def test_a_past_rewritten_in_the_database_contradicts_the_checkpoints_in_the_pack(told: Told, tmp_path: Path) -> None:
+    """The owner changes who posted a batch, restamps its digest, and packs with the right key: the signed log tells."""
+    with embedded_server(told.data) as server:
+        engine = create_engine(server.url("demo"))
+        with engine.connect() as conn:
+            conn.execute(text("ALTER TABLE posting_batch DISABLE TRIGGER ALL"))
+            conn.execute(text("UPDATE posting_batch SET actor = 'somebody' WHERE batch_id = 2"))
+            restamp(conn, "posting_batch", "batch_id = 2")
+            from escrow.store import custody_accounts
+            from reports.evidence.pack import write_pack
+
+            (account,) = [one for one in custody_accounts(conn) if one.account_number == told.account]
+            from datetime import date
+
+            write_pack(
+                conn, account, date.fromisoformat(FIRST), date.fromisoformat(LAST), tmp_path / "c.zip", key=told.keys.key,
+                secret=told.keys.secret, personal=False,
+            )  # fmt: skip
+            conn.rollback()
+        engine.dispose()
+
+    assert "posting_batch" in whats_broken(tmp_path / "c.zip", told.log_key)
+
+
+# -- who may -----------------------------------------------------------------------------------------------------------
+def test_personal_data_is_for_those_who_may_see_it_and_every_pack_is_audited(told: Told, tmp_path: Path) -> None:
+    arguments = ("evidence", "pack", "--account", told.account, "--from", FIRST, "--to", LAST, "--out", str(tmp_path / "p.zip"))
+
+    refused = told.escrow(*arguments, "--with-personal-data", user="zhang.prepare")
+    assert refused.returncode == 1
+    assert "may not do ledger.export_personal" in refused.stderr
+    outside = told.escrow(*arguments, user="wang.hangzhou")
+    assert outside.returncode in (0, 1)
+
+    assert told.escrow(*arguments, user="zhang.prepare").returncode == 0
+    with embedded_server(told.data) as server:
+        engine = create_engine(server.url("demo"))
+        with engine.connect() as conn:
+            event = conn.execute(
+                text(
+                    "SELECT actor, object_id, details FROM audit_event WHERE act = 'cli:evidence_pack:exported' ORDER BY seq DESC LIMIT 1"
+                )
+            ).one()
+        engine.dispose()
+    assert (event.actor, event.object_id, event.details["personal_data"]) == ("zhang.prepare", told.account, False)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "says"),
+    [("2025-01-01", "2025-01-31", "there is no checkpoint from 2025-01-01"), ("2026-03-05", "2026-03-04", "is after")],
+)
+def test_a_period_without_a_checkpoint_is_refused_with_what_to_do(
+    told: Told, tmp_path: Path, first: str, last: str, says: str
+) -> None:
+    ended = told.escrow(
+        "evidence", "pack", "--account", told.account, "--from", first, "--to", last, "--out", str(tmp_path / "p.zip")
+    )
+
+    assert ended.returncode in (1, 2)
+    assert says in " ".join(ended.stderr.replace("│", " ").split())
+    assert not (tmp_path / "p.zip").exists()
