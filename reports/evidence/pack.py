@@ -123,6 +123,10 @@ def _period(conn: Connection, institution_id: int, first: date, last: date) -> P
         )
     before = [one for one in checkpoints(conn, through=last) if one.business_date < first]
     opening = before[-1] if before else None
+    states = conn.execute(
+        text("SELECT checkpoint_no, log_size FROM checkpoint_entry WHERE institution_id = :id AND custody_account_id IS NULL"),
+        {"id": institution_id},
+    )
     sizes = {row.checkpoint_no: row.log_size for row in states}
     if closing.checkpoint_no not in sizes:
         raise NothingToProve(f"the checkpoint of {closing.business_date} does not know this institution yet; pack a later day")
@@ -234,7 +238,9 @@ def _proofs(conn: Connection, institution_id: int, period: Period) -> dict[str, 
     tree = WholeTree(entry_leaves(conn, period.closing.tree_size))
     points = checkpoints(conn, through=period.closing.business_date)
     points = [one for one in points if one.checkpoint_no <= period.closing.checkpoint_no]
-    seals = conn.execute(text("SELECT seq, to_char(cut AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') AS cut FROM evidence_seal"))
+    seals = conn.execute(
+        text("SELECT seq, to_char(cut AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') AS cut FROM evidence_seal")
+    )
     cuts = {row.seq: row.cut for row in seals}
     told, before = [], 0
     for one in points:

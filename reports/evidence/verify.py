@@ -3,8 +3,9 @@
     python3 verify.py PACK.zip --key log.pub      (or: python3 PACK.zip --key log.pub)
     python3 verify.py PROOF.json --key log.pub
 
-One file, the standard library only (Python 3.9 or newer). Everything is derived again: digests of rows, leaves of transfers,
-roots of batches, the institution's log, the checkpoint log, signatures, running balances, statements, matches, releases, approvals.
+One file, the standard library only (Python 3.9 or newer). Everything is derived again: digests of rows, leaves of
+transfers, roots of batches, the institution's log, the checkpoint log, signatures, running balances, statements,
+matches, releases, approvals.
 Exit 0: every fact holds. Exit 3: the first broken fact is named (file, row, what). Exit 2: wrong usage.
 The formats are described in the README of the pack.
 """
@@ -26,6 +27,17 @@ from datetime import date, timedelta
 from decimal import Decimal
 from itertools import zip_longest
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # names for readers and type checkers; older Pythons never look at them
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any, TextIO
+
+    Point = tuple[int, int, int, int]
+    SumNode = tuple[bytes, int]
+    Cells = list[str | None]
+    Move = tuple[str, str, str, str, str, int, str]
+    SheetCell = tuple[str, str]
+
 PACK_FORMAT = "prepaid-escrow evidence pack v1"
 LIABILITY_KINDS = (
     "prepayment_held", "payable_to_institution", "disbursements_in_transit", "refunds_in_transit", "unidentified_receipts",
@@ -37,12 +49,12 @@ EMPTY = hashlib.sha256().digest()
 class Broken(Exception):
     """A fact that does not hold: in which file, at which row, and what."""
 
-    def __init__(self, file, row, what):
+    def __init__(self, file: str, row: str, what: str) -> None:
         super().__init__(f"{file}{f', {row}' if row else ''}: {what}")
         self.file, self.row, self.what = file, row, what
 
 
-def sha256(content):
+def sha256(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
 
 
@@ -53,7 +65,7 @@ D = -121665 * pow(121666, P - 2, P) % P
 SQRT_M1 = pow(2, (P - 1) // 4, P)
 
 
-def _point(encoded):
+def _point(encoded: bytes) -> Point | None:
     """A point in extended coordinates from its 32 bytes; None when they encode none, or not in the one canonical way."""
     number = int.from_bytes(encoded, "little")
     y, sign = number & ((1 << 255) - 1), number >> 255
@@ -70,7 +82,7 @@ def _point(encoded):
     return (x, y, 1, x * y % P)
 
 
-def _add(one, other):
+def _add(one: Point, other: Point) -> Point:
     a = (one[1] - one[0]) * (other[1] - other[0]) % P
     b = (one[1] + one[0]) * (other[1] + other[0]) % P
     c = 2 * one[3] * other[3] * D % P
@@ -79,7 +91,7 @@ def _add(one, other):
     return (e * f % P, g * h % P, f * g % P, e * h % P)
 
 
-def _times(factor, point):
+def _times(factor: int, point: Point) -> Point:
     total = (0, 1, 1, 0)
     while factor:
         if factor & 1:
@@ -89,10 +101,12 @@ def _times(factor, point):
     return total
 
 
-BASE = _point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+_BASE_X = 15112221349535400772501151409588531511454012693041857206046113283949847762202
+_BASE_Y = 4 * pow(5, P - 2, P) % P
+BASE = (_BASE_X, _BASE_Y, 1, _BASE_X * _BASE_Y % P)
 
 
-def ed25519_verifies(public, message, signature):
+def ed25519_verifies(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether a signature is right; an S that is not reduced (malleable) or a point in another encoding is wrong."""
     if len(public) != 32 or len(signature) != 64:
         return False
@@ -108,7 +122,7 @@ def ed25519_verifies(public, message, signature):
 
 
 # -- signed notes (c2sp.org/signed-note, tlog-checkpoint, tlog-cosignature) -------------------------------------------------
-def strict_base64(text):
+def strict_base64(text: str) -> bytes:
     content = base64.b64decode(text, validate=True)
     if base64.b64encode(content).decode() != text:
         raise ValueError("not canonical")
@@ -118,7 +132,7 @@ def strict_base64(text):
 class Key:
     """A public key: <name>+<id>+<base64 of type and key>, and the business days it signs for."""
 
-    def __init__(self, line, party="", valid_from="", retired_on=""):
+    def __init__(self, line: str, party: str = "", valid_from: str = "", retired_on: str = "") -> None:
         try:
             self.name, key_id, encoded = line.strip().split("+", 2)
             content = strict_base64(encoded)
@@ -130,11 +144,11 @@ class Key:
             raise Broken("key", "", f"this is no public key: {line.strip()[:100]}") from None
         self.line, self.party, self.valid_from, self.retired_on = line.strip(), party, valid_from, retired_on
 
-    def signs_for(self, day):
+    def signs_for(self, day: str) -> bool:
         return (not self.valid_from or self.valid_from <= day) and (not self.retired_on or day < self.retired_on)
 
 
-def parse_note(content, file):
+def parse_note(content: str, file: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     """(text, [(name, key id, signature)]) of a note."""
     text, blank, lines = content.rpartition("\n\n")
     found = []
@@ -143,14 +157,16 @@ def parse_note(content, file):
     for number, line in enumerate(lines[:-1].split("\n"), 1):
         match = re.fullmatch(r"— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})", line)
         try:
-            signature = strict_base64(match.group(2))
-        except (AttributeError, ValueError):
-            raise Broken(file, f"signature line {number}", "it is not a signature line") from None
+            signature = strict_base64(match.group(2)) if match else b""
+        except ValueError:
+            signature = b""
+        if match is None or len(signature) < 5:
+            raise Broken(file, f"signature line {number}", "it is not a signature line")
         found.append((match.group(1), signature[:4], signature[4:]))
     return text + "\n", found
 
 
-def check_note(content, keys, file, day=None):
+def check_note(content: str, keys: list[Key], file: str, day: str = "") -> tuple[str, Key, list[Key]]:
     """The text of a note signed by the log; with it the cosigners. Every signature must be right and by a known key."""
     text, signatures = parse_note(content, file)
     by_log, cosigned = None, []
@@ -166,7 +182,7 @@ def check_note(content, keys, file, day=None):
             signature = signature[8:]  # noqa: PLW2901
         if not ed25519_verifies(key.public, message, signature):
             raise Broken(file, f"signature of {name}", "the signature is wrong")
-        if day is not None and not key.signs_for(day):
+        if day and not key.signs_for(day):
             raise Broken(file, f"signature of {name}", f"the key does not sign for {day}")
         if key.kind == 1:
             by_log = key
@@ -185,11 +201,12 @@ CHECKPOINT = re.compile(
 class Checkpoint:
     """A checkpoint whose signatures were checked."""
 
-    def __init__(self, content, keys, file):
+    def __init__(self, content: str, keys: list[Key], file: str) -> None:
         text, _ = parse_note(content, file)
         match = CHECKPOINT.fullmatch(text)
         if not match:
             raise Broken(file, "", "it is not the text of a checkpoint")
+        self.number, self.cut = 0, ""  # told by the pack, not by the note
         self.origin, self.size, self.day, self.rules = match.group(1), int(match.group(2)), match.group(4), match.group(7)
         self.root = strict_base64(match.group(3))
         _, self.key, self.cosigners = check_note(content, keys, file, self.day)
@@ -198,17 +215,18 @@ class Checkpoint:
 
 
 # -- trees (RFC 6962) ------------------------------------------------------------------------------------------------------
-def node_hash(left, right):
+def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\1" + left + right)
 
 
 class Tree:
     """A growing tree, kept as the roots of its whole subtrees."""
 
-    def __init__(self):
-        self.size, self.subtrees = 0, []
+    def __init__(self) -> None:
+        self.size = 0
+        self.subtrees: list[bytes] = []
 
-    def append(self, leaf):
+    def append(self, leaf: bytes) -> None:
         size = self.size
         while size & 1:
             leaf = node_hash(self.subtrees.pop(), leaf)
@@ -216,7 +234,7 @@ class Tree:
         self.subtrees.append(leaf)
         self.size += 1
 
-    def root(self):
+    def root(self) -> bytes:
         if not self.subtrees:
             return EMPTY
         node = self.subtrees[-1]
@@ -225,14 +243,14 @@ class Tree:
         return node
 
 
-def hashes(values):
+def hashes(values: list[str]) -> list[bytes]:
     found = [bytes.fromhex(one) for one in values]
     if any(len(one) != 32 for one in found):
         raise ValueError("a hash is not 32 bytes long")
     return found
 
 
-def root_from_inclusion(leaf, index, size, path):
+def root_from_inclusion(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
     """RFC 9162 section 2.1.3.2; ValueError when the path cannot be one."""
     if not 0 <= index < size:
         raise ValueError("the place lies outside the tree")
@@ -254,7 +272,7 @@ def root_from_inclusion(leaf, index, size, path):
     return node
 
 
-def consistent(first, second, first_root, second_root, path):
+def consistent(first: int, second: int, first_root: bytes, second_root: bytes, path: list[bytes]) -> bool:
     """RFC 9162 section 2.1.4.2: whether the larger tree begins with the smaller one."""
     if not 0 <= first <= second:
         return False
@@ -283,29 +301,29 @@ def consistent(first, second, first_root, second_root, path):
     return last == 0 and old == first_root and new == second_root
 
 
-def sized(text):
+def sized(text: str) -> str:
     return f"{len(text.encode())}:{text}"
 
 
-def liability_leaf(nonce, kind, subject, amount):
+def liability_leaf(nonce: str, kind: str, subject: str, amount: int) -> SumNode:
     return sha256(b"\0" + f"liability v1|{nonce}|{kind}|{sized(subject)}|{amount}".encode()), amount
 
 
-def sum_node(left, right):
+def sum_node(left: SumNode, right: SumNode) -> SumNode:
     if not (0 <= left[1] <= LARGEST_SUM and 0 <= right[1] <= LARGEST_SUM and left[1] + right[1] <= LARGEST_SUM):
         raise ValueError("a sum of liabilities is out of bounds")
     content = b"\1" + left[0] + left[1].to_bytes(8, "big") + right[0] + right[1].to_bytes(8, "big")
     return sha256(content), left[1] + right[1]
 
 
-def entry_leaf(body):
+def entry_leaf(body: str) -> bytes:
     return sha256(b"\0" + body.encode())
 
 
 class Entry:
     """An entry of the checkpoint log: the state of an institution's log, or a custody account's liabilities."""
 
-    def __init__(self, body, file, row):
+    def __init__(self, body: str, file: str, row: str) -> None:
         lines = body.split("\n")
         try:
             kind = lines[0].split(" ")
@@ -334,7 +352,7 @@ class Entry:
 _QUOTED = re.compile(r'[ \t\n\v\f\r"\\(),]')
 
 
-def row_digest(cells, digest_at):
+def row_digest(cells: Cells, digest_at: int) -> bytes:
     """SHA-256 of "v1" and the row as PostgreSQL writes it (row_digest itself empty), without closing commas and bracket."""
     parts = []
     for position, cell in enumerate(cells):
@@ -347,13 +365,13 @@ def row_digest(cells, digest_at):
     return hashlib.sha256(("v1(" + ",".join(parts)).rstrip(",)").encode()).digest()
 
 
-def instant(text):
+def instant(text: str) -> str:
     """An instant as PostgreSQL writes it in UTC, so that texts order as times do."""
     whole, _, fraction = text[:-3].partition(".")
     return f"{whole}.{fraction.ljust(6, '0')}"
 
 
-def plain_cell(cell):
+def plain_cell(cell: str) -> str | None:
     """The value of a cell: \\N is no value; a leading apostrophe keeps spreadsheets from running it and is taken off."""
     if cell == "\\N":
         return None
@@ -370,9 +388,22 @@ _END = 22  # bytes of a zip's end record without its comment
 class Pack:
     """The file: its bytes, its members, its tables. Opening it checks that not a byte differs from what was sealed."""
 
-    def __init__(self, path, trusted):
+    zip: zipfile.ZipFile
+
+    def __init__(self, path: str, trusted: list[Key]) -> None:
         self.path = path
-        self.strangers = set()
+        self.strangers: set[str] = set()
+        try:
+            self._check(trusted)
+        except Broken:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if "zip" in vars(self):
+            self.zip.close()
+
+    def _check(self, trusted: list[Key]) -> None:
         note, content_size = self._comment()
         text, signatures = parse_note(note, "seal of the pack")
         seal = SEAL.fullmatch(text)
@@ -396,7 +427,7 @@ class Pack:
         if (about["account"]["number"], about["from"], about["to"], str(about["closing_checkpoint"])) != seal.group(1, 2, 3, 4):
             raise Broken("manifest.json", "", "it tells of another account or period than was sealed")
 
-    def _open(self, seal):
+    def _open(self, seal: re.Match[str]) -> None:
         """Members and manifest are those that were sealed."""
         self.zip = zipfile.ZipFile(self.path)
         names = self.zip.namelist()
@@ -405,13 +436,13 @@ class Pack:
             raise Broken(twice[0], "", "the pack holds this member twice")
         if "manifest.json" not in names:
             raise Broken("manifest.json", "", "this member is missing")
-        manifest = self._whole("manifest.json")
+        manifest = self.whole("manifest.json")
         if sha256(manifest).hex() != seal.group(5):
             raise Broken("manifest.json", "", "its SHA-256 is not the one that was sealed")
         self.manifest = json.loads(manifest)
         self._check_members(names)
 
-    def _comment(self):
+    def _comment(self) -> tuple[str, int]:
         """The note in the zip's comment, and how many bytes come before it."""
         with open(self.path, "rb") as stream:
             stream.seek(0, 2)
@@ -426,7 +457,7 @@ class Pack:
         except UnicodeDecodeError:
             raise Broken("seal of the pack", "", "it is not text") from None
 
-    def _content_digest(self, size):
+    def _content_digest(self, size: int) -> str:
         digest = hashlib.sha256()
         with open(self.path, "rb") as stream:
             while size:
@@ -435,10 +466,10 @@ class Pack:
                 size -= len(block)
         return digest.hexdigest()
 
-    def _whole(self, name):
+    def whole(self, name: str) -> bytes:
         return self.zip.read(name)
 
-    def _check_members(self, names):
+    def _check_members(self, names: list[str]) -> None:
         told = self.manifest["members"]
         for name in [*told, *names]:
             if name not in told and name != "manifest.json":
@@ -449,7 +480,7 @@ class Pack:
             digest, size = hashlib.sha256(), 0
             try:
                 with self.zip.open(name) as stream:
-                    for block in iter(lambda: stream.read(1 << 20), b""):  # noqa: B023  read at once
+                    for block in iter(lambda: stream.read(1 << 20), b""):
                         digest.update(block)
                         size += len(block)
             except Exception as error:  # noqa: BLE001  zlib's own error among them
@@ -457,10 +488,10 @@ class Pack:
             if size != said["bytes"] or digest.hexdigest() != said["sha256"]:
                 raise Broken(name, "", "its SHA-256 is not the one in the manifest")
 
-    def _keys(self, trusted):
+    def _keys(self, trusted: list[Key]) -> list[Key]:
         own = [
             Key(one["key"], one["party"], one["valid_from"], one["retired_on"] or "")
-            for one in json.loads(self._whole("keys.json"))
+            for one in json.loads(self.whole("keys.json"))
         ]
         if not trusted:
             return own
@@ -469,16 +500,16 @@ class Pack:
         # A cosigner nobody vouched for proves nothing, but its signature must still be right.
         return [key for key in own if key.line in lines or key.kind == 4]
 
-    def text(self, name):
-        return self._whole(name).decode()
+    def text(self, name: str) -> str:
+        return self.whole(name).decode()
 
-    def json(self, name):
-        return json.loads(self._whole(name))
+    def json(self, name: str) -> Any:
+        return json.loads(self.whole(name))
 
-    def lines(self, name):
+    def lines(self, name: str) -> TextIO:
         return io.TextIOWrapper(self.zip.open(name), encoding="utf-8", newline="")
 
-    def rows(self, table):
+    def rows(self, table: str) -> Iterator[tuple[int, Any]]:
         """Every row of a table: (its line in the file, its cells)."""
         name = f"tables/{table}.csv"
         reader = csv.reader(self.lines(name), strict=True)
@@ -493,41 +524,61 @@ class Pack:
         if count != self.manifest["tables"][table]["rows"]:
             raise Broken(name, "", f"it has {count} rows, the manifest says {self.manifest['tables'][table]['rows']}")
 
-    def dicts(self, table):
+    def dicts(self, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
         """Every row as (line, {column: value})."""
         columns = self.manifest["tables"][table]["columns"]
         for line, cells in self.rows(table):
             yield line, dict(zip(columns, cells))
 
 
-def broken_row(table, line, key, what):
+def broken_row(table: str, line: int, key: str, what: str) -> Broken:
     return Broken(f"tables/{table}.csv", f"line {line} ({key})", what)
+
+
+class Account:
+    """One account of the books while its postings are replayed; balances are debits minus credits in minor units."""
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.kind, self.subject, self.currency, self.opened_on = row["kind"], row["subject"], row["currency"], row["opened_on"]
+        self.custody, self.side = int(row["custody_account_id"]), 1 if row["normal_side"] == "DEBIT" else -1
+        self.floor = None if row["floor_minor_units"] is None else int(row["floor_minor_units"])
+        self.seq = self.balance = self.opening = 0
+        self.name = ""
 
 
 class Replay:
     """The facts of a pack, derived one after the other; the first that does not hold is raised."""
 
-    def __init__(self, pack):
+    def __init__(self, pack: Pack) -> None:
         self.pack, self.about = pack, pack.manifest
         self.institution = self.about["institution"]["institution_id"]
-        self.summary = {}
+        self.summary: dict[str, Any] = {}
+        self.points: dict[int, Checkpoint] = {}
+        self.states: dict[int, Entry] = {}
+        self.owed: dict[tuple[int, int, str], Entry] = {}
+        self.accounts: dict[str, Account] = {}
+        self.posted: dict[str, tuple[str, str, int]] = {}
+        self.reversed: set[str] = set()
+        self.bank_lines: dict[str, int] = {}
+        self.closing_of: dict[tuple[str, str], int] = {}
 
-    def run(self):
+    def run(self) -> dict[str, Any]:
         for step in (
             self.checkpoints, self.entries, self.evidence_rows, self.batches, self.transfers, self.balances, self.liabilities,
-            self.journals, self.workbook, self.orders, self.statements, self.matches, self.approvals, self.signed_days, self.policies,
+            self.journals, self.workbook, self.orders, self.statements, self.matches, self.approvals, self.signed_days,
+            self.policies,
         ):  # fmt: skip
             step()
         return self.summary
 
-    def who(self, key):
+    def who(self, key: Key) -> str:
         return f"{key.party} ({key.name}{', key not given with --key' if key.line in self.pack.strangers else ''})"
 
     # -- what was signed -----------------------------------------------------------------------------------------------
-    def checkpoints(self):
+    def checkpoints(self) -> None:
         """Signatures of every checkpoint, and that each begins with the one before it."""
-        proofs, before, cosigners = self.pack.json("proofs.json"), None, set()
-        self.points = {}
+        proofs, cosigners = self.pack.json("proofs.json"), set[str]()
+        before: Checkpoint | None = None
         for said in proofs["checkpoints"]:
             number = said["checkpoint"]
             file = f"checkpoints/{number:06d}.note"
@@ -552,9 +603,8 @@ class Replay:
             raise Broken("manifest.json", "", f"the closing checkpoint is of {before.day}, outside the period")
         self.summary.update(checkpoints=len(self.points), cosigners=sorted(cosigners))
 
-    def entries(self):
+    def entries(self) -> None:
         """Every entry about the institution is in the log whose root was signed; each checkpoint has one state of its log."""
-        self.states, self.owed = {}, {}
         for said in self.pack.json("proofs.json")["entries"]:
             row = f"entry {said['entry_no']}"
             entry, number = Entry(said["body"], "proofs.json", row), said["checkpoint"]
@@ -580,11 +630,12 @@ class Replay:
         if self.closing.number not in self.states:
             raise Broken("proofs.json", "", "the closing checkpoint does not know this institution")
 
-    def evidence_rows(self):
+    def evidence_rows(self) -> None:
         """Each row is as it was recorded, and none recorded about the institution was left out, table by table and day by day."""
         cuts = [self.points[number].cut for number in sorted(self.points)]  # by number, and so by time
-        recorded = defaultdict(lambda: defaultdict(set))
-        owners, shared_digests, masked = defaultdict(set), {}, 0
+        recorded: Any = defaultdict(lambda: defaultdict(set))
+        owners: Any = defaultdict(set)
+        shared_digests, masked = {}, 0
         links = self.about["links"]
         shared_tables = {link[2] for link in links}
         for table, said in self.about["tables"].items():
@@ -636,7 +687,7 @@ class Replay:
             rows=sum(said["rows"] for said in self.about["tables"].values()), masked=masked, outside=sorted(outside)
         )
 
-    def _whole_cells(self, table, cells):
+    def _whole_cells(self, table: str, cells: Cells) -> Cells:
         """The row with the bytes that stand in members of their own."""
         for column, member in self.about["tables"][table].get("members", {}).items():
             at = self.about["tables"][table]["columns"].index(column)
@@ -644,11 +695,11 @@ class Replay:
                 name = f"{member}/{cells[at]}"
                 if name not in self.about["members"]:
                     raise Broken(name, "", "this member is missing")
-                cells = [*cells[:at], "\\x" + self.pack._whole(name).hex(), *cells[at + 1 :]]  # noqa: SLF001
+                cells = [*cells[:at], "\\x" + self.pack.whole(name).hex(), *cells[at + 1 :]]
         return cells
 
     # -- the journal ---------------------------------------------------------------------------------------------------
-    def batches(self):
+    def batches(self) -> None:
         """The institution's log over all its batches leads to the root of every checkpoint."""
         log, sizes = Tree(), defaultdict(list)
         for number, entry in sorted(self.states.items()):
@@ -677,14 +728,14 @@ class Replay:
         if opening is not None and self.points[opening].day >= self.about["from"]:
             raise Broken("manifest.json", "", "the opening checkpoint lies within the period")
 
-    def _check_log(self, log, number, entry):
+    def _check_log(self, log: Tree, number: int, entry: Entry) -> None:
         if log.size != entry.log_size or log.root() != entry.log_root:
             raise Broken(
                 "tables/posting_batch.csv", f"batches 1 to {entry.log_size}",
                 f"they do not lead to the root of the institution's log signed in checkpoint {number}",
             )  # fmt: skip
 
-    def transfers(self):
+    def transfers(self) -> None:
         """Leaves, roots of batches, gapless numbers and running balances of every transfer of the period."""
         columns = self.about["tables"]["transfer"]["columns"]
         (
@@ -696,9 +747,12 @@ class Replay:
             "debit_balance_minor_units", "credit_seq", "credit_balance_minor_units", "leaf",
         ))  # fmt: skip
         self.read_accounts()
-        days, accounts, names = {}, self.accounts, {}
-        batch, tree, total, count = self.opening_batch, None, 0, 0
-        self.posted, self.reversed, seen = {}, set(), set()
+        accounts = self.accounts
+        days: dict[str, int] = {}
+        names: dict[str, str] = {}
+        batch, total, count = self.opening_batch, 0, 0
+        tree: Tree | None = None
+        seen = set()
         wanted = self._transfers_others_point_to()
         for line, row in self.pack.rows("transfer"):
             place = f"transfer_id={row[ident]}"
@@ -746,7 +800,7 @@ class Replay:
             if row[reverses]:
                 self.reversed.add(row[reverses])
             if row[ident] in wanted or row[reverses]:
-                self.posted[row[ident]] = (row[debit], row[credit], amount, row[day_at], row[reverses])
+                self.posted[row[ident]] = (row[debit], row[credit], amount)
             if row[ident] in seen:
                 raise broken_row("transfer", line, place, "this transfer stands here twice")
             seen.add(row[ident])
@@ -757,7 +811,7 @@ class Replay:
             raise Broken("tables/transfer.csv", "", f"it ends with batch {batch}, there are {len(self.headers)} batches")
         self.summary["transfers"] = count
 
-    def _check_batch(self, batch, tree, total):
+    def _check_batch(self, batch: int, tree: Tree, total: int) -> None:
         count, said_total, root, encoding = self.headers[batch]
         if encoding != "v1":
             raise Broken("tables/posting_batch.csv", f"batch_id={batch}", f"this verifier does not know encoding {encoding}")
@@ -770,18 +824,9 @@ class Replay:
         if tree.root().hex() != root:
             raise Broken("tables/transfer.csv", f"batch {batch}", "its transfers do not lead to the root in its header")
 
-    def read_accounts(self):
-        class Account:
-            """One account of the books while its postings are replayed."""
-
-        self.accounts = {}
+    def read_accounts(self) -> None:
         for _, row in self.pack.dicts("account"):
-            one = self.accounts[row["account_id"]] = Account()
-            one.kind, one.subject, one.currency, one.opened_on = row["kind"], row["subject"], row["currency"], row["opened_on"]
-            one.custody = int(row["custody_account_id"])
-            one.side = 1 if row["normal_side"] == "DEBIT" else -1
-            one.floor = None if row["floor_minor_units"] is None else int(row["floor_minor_units"])
-            one.seq = one.balance = 0
+            self.accounts[row["account_id"]] = Account(row)
         self.said_balances = {}
         for line, row in self.pack.dicts("balances"):
             if row["account_id"] not in self.accounts:
@@ -799,16 +844,17 @@ class Replay:
         if sum(one.opening for one in self.accounts.values()):
             raise Broken("tables/balances.csv", "", "debits and credits brought forward differ")
 
-    def _transfers_others_point_to(self):
-        wanted = set()
+    def _transfers_others_point_to(self) -> set[str]:
+        wanted: set[str] = set()
         for table, column in (
             ("prepayment", "receipt_item_id"), ("release", "transfer_id"), ("refund", "transfer_id"), ("open_item", "item_id"),
-            ("open_item_clearing", "clearing_transfer_id"), ("disbursement_instruction", "transfer_id"), ("funding", "transfer_id"),
+            ("open_item_clearing", "clearing_transfer_id"), ("disbursement_instruction", "transfer_id"),
+            ("funding", "transfer_id"),
         ):  # fmt: skip
             wanted.update(row[column] for _, row in self.pack.dicts(table) if row[column])
         return wanted
 
-    def balances(self):
+    def balances(self) -> None:
         """Opening plus transfers is closing, of every account; all accounts together are zero."""
         for account_id, (line, seq, balance) in self.said_balances.items():
             one = self.accounts[account_id]
@@ -821,23 +867,19 @@ class Replay:
             raise Broken("tables/balances.csv", "", "debits and credits differ")
         self.summary["accounts"] = len(self.accounts)
 
-    def liabilities(self):
-        """What is owed after the closing batch is what was signed, in total for each custody account and leaf by leaf for this one."""
-        owed = defaultdict(int)
-        counts = defaultdict(int)
+    def liabilities(self) -> None:
+        """What is owed after the closing batch is what was signed: every account's total, and this account leaf by leaf."""
+        owed: Any = defaultdict(int)
+        counts: Any = defaultdict(int)
         for one in self.accounts.values():
             if one.kind in LIABILITY_KINDS:
                 owed[one.custody, one.currency] -= one.balance
                 counts[one.custody, one.currency] += one.balance != 0
         for (number, custody, currency), entry in sorted(self.owed.items()):
-            if number == self.closing.number and (owed[custody, currency], counts[custody, currency]) != (
-                entry.total,
-                entry.count,
-            ):
-                raise Broken(
-                    "tables/balances.csv", f"custody account {custody}",
-                    f"it owes {owed[custody, currency]} to {counts[custody, currency]}; {entry.total} to {entry.count} were signed",
-                )  # fmt: skip
+            total, count = owed[custody, currency], counts[custody, currency]
+            if number == self.closing.number and (total, count) != (entry.total, entry.count):
+                what = f"it owes {total} to {count}, but {entry.total} to {entry.count} was signed"
+                raise Broken("tables/balances.csv", f"custody account {custody}", what)
         wanted = self.about["account"]["custody_account_id"]
         trees = {key: entry for key, entry in self.owed.items() if key[:2] == (self.closing.number, wanted)}
         if not trees:
@@ -860,19 +902,19 @@ class Replay:
             self.summary["owed"] = entry.total
 
     # -- the same books in other forms ---------------------------------------------------------------------------------
-    def moves(self):
+    def moves(self) -> Iterator[Move]:
         """The period's transfers as the journals show them: (date, id, text, debit name, credit name, minor units, currency)."""
         columns = self.about["tables"]["transfer"]["columns"]
         at = [columns.index(name) for name in MOVE_COLUMNS]
         for _, row in self.pack.rows("transfer"):
             yield move_of([row[position] for position in at], lambda account_id: self.accounts[account_id].name)
 
-    def books(self):
+    def books(self) -> list[Book]:
         return [
             Book(one.name, one.currency, one.opened_on, one.opening, one.balance) for one in self.accounts.values()
         ]  # in the order of account.csv
 
-    def journals(self):
+    def journals(self) -> None:
         """The hledger and beancount journals say what the transfers say, line by line."""
         for name, lines in (("books.journal", hledger_lines), ("books.beancount", beancount_lines)):
             expected = lines(self.books(), self.moves, self.about["exponents"])
@@ -882,9 +924,9 @@ class Replay:
                         shown = (wanted or "the end of the file").strip()[:200]
                         raise Broken(name, f"line {number}", f"it does not follow from tables/transfer.csv, which gives: {shown}")
 
-    def workbook(self):
+    def workbook(self) -> None:
         """The workbook shows the same accounts, transfers and statements, cell by cell."""
-        with zipfile.ZipFile(io.BytesIO(self.pack._whole("workbook.xlsx"))) as book:  # noqa: SLF001
+        with zipfile.ZipFile(io.BytesIO(self.pack.whole("workbook.xlsx"))) as book:
             for number, (title, rows) in enumerate(workbook_sheets(self), 1):
                 found = sheet_rows(book, f"xl/worksheets/sheet{number}.xml")
                 for line, (cells, wanted) in enumerate(zip_longest(found, rows), 1):
@@ -895,22 +937,24 @@ class Replay:
                     for column, (cell, value) in enumerate(zip(cells, wanted), 1):
                         if not same_cell(cell, value):
                             raise Broken(
-                                "workbook.xlsx", f"sheet {title}, row {line}, column {column}", f"it shows {cell!r}, the tables give {value[1]!r}"
+                                "workbook.xlsx", f"sheet {title}, row {line}, column {column}",
+                                f"it shows {cell[1]!r}, the tables give {value[1]!r}",
                             )  # fmt: skip
 
     # -- what the money was for ----------------------------------------------------------------------------------------
-    def _taken(self, table, line, key, transfer_id, debit, amount):
+    def _taken(self, place: tuple[str, int, str], transfer_id: str, debit: str, amount: int) -> None:
         """The transfer a business row points to, when it lies in the period, takes that amount from that account."""
         posted = self.posted.get(transfer_id)
         if posted is None:
             if self.opening_batch == 0:
-                raise broken_row(table, line, key, f"its transfer {transfer_id} is not in the books")
+                raise broken_row(*place, f"its transfer {transfer_id} is not in the books")
         elif posted[0] != debit or posted[2] != amount:
-            raise broken_row(table, line, key, f"its transfer {transfer_id} moves another amount, or from another account")
+            raise broken_row(*place, f"its transfer {transfer_id} moves another amount, or from another account")
 
-    def orders(self):
+    def orders(self) -> None:
         """Paid = held + released + refunded of every order; nothing released before it was taught, confirmed and at the bank."""
-        released, refunded = defaultdict(int), defaultdict(int)
+        released: Any = defaultdict(int)
+        refunded: Any = defaultdict(int)
         events = {
             (row["order_id"], row["class_hour_no"], row["event"]): row["event_on"]
             for _, row in self.pack.dicts("class_hour_event")
@@ -927,21 +971,21 @@ class Replay:
             for event, what in (("taught", "taught"), (row["confirmation_event"], "confirmed")):
                 if events.get((order, hour, event), "9999") > day:
                     raise broken_row("release", line, key, f"it was released on {day}, before it was {what}")
-            if (order, hour, "disputed") in events and (order, hour, "dispute_withdrawn") not in events:
-                if events[order, hour, "disputed"] <= day:
-                    raise broken_row("release", line, key, "it is disputed")
+            withdrawn = (order, hour, "dispute_withdrawn") in events
+            if events.get((order, hour, "disputed"), "9999") <= day and not withdrawn:
+                raise broken_row("release", line, key, "it is disputed")
             if funded.get(order, "9999") > day:
                 raise broken_row("release", line, key, f"it was released on {day}, before the bank had shown the money")
             amount = int(row["amount_minor_units"])
             released[order] += amount
             if row["transfer_id"]:
-                self._taken("release", line, key, row["transfer_id"], prepaid[order][1]["held_account_id"], amount)
+                self._taken(("release", line, key), row["transfer_id"], prepaid[order][1]["held_account_id"], amount)
             elif amount:
                 raise broken_row("release", line, key, "an amount was released without a transfer")
         for line, row in self.pack.dicts("refund"):
             amount, key = int(row["amount_minor_units"]), f"refund_request_id={row['refund_request_id']}"
             if row["transfer_id"]:
-                self._taken("refund", line, key, row["transfer_id"], prepaid[row["order_id"]][1]["held_account_id"], amount)
+                self._taken(("refund", line, key), row["transfer_id"], prepaid[row["order_id"]][1]["held_account_id"], amount)
             if row["transfer_id"] not in self.reversed:
                 refunded[row["order_id"]] += amount
         for order, (line, row) in prepaid.items():
@@ -961,9 +1005,9 @@ class Replay:
                 )  # fmt: skip
         self.summary.update(orders=len(prepaid), class_hours=len(hours))
 
-    def statements(self):
+    def statements(self) -> None:
         """Opening balance plus lines is closing balance of every statement, and each begins where the one before ended."""
-        self.bank_lines, sums = {}, defaultdict(lambda: [0, 0, 0])
+        sums: Any = defaultdict(lambda: [0, 0, 0])
         for line, row in self.pack.dicts("statement_line"):
             key = f"line_id={row['line_id']}"
             if row["line_id"] in self.bank_lines:
@@ -983,11 +1027,10 @@ class Replay:
             if row["statement_id"] in sums and (came, went) != (int(row["in_minor_units"]), int(row["out_minor_units"])):
                 raise broken_row("statement", line, key, f"its lines sum to {came} in and {went} out, it says otherwise")
             self.bank[row["statement_id"]] = (row["custody_account_id"], row["business_date"], opening, closing, count)
-        before = {}
+        before: dict[str, tuple[int, int]] = {}
         counted = sorted(
             self.pack.dicts("statement_counted"), key=lambda each: (int(each[1]["custody_account_id"]), int(each[1]["link"]))
         )
-        self.closing_of = {}
         for line, row in counted:
             account, day, opening, closing, _ = self.bank[row["statement_id"]]
             key = f"statement_id={row['statement_id']}"
@@ -1002,7 +1045,7 @@ class Replay:
             self.closing_of[account, day] = closing
         self.summary.update(statements=len(self.bank), bank_lines=len(self.bank_lines))
 
-    def matches(self):
+    def matches(self) -> None:
         """A bank line and a book item are consumed at most once, with their own amounts."""
         matches = {row["match_id"] for _, row in self.pack.dicts("match")}
         items = {row["item_id"]: int(row["amount_minor_units"]) for _, row in self.pack.dicts("open_item")}
@@ -1026,7 +1069,7 @@ class Replay:
                 raise broken_row("open_item_clearing", line, key, "it is cleared by another amount")
         self.summary["matches"] = len(matches)
 
-    def approvals(self):
+    def approvals(self) -> None:
         """What one person prepared another approved."""
         decisions = 0
         for table, keys, deciding in (
@@ -1052,7 +1095,7 @@ class Replay:
                 )
         self.summary["decisions"] = decisions
 
-    def signed_days(self):
+    def signed_days(self) -> None:
         """On every signed-off day the bank's closing balance is the books' cash plus the lines that are named as open."""
         runs = {row["run_id"]: row for _, row in self.pack.dicts("reconciliation_run")}
         newest = {}
@@ -1088,11 +1131,11 @@ class Replay:
             days += 1
         self.summary["signed_days"] = days
 
-    def policies(self):
+    def policies(self) -> None:
         """The rules in the pack are those the closing checkpoint names."""
         digest = hashlib.sha256()
         for name in sorted(name for name in self.about["members"] if name.startswith("policies/")):
-            digest.update(name.partition("/")[2].encode() + b"\0" + self.pack._whole(name) + b"\0")  # noqa: SLF001
+            digest.update(name.partition("/")[2].encode() + b"\0" + self.pack.whole(name) + b"\0")
         self.summary["policies"] = f"policies-{digest.hexdigest()[:16]}"
         if self.about["policies_are_those_signed"] != (self.summary["policies"] in self.closing.rules.split(" ")):
             raise Broken(
@@ -1111,27 +1154,27 @@ _NOT_IN_A_LINE = re.compile(r"[;|\s\x00-\x1f\x7f\x85\u2028\u2029]+")
 class Book:
     """An account as the journals show it; balances are debits minus credits in minor units."""
 
-    def __init__(self, name, currency, opened_on, opening, closing):
+    def __init__(self, name: str, currency: str, opened_on: str, opening: int, closing: int) -> None:
         self.name, self.currency, self.opened_on, self.opening, self.closing = name, currency, opened_on, opening, closing
 
 
-def move_of(cells, name_of):
+def move_of(cells: Any, name_of: Callable[[str], str]) -> Move:
     day, ident, reason, kind, ref, debit, credit, amount, currency = cells
     text = _NOT_IN_A_LINE.sub(" ", f"{reason} {kind} {ref}").strip()
     return day, ident, text, name_of(debit), name_of(credit), int(amount), currency
 
 
-def decimal_text(minor_units, exponent):
+def decimal_text(minor_units: int, exponent: int) -> str:
     digits = str(abs(minor_units)).rjust(exponent + 1, "0")
     sign = "-" if minor_units < 0 else ""
     return f"{sign}{digits[:-exponent]}.{digits[-exponent:]}" if exponent else sign + digits
 
 
-def _opening_day(books):
-    return max((book.opened_on for book in books if book.opening), default=None)
+def _opening_day(books: list[Book]) -> str:
+    return max((book.opened_on for book in books if book.opening), default="")
 
 
-def hledger_lines(books, moves, exponents):
+def hledger_lines(books: list[Book], moves: Callable[[], Iterable[Move]], exponents: dict[str, int]) -> Iterator[str]:
     """The lines of books.journal; ``moves`` is called for the transfers in their order."""
     for currency in sorted({book.currency for book in books}):
         yield f"commodity 1000.{'0' * exponents[currency]} {currency}\n"
@@ -1161,7 +1204,7 @@ def hledger_lines(books, moves, exponents):
             yield f"    {book.name}  {zero} {book.currency} = {closing} {book.currency}\n"
 
 
-def beancount_lines(books, moves, exponents):
+def beancount_lines(books: list[Book], moves: Callable[[], Iterable[Move]], exponents: dict[str, int]) -> Iterator[str]:
     """The lines of books.beancount."""
     yield 'option "title" "Prepaid escrow books"\n'
     for currency in sorted({book.currency for book in books}):
@@ -1197,24 +1240,24 @@ MOST_ROWS_IN_WORKBOOK = 100_000
 _LARGEST_EXACT = 10**15  # beyond fifteen digits a spreadsheet's number is not exact: such an amount is text
 
 
-def _amount_cell(minor_units, exponent):
+def _amount_cell(minor_units: int, exponent: int) -> SheetCell:
     return ("number" if abs(minor_units) < _LARGEST_EXACT else "text", decimal_text(minor_units, exponent))
 
 
-def workbook_sheets(replay):
+def workbook_sheets(replay: Replay) -> list[tuple[str, Iterator[list[SheetCell]]]]:
     """The sheets of workbook.xlsx: (title, rows of (type, value)); types are text, number, date and empty."""
     exponents = replay.about["exponents"]
 
-    def texts(*values):
+    def texts(*values: str) -> list[SheetCell]:
         return [("text", value) for value in values]
 
-    def accounts():
+    def accounts() -> Iterator[list[SheetCell]]:
         yield texts("account", "currency", "opening", "closing")
         for book in replay.books():
             exponent = exponents[book.currency]
             yield [*texts(book.name, book.currency), _amount_cell(book.opening, exponent), _amount_cell(book.closing, exponent)]
 
-    def transfers():
+    def transfers() -> Iterator[list[SheetCell]]:
         yield texts("booking date", "transfer", "what", "debit", "credit", "amount", "currency")
         if replay.about["tables"]["transfer"]["rows"] <= MOST_ROWS_IN_WORKBOOK:
             for day, ident, text, debit, credit, amount, currency in replay.moves():
@@ -1225,7 +1268,7 @@ def workbook_sheets(replay):
                     ("text", currency),
                 ]
 
-    def statements():
+    def statements() -> Iterator[list[SheetCell]]:
         yield texts("business date", "custody account", "statement", "opening", "in", "out", "closing", "currency")
         for _, row in replay.pack.dicts("statement"):
             amounts = [
@@ -1233,13 +1276,14 @@ def workbook_sheets(replay):
                 for name in ("opening", "in", "out", "closing")
             ]
             yield [
-                ("date", row["business_date"]), *texts(row["custody_account_id"], row["statement_id"]), *amounts, ("text", row["currency"]),
+                ("date", row["business_date"]), *texts(row["custody_account_id"], row["statement_id"]), *amounts,
+                ("text", row["currency"]),
             ]  # fmt: skip
 
     return [("accounts", accounts()), ("transfers", transfers()), ("statements", statements())]
 
 
-def sheet_rows(book, name):
+def sheet_rows(book: zipfile.ZipFile, name: str) -> Iterator[list[SheetCell]]:
     """The rows of a worksheet as (type, text) cells; strings stand in the cells themselves."""
     from xml.etree import ElementTree as ET
 
@@ -1254,12 +1298,12 @@ def sheet_rows(book, name):
                     cells.append(("text", "".join(part.text or "" for part in cell.iter(f"{space}t"))))
                 else:
                     value = cell.find(f"{space}v")
-                    cells.append(("number", value.text if value is not None else ""))
+                    cells.append(("number", (value.text if value is not None else "") or ""))
             yield cells
             row.clear()
 
 
-def same_cell(cell, value):
+def same_cell(cell: SheetCell, value: SheetCell) -> bool:
     kind, text = value
     if kind == "date":
         kind, text = "number", str((date.fromisoformat(text) - date(1899, 12, 30)).days)
@@ -1274,17 +1318,17 @@ TRANSFER_PROOF = "prepaid-escrow transfer proof v1"
 CONSISTENCY_PROOF = "prepaid-escrow consistency proof v1"
 
 
-def canonical_json(value):
+def canonical_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def proof_keys(proof, trusted):
+def proof_keys(proof: Any, trusted: list[Key]) -> list[Key]:
     """The keys to believe: those given, and cosigners of the proof itself, who add nothing but must have signed rightly."""
     own = [Key(line) for line in proof["keys"]]
     return trusted + [key for key in own if key.kind == 4 or not trusted]
 
 
-def check_proof(content, trusted):
+def check_proof(content: str, trusted: list[Key]) -> dict[str, Any]:
     """What a balance, transfer or consistency proof proves, in words."""
     try:
         proof = json.loads(content)
@@ -1296,7 +1340,7 @@ def check_proof(content, trusted):
         raise Broken("proof", "", f"it is damaged: {error}") from None
 
 
-def check_entry(proof, keys):
+def check_entry(proof: Any, keys: list[Key]) -> tuple[Checkpoint, Entry]:
     """The signed checkpoint, and the entry that is proved to be in its log."""
     point, entry = Checkpoint(proof["checkpoint"], keys, "checkpoint"), Entry(proof["entry"]["body"], "entry", "")
     root = root_from_inclusion(
@@ -1307,7 +1351,7 @@ def check_entry(proof, keys):
     return point, entry
 
 
-def check_balance(proof, keys):
+def check_balance(proof: Any, keys: list[Key]) -> dict[str, Any]:
     point, entry = check_entry(proof, keys)
     if entry.account is None:
         raise Broken("entry", "", "it states no liabilities")
@@ -1326,13 +1370,14 @@ def check_balance(proof, keys):
     if siblings or node != (entry.root, entry.total) or proof["currency"] != entry.currency:
         raise Broken("proof", "", "the balance is not in the total that was signed")
     return {
-        "business_date": point.day, "kind": proof["kind"], "subject": proof["subject"], "amount_minor_units": proof["amount_minor_units"],
-        "currency": entry.currency, "total_minor_units": entry.total, "liabilities": entry.count,
+        "business_date": point.day, "kind": proof["kind"], "subject": proof["subject"],
+        "amount_minor_units": proof["amount_minor_units"], "currency": entry.currency,
+        "total_minor_units": entry.total, "liabilities": entry.count,
         "cosigners": [key.name for key in point.cosigners], "log": point.origin,
     }  # fmt: skip
 
 
-def check_transfer(proof, keys):
+def check_transfer(proof: Any, keys: list[Key]) -> dict[str, Any]:
     point, entry = check_entry(proof, keys)
     header, row = proof["batch"], proof["transfer"]
     if entry.account is not None or entry.institution != row["institution_id"] or header["batch_id"] != row["batch_id"]:
@@ -1358,11 +1403,12 @@ def check_transfer(proof, keys):
         raise Broken("proof", "", "the transfer is not in the institution's log that was signed")
     return {
         "business_date": point.day, "transfer_id": row["transfer_id"], "amount_minor_units": row["amount_minor_units"],
-        "currency": row["currency"], "batch": row["batch_id"], "cosigners": [key.name for key in point.cosigners], "log": point.origin,
+        "currency": row["currency"], "batch": row["batch_id"], "cosigners": [key.name for key in point.cosigners],
+        "log": point.origin,
     }  # fmt: skip
 
 
-def check_two(proof, keys):
+def check_two(proof: Any, keys: list[Key]) -> dict[str, Any]:
     first, second = (Checkpoint(proof[which], keys, which) for which in ("first", "second"))
     if first.origin != second.origin or not consistent(first.size, second.size, first.root, second.root, hashes(proof["path"])):
         raise Broken("proof", "", "the later checkpoint's log does not begin with the earlier one's")
@@ -1374,20 +1420,39 @@ def check_two(proof, keys):
 
 # -- the program -----------------------------------------------------------------------------------------------------------
 WORDS = {
-    "checkpoints": ("signed checkpoints", "签名检查点"), "transfers": ("transfers replayed", "重放分录"), "accounts": ("accounts", "账户"),
-    "rows": ("rows of evidence", "证据行"), "masked": ("of them masked (digest only)", "其中脱敏（仅校验摘要）"), "orders": ("orders", "订单"),
-    "class_hours": ("class-hours released", "已拨付课时"), "statements": ("bank statements", "银行对账单"), "bank_lines": ("bank lines", "银行流水"),
-    "matches": ("matches", "勾对"), "decisions": ("decisions by two people", "双人复核"), "signed_days": ("days signed off", "已复核日"),
-    "owed": ("owed by the custody account, minor units", "托管账户负债（分）"), "outside": ("signed tables not in this pack", "未收入本包的表"),
-    "cosigners": ("counter-signed by", "会签方"), "policies": ("rules", "规则"), "business_date": ("business day", "业务日"),
-    "kind": ("kind", "类别"), "subject": ("order", "订单"), "amount_minor_units": ("amount, minor units", "金额（分）"), "currency": ("currency", "币种"),
-    "total_minor_units": ("part of the total, minor units", "所在总额（分）"), "liabilities": ("balances in that total", "总额内余额数"),
-    "log": ("log", "日志"), "transfer_id": ("transfer", "分录"), "batch": ("batch", "批次"), "from": ("from", "起"), "to": ("to", "止"),
+    "checkpoints": ("signed checkpoints", "签名检查点"),
+    "transfers": ("transfers replayed", "重放分录"),
+    "accounts": ("accounts", "账户"),
+    "rows": ("rows of evidence", "证据行"),
+    "masked": ("of them masked (digest only)", "其中脱敏（仅校验摘要）"),
+    "orders": ("orders", "订单"),
+    "class_hours": ("class-hours released", "已拨付课时"),
+    "statements": ("bank statements", "银行对账单"),
+    "bank_lines": ("bank lines", "银行流水"),
+    "matches": ("matches", "勾对"),
+    "decisions": ("decisions by two people", "双人复核"),
+    "signed_days": ("days signed off", "已复核日"),
+    "owed": ("owed by the custody account, minor units", "托管账户负债（分）"),
+    "outside": ("signed tables not in this pack", "未收入本包的表"),
+    "cosigners": ("counter-signed by", "会签方"),
+    "policies": ("rules", "规则"),
+    "business_date": ("business day", "业务日"),
+    "kind": ("kind", "类别"),
+    "subject": ("order", "订单"),
+    "amount_minor_units": ("amount, minor units", "金额（分）"),
+    "currency": ("currency", "币种"),
+    "total_minor_units": ("part of the total, minor units", "所在总额（分）"),
+    "liabilities": ("balances in that total", "总额内余额数"),
+    "log": ("log", "日志"),
+    "transfer_id": ("transfer", "分录"),
+    "batch": ("batch", "批次"),
+    "from": ("from", "起"),
+    "to": ("to", "止"),
     "entries": ("entries", "条目"),
-}  # fmt: skip
+}
 
 
-def verify_file(path, trusted):
+def verify_file(path: str, trusted: list[Key]) -> dict[str, Any]:
     """What the file proves. Raises Broken naming the first fact that does not hold."""
     with open(path, "rb") as stream:
         start = stream.read(2)
@@ -1398,13 +1463,15 @@ def verify_file(path, trusted):
                 raise Broken("proof", "", "it is not text") from None
     try:
         pack = Pack(path, trusted)
-        summary = Replay(pack).run()
+        try:
+            return Replay(pack).run()
+        finally:
+            pack.close()
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, csv.Error, zipfile.BadZipFile, RecursionError) as error:
         raise Broken("pack", "", f"its content is not formed as it must be: {type(error).__name__}: {error}") from None
-    return summary
 
 
-def read_keys(values):
+def read_keys(values: list[str]) -> list[Key]:
     keys = []
     for value in values:
         try:
@@ -1415,7 +1482,7 @@ def read_keys(values):
     return keys
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
@@ -1450,8 +1517,9 @@ def main(arguments=None):
     print("VERIFIED: every fact above was derived again and holds. 核验通过：以上事实均已重新推导且成立。")
     if not trusted:
         print(
-            "WARNING: the public keys come from this file itself, so it only proves that it agrees with itself. Get the log's key from\n"
-            "the authority and run again with --key.  警告：公钥取自本文件，仅证明其自洽；请向主管部门索取公钥并以 --key 重新核验。",
+            "WARNING: the public keys come from this file itself, so it only proves that it agrees with itself. Get the log's\n"
+            "key from the authority and run again with --key.\n"
+            "警告：公钥取自本文件，仅证明其自洽；请向主管部门索取公钥，并以 --key 重新核验。",
             file=sys.stderr,
         )
     return 0

@@ -12,7 +12,6 @@ import xlsxwriter
 
 #: The same books give the same bytes, so the workbook does not say when it was written.
 _CREATED = datetime(1980, 1, 1, tzinfo=UTC).replace(tzinfo=None)
-_WIDTHS = {"date": 12, "number": 18, "text": 40}
 
 
 def write_workbook(path: Path, sheets: Iterable[tuple[str, Iterable[list[tuple[str, str]]]]]) -> None:

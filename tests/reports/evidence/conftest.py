@@ -54,7 +54,7 @@ def told() -> Iterator[Told]:
     folder = Path(tempfile.mkdtemp(prefix="escrow-evidence-", dir="/tmp"))
     folder.chmod(0o755)
     try:
-        ended = escrow(folder, "demo", "--seed", "3", "--institutions", "2", "--orders", "80", "--days", "6")
+        ended = escrow(folder, "demo", "--seed", "3", "--institutions", "2", "--orders", "60", "--days", "8")
         assert ended.returncode == 0, ended.stdout + ended.stderr
         account = min((folder / "demo" / "certificates").glob("*/*.html")).stem
         made = Told(folder, account, folder / "pack.zip")
