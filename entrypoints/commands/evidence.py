@@ -46,14 +46,19 @@ def register(app: typer.Typer) -> None:
 
 @contextmanager
 def acting_on_books(right: Right | str, *, write: bool = False) -> Iterator[tuple[Connection, Settings, Principal]]:
-    """A connection to the books, for a user with that right; what is written is kept when the block ends well."""
-    from entrypoints.acting import acting_principal
+    """A connection to the books, for a user with that right; what is written is kept when the block ends well.
+
+    The checkpoint log is one for all institutions, so the session sees all of it;
+    what is shown of one account is refused by scope.
+    """
+    from entrypoints.acting import acting_principal, whole_books_session
     from entrypoints.bootstrap import open_books
     from entrypoints.settings import read_settings
 
     settings = read_settings()
     principal = acting_principal(settings, right)
-    with open_books(settings) as engine, engine.connect() as connection, connection.begin() as transaction:
+    session = None if write else whole_books_session()
+    with open_books(settings, session=session) as engine, engine.connect() as connection, connection.begin() as transaction:
         yield connection, settings, principal
         if not write:
             transaction.rollback()

@@ -43,7 +43,7 @@ def pack(
     """
     import json as json_text
 
-    from entrypoints.acting import acting_principal, require_in_scope
+    from entrypoints.acting import acting_principal, require_in_scope, whole_books_session
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.commands.day_argument import chosen_accounts
@@ -61,7 +61,7 @@ def pack(
     if personal:
         acting_principal(settings, Right.EXPORT_PERSONAL)
     keys = signing_keys(settings.keys)
-    with open_books(settings) as engine, engine.begin() as connection:
+    with open_books(settings, session=whole_books_session()) as engine, engine.begin() as connection:
         (ref,) = chosen_accounts(connection, account)
         require_in_scope(connection, principal, ref.custody_account_id)
         (about,) = [one for one in custody_accounts(connection) if one.custody_account_id == ref.custody_account_id]

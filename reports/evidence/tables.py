@@ -86,7 +86,7 @@ def copy_csv(conn: Connection, query: str, out: Path) -> int:
     driver: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment]
     with driver.cursor() as cursor, out.open("wb") as stream:
         statement = f"COPY ({query}) TO STDOUT WITH (FORMAT csv, HEADER true, NULL '\\N')"
-        with cursor.copy(sql.SQL(statement)) as copy:  # type: ignore[arg-type]
+        with cursor.copy(sql.SQL(statement)) as copy:
             for block in copy:
                 stream.write(block)
         return cursor.rowcount
