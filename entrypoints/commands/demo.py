@@ -117,7 +117,12 @@ def demo(
     for fault in faults[:10]:
         console.print(f"   {fault.table} {fault.row}: {fault.what}")
     certificates = [path for one in reversed(closed) for path in one.signed_certificates]
-    console.print(closing_panel(_shown(certificates), _next_commands(story_days, settings.data_folder)))
+    console.print(
+        closing_panel(
+            _shown(certificates),
+            _next_commands(story_days, settings.data_folder, certificates[0].stem if certificates else "ACCOUNT"),
+        )
+    )
     if faults:
         raise typer.Exit(3)
     if not compared.perfect:
@@ -169,7 +174,7 @@ def _shown(paths: Sequence[Path]) -> list[Path]:
     return [path.relative_to(here) if path.is_relative_to(here) else path for path in paths]
 
 
-def _next_commands(days: Sequence[date], data_folder: Path) -> list[tuple[str, str]]:
+def _next_commands(days: Sequence[date], data_folder: Path, account: str) -> list[tuple[str, str]]:
     last = days[-1].isoformat()
     elsewhere = "" if data_folder == Path.cwd() / "var" else f" --data {_shown([data_folder])[0]}"
     # The demonstration's books are embedded ones: where the environment names a server, the commands must not go there.
@@ -182,4 +187,8 @@ def _next_commands(days: Sequence[date], data_folder: Path) -> list[tuple[str, s
         (f"{program} ledger coverage --as-of {last}", "is the money there, per custody account"),
         (f"{program} ledger verify", "prove it; exits 3 when a byte was changed"),
         (f"{program} export hledger --out var/export", "then: hledger check --strict -f var/export/books.journal"),
+        (
+            f"{program} evidence pack --account {account} --from {days[0]} --to {last} --out pack.zip",
+            "what an auditor gets; then: python3 pack.zip",
+        ),
     ]

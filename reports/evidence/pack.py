@@ -148,6 +148,8 @@ def _dump_tables(
     found["transfer"] = dump_table(conn, "transfer", batches, folder / "transfer.csv", personal=personal)
     for shared, condition in _shared(conn, set(found), about).items():
         found[shared] = dump_table(conn, shared, condition, folder / f"{shared}.csv", personal=personal)
+    audited = _audited(account, about)
+    found["audit_event"] = dump_table(conn, "audit_event", audited, folder / "audit_event.csv", personal=personal)
     found["balances"] = _balances(conn, period, institution, cut, folder / "balances.csv")
     found["liabilities"] = _liabilities(conn, account, period, folder / "liabilities.csv", secret)
     return found
@@ -161,6 +163,17 @@ def _shared(conn: Connection, own: set[str], about: str) -> dict[str, str]:
             condition = f'"{key}" IN (SELECT "{column}" FROM "{table}" WHERE {about})'
             found[shared] = f"{found[shared]} OR {condition}" if shared in found else condition
     return found
+
+
+def _audited(account: CustodyAccount, about: str) -> str:
+    """Which events of the audit log are about the institution: its discrepancies, sign-offs, holds and packs."""
+    accounts = f"SELECT {{}} FROM custody_account WHERE {about}"
+    cut = about.partition(" AND ")[2]
+    return f"""{cut} AND CASE object_kind
+        WHEN 'discrepancy' THEN object_id IN (SELECT discrepancy_id FROM discrepancy WHERE {about})
+        WHEN 'sign_off' THEN split_part(object_id, '/', 1) IN ({accounts.format("custody_account_id::text")})
+        WHEN 'hold' THEN split_part(object_id, '/', 1) = '{account.institution_id}'
+        WHEN 'custody_account' THEN object_id IN ({accounts.format("account_number")}) END"""
 
 
 _BALANCES = """

@@ -42,6 +42,8 @@ PACK_FORMAT = "prepaid-escrow evidence pack v1"
 LIABILITY_KINDS = (
     "prepayment_held", "payable_to_institution", "disbursements_in_transit", "refunds_in_transit", "unidentified_receipts",
 )  # fmt: skip
+#: What is owed, and the receipts on their way to cover it: with the bank's closing balance they say whether the money is there.
+COVER_KINDS = (*LIABILITY_KINDS, "receipts_in_transit")
 LARGEST_SUM = 2**63 - 1
 EMPTY = hashlib.sha256().digest()
 
@@ -245,8 +247,8 @@ class Tree:
 
 def hashes(values: list[str]) -> list[bytes]:
     found = [bytes.fromhex(one) for one in values]
-    if any(len(one) != 32 for one in found):
-        raise ValueError("a hash is not 32 bytes long")
+    if any(len(one) != 32 or one.hex() != text for one, text in zip(found, values)):
+        raise ValueError("a hash is not 64 small hexadecimal digits")
     return found
 
 
@@ -511,18 +513,19 @@ class Pack:
 
     def rows(self, table: str) -> Iterator[tuple[int, Any]]:
         """Every row of a table: (its line in the file, its cells)."""
-        name = f"tables/{table}.csv"
-        reader = csv.reader(self.lines(name), strict=True)
-        if next(reader, None) != self.manifest["tables"][table]["columns"]:
-            raise Broken(name, "line 1", "its columns are not those of the manifest")
-        width, count = len(self.manifest["tables"][table]["columns"]), 0
-        for cells in reader:
-            count += 1
-            if len(cells) != width:
-                raise Broken(name, f"line {reader.line_num}", "it has another number of cells than columns")
-            yield reader.line_num, [plain_cell(cell) for cell in cells]
-        if count != self.manifest["tables"][table]["rows"]:
-            raise Broken(name, "", f"it has {count} rows, the manifest says {self.manifest['tables'][table]['rows']}")
+        name, said = f"tables/{table}.csv", self.manifest["tables"][table]
+        width, count = len(said["columns"]), 0
+        with self.lines(name) as stream:
+            reader = csv.reader(stream, strict=True)
+            if next(reader, None) != said["columns"]:
+                raise Broken(name, "line 1", "its columns are not those of the manifest")
+            for cells in reader:
+                count += 1
+                if len(cells) != width:
+                    raise Broken(name, f"line {reader.line_num}", "it has another number of cells than columns")
+                yield reader.line_num, [plain_cell(cell) for cell in cells]
+        if count != said["rows"]:
+            raise Broken(name, "", f"it has {count} rows, the manifest says {said['rows']}")
 
     def dicts(self, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
         """Every row as (line, {column: value})."""
@@ -559,6 +562,7 @@ class Replay:
         self.accounts: dict[str, Account] = {}
         self.posted: dict[str, tuple[str, str, int]] = {}
         self.reversed: set[str] = set()
+        self.moved: Any = defaultdict(int)
         self.bank_lines: dict[str, int] = {}
         self.closing_of: dict[tuple[str, str], int] = {}
 
@@ -747,7 +751,7 @@ class Replay:
             "debit_balance_minor_units", "credit_seq", "credit_balance_minor_units", "leaf",
         ))  # fmt: skip
         self.read_accounts()
-        accounts = self.accounts
+        accounts, moved = self.accounts, self.moved
         days: dict[str, int] = {}
         names: dict[str, str] = {}
         batch, total, count = self.opening_batch, 0, 0
@@ -789,6 +793,8 @@ class Replay:
                     )
                 account.seq += 1
                 account.balance += sign * amount
+                if account.kind in COVER_KINDS:
+                    moved[account.custody, row[day_at]] += sign * amount
                 if int(row[seq]) != account.seq:
                     raise broken_row("transfer", line, place, f"posting {account.seq} of account {account_id} should stand here")
                 if int(row[balance]) != account.balance:
@@ -1096,14 +1102,17 @@ class Replay:
         self.summary["decisions"] = decisions
 
     def signed_days(self) -> None:
-        """On every signed-off day the bank's closing balance is the books' cash plus the lines that are named as open."""
+        """On every signed-off day the bank's closing balance is the books' cash plus the lines that are named as open.
+
+        Days on which bank and receipts on their way are less than what is owed are told, not refused: a shortfall is a fact.
+        """
         runs = {row["run_id"]: row for _, row in self.pack.dicts("reconciliation_run")}
         newest = {}
         for line, row in self.pack.dicts("sign_off_event"):
             if row["event"] in ("approved", "reopened"):
                 newest[row["custody_account_id"], row["business_date"]] = (line, row)
-        days = 0
-        for (account, day), (line, row) in newest.items():
+        days, short = 0, []
+        for (account, day), (line, row) in sorted(newest.items()):
             if row["event"] != "approved":
                 continue
             run, key = runs.get(row["run_id"]), f"{account}, {day}"
@@ -1129,7 +1138,14 @@ class Replay:
                     "it compared with another closing balance than the statement's",
                 )
             days += 1
-        self.summary["signed_days"] = days
+            if bank < -self._uncovered(int(account), day):
+                short.append(f"{day} ({account})")
+        self.summary.update(signed_days=days, short_days=short)
+
+    def _uncovered(self, custody: int, day: str) -> int:
+        """Receipts on their way less what is owed, by what is booked through a day; debits minus credits."""
+        opening = sum(one.opening for one in self.accounts.values() if one.custody == custody and one.kind in COVER_KINDS)
+        return opening + sum(amount for (account, booked), amount in self.moved.items() if account == custody and booked <= day)
 
     def policies(self) -> None:
         """The rules in the pack are those the closing checkpoint names."""
@@ -1432,6 +1448,7 @@ WORDS = {
     "matches": ("matches", "勾对"),
     "decisions": ("decisions by two people", "双人复核"),
     "signed_days": ("days signed off", "已复核日"),
+    "short_days": ("signed-off days short of cover", "复核日资金缺口"),
     "owed": ("owed by the custody account, minor units", "托管账户负债（分）"),
     "outside": ("signed tables not in this pack", "未收入本包的表"),
     "cosigners": ("counter-signed by", "会签方"),
