@@ -373,6 +373,9 @@ def instant(text: str) -> str:
     return f"{whole}.{fraction.ljust(6, '0')}"
 
 
+_MARKS = ("'", "\\")
+
+
 def plain_cell(cell: str) -> str | None:
     """The value of a cell: \\N is no value; a leading apostrophe keeps spreadsheets from running it and is taken off."""
     if cell == "\\N":
@@ -523,7 +526,7 @@ class Pack:
                 count += 1
                 if len(cells) != width:
                     raise Broken(name, f"line {reader.line_num}", "it has another number of cells than columns")
-                yield reader.line_num, [plain_cell(cell) for cell in cells]
+                yield reader.line_num, [plain_cell(cell) if cell[:1] in _MARKS else cell for cell in cells]
         if count != said["rows"]:
             raise Broken(name, "", f"it has {count} rows, the manifest says {said['rows']}")
 
