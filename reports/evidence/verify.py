@@ -398,6 +398,7 @@ class Pack:
     def __init__(self, path: str, trusted: list[Key]) -> None:
         self.path = path
         self.strangers: set[str] = set()
+        self.streams: list[TextIO] = []
         try:
             self._check(trusted)
         except Broken:
@@ -405,6 +406,8 @@ class Pack:
             raise
 
     def close(self) -> None:
+        for stream in self.streams:  # also those a broken fact left half read
+            stream.close()
         if "zip" in vars(self):
             self.zip.close()
 
@@ -512,7 +515,8 @@ class Pack:
         return json.loads(self.whole(name))
 
     def lines(self, name: str) -> TextIO:
-        return io.TextIOWrapper(self.zip.open(name), encoding="utf-8", newline="")
+        self.streams.append(io.TextIOWrapper(self.zip.open(name), encoding="utf-8", newline=""))
+        return self.streams[-1]
 
     def rows(self, table: str) -> Iterator[tuple[int, Any]]:
         """Every row of a table: (its line in the file, its cells)."""
