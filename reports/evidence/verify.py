@@ -569,7 +569,7 @@ class Replay:
         self.accounts: dict[str, Account] = {}
         self.posted: dict[str, tuple[str, str, int]] = {}
         self.reversed: set[str] = set()
-        self.moved: Any = defaultdict(int)
+        self.moved: dict[tuple[int, str], int] = defaultdict(int)
         self.bank_lines: dict[str, int] = {}
         self.closing_of: dict[tuple[str, str], int] = {}
 
