@@ -25,7 +25,10 @@ GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 18
 #: What file managers leave behind; holds no statement by its nature.
 _LITTER = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
-_BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, OSError, EOFError, ValueError, zlib.error, RuntimeError)
+#: What the libraries raise for an archive that is not whole.
+BROKEN_ARCHIVE = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, OSError, EOFError, ValueError, zlib.error, RuntimeError,
+)  # fmt: skip
 
 
 class ArchiveRefused(ValueError):
@@ -60,7 +63,7 @@ def members_of(data: bytes, kind: str) -> Iterator[Member]:
                     yield Member(_label(info), content)
     except ArchiveRefused:
         raise
-    except _BROKEN as problem:
+    except BROKEN_ARCHIVE as problem:
         raise ArchiveRefused(f"it is broken ({problem})") from problem
 
 

@@ -137,7 +137,7 @@ class ReadingWorker:
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bank_adapters.worker"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, start_new_session=True,
             )  # fmt: skip
             if self._process.stdin is not None:
                 _send(self._process.stdin, pickle.dumps((self.profiles, self.limits)))  # from parent to child: our own words

@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 
 import python_calamine
 
+from bank_adapters.archives import BROKEN_ARCHIVE
 from bank_adapters.delimited.rows import Row
 from bank_adapters.limits import (
     INFLATION_FLOOR_BYTES,
@@ -63,7 +64,9 @@ def sheets_of(data: bytes, kind: str) -> list[Sheet]:
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
         sheets = [book.get_sheet_by_index(index) for index in range(len(book.sheet_names))]
-    except Exception as problem:  # calamine raises several unrelated types, a Rust panic among them
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as problem:  # calamine raises unrelated types; a Rust panic is no Exception
         raise SheetRefused(str(problem) or type(problem).__name__) from problem
     found: list[Sheet] = []
     for sheet in sheets:
@@ -98,7 +101,7 @@ def _check_archive(data: bytes) -> None:
                             raise SheetRefused(f"an archive that inflates to more than {budget} bytes")
                         if corner is not None:
                             corner.take(chunk)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, OSError, EOFError, ValueError) as problem:
+    except BROKEN_ARCHIVE as problem:
         if isinstance(problem, SheetRefused):
             raise
         raise SheetRefused(f"a broken archive ({problem})") from problem

@@ -258,3 +258,17 @@ def test_a_sheet_with_two_cells_far_apart_is_refused_before_it_takes_memory() ->
     reading = read(buffer.getvalue())
     assert errors(reading) == ["sheet_unreadable"]
     assert "reaches to row 1048576" in reading.findings[0].message
+
+
+def test_a_damaged_stream_inside_a_sheet_is_a_finding() -> None:
+    """Found by the damage run: zlib's own error came out of the archive check as internal_error."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", b"<Types/>")
+        archive.writestr("xl/worksheets/sheet1.xml", bytes(range(256)) * 40)
+    data = bytearray(buffer.getvalue())
+    at = data.index(b"sheet1.xml") + 12
+    for shift in range(40):
+        copy = bytearray(data)
+        copy[at + shift] ^= 0xFF
+        assert errors(read(bytes(copy))) == ["sheet_unreadable"], shift
