@@ -3,6 +3,8 @@
 #   make test     set up, then all tests
 #   make check    lint, types, import layers, migrations
 #   make lock     write requirements.lock anew from pyproject.toml (UPGRADE=--upgrade takes newer versions)
+#   make soak      10,000 steps of the books against a small model, with faults
+#   make crash     kill -9 of poster and database server, 50 times in a row
 #   make clean    remove .venv/ and caches; the data folder var/ is kept
 
 .DEFAULT_GOAL := help
@@ -23,7 +25,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test check lint types layers migrations lock fuzz clean hledger
+.PHONY: help setup demo test soak crash check lint types layers migrations lock fuzz clean hledger
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -58,6 +60,12 @@ hledger:
 
 test: $(READY) hledger
 	@$(BIN)/python -m pytest $(if $(filter-out 1,$(TEST_PROCESSES)),-n $(TEST_PROCESSES) --dist loadfile) $(TESTS)
+
+soak: $(READY)
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -q tests/ledger/test_state_machine.py
+
+crash: $(READY)
+	@CRASH_ROUNDS=50 $(BIN)/python -m pytest -q tests/ledger/test_crash.py
 
 check: lint types layers migrations
 

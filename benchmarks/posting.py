@@ -26,7 +26,7 @@ from ledger.model import NewAccount, PostingCall, Transfer, transfer_id
 from ledger.store import open_accounts, open_chart, post, verify
 from money import Money
 
-DAY = date(2025, 3, 3)
+OPENED, DAY = date(2024, 1, 1), date(2025, 3, 3)
 NOW = datetime(2025, 3, 3, 12, tzinfo=UTC)
 _INSTITUTION = 1
 #: As many counter accounts as PERFORMANCE measured with; the batches that are not hot go from one of these to an order's.
@@ -88,9 +88,9 @@ class BenchBooks:
 def open_bench_books(engine: Engine, chart: Chart, accounts: int) -> BenchBooks:
     """Open one custody account's books with ``accounts`` order accounts; statistics are taken, as autovacuum would."""
     with engine.begin() as conn:
-        ids = open_chart(conn, chart, _INSTITUTION, _INSTITUTION, "CNY", ["wechat"], DAY)
+        ids = open_chart(conn, chart, _INSTITUTION, _INSTITUTION, "CNY", ["wechat"], OPENED)
         names = [f"O{number}" for number in range(accounts)] + [f"S{number}" for number in range(_SPREAD)]
-        wanted = [NewAccount(_INSTITUTION, _INSTITUTION, "prepayment_held", name, "CNY", DAY) for name in names]
+        wanted = [NewAccount(_INSTITUTION, _INSTITUTION, "prepayment_held", name, "CNY", OPENED) for name in names]
         opened = open_accounts(conn, chart, wanted)
         held = [opened[_INSTITUTION, "prepayment_held", name] for name in names]
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:

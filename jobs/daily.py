@@ -30,6 +30,8 @@ from jobs.settings import JobSettings
 from jobs.signing_keys import keys_for_signing
 from jobs.verifying import faults_in_books
 from ledger.checkpoints import take_checkpoint
+from ledger.pending import expire_pending
+from ledger.period import keep_balances
 from reconciliation.discrepancy import DiscrepancyState
 from reconciliation.discrepancy_store import records
 from storage.seal import seal_evidence
@@ -133,6 +135,16 @@ def checkpoint(connection: sa.Connection, as_of: date, settings: JobSettings, no
     return {"checkpoint": taken.checkpoint_no, "entries": taken.tree_size, "root": taken.root.hex()}
 
 
+def expire(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
+    """Free what was reserved by pending transfers whose last day has passed."""
+    return {"expired": expire_pending(connection, as_of, actor=settings.actor)}
+
+
+def keep(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
+    """Keep today's balances, so that what is known now is cheap to ask for later."""
+    return {"institutions": keep_balances(connection)}
+
+
 def verify(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
     """Derive every balance, digest and chain again; what does not agree is named."""
     faults = faults_in_books(connection)
@@ -146,11 +158,13 @@ JOBS: Mapping[str, Job] = {
         Job("collect", "receive statement files from the banks' drop folders", collect, every_day=True),
         Job("reconcile", "compare bank side and book side; mark receipts funded", reconcile, every_day=True),
         Job("confirm", "deem confirmed what payers left unanswered", confirm, every_day=True),
+        Job("expire", "free what pending transfers reserved past their last day", expire, every_day=True),
         Job("release", "release confirmed class-hours of funded orders", release, every_day=True),
         Job("refund", "approve refunds agreed or deemed agreed", refund, every_day=True),
         Job("disburse", "instruct the banks to pay out and to return", disburse, every_day=False),
         Job("send", "write instruction files to the banks' outgoing folders", send, every_day=False),
         Job("age", "count open discrepancies and their age", age, every_day=True),
+        Job("keep", "keep the day's balances for later questions what was known", keep, every_day=True),
         Job("seal", "seal the evidence recorded since the last seal", seal, every_day=True),
         Job("checkpoint", "sign where every journal and all evidence stand", checkpoint, every_day=True),
         Job("verify", "derive every balance, digest and chain again", verify, every_day=True),

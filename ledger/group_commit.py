@@ -23,6 +23,7 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Literal, Self
 
+import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -200,7 +201,7 @@ class GroupCommit:
         for left in range(self._tries - 1, -1, -1):
             try:
                 return attempt()
-            except DBAPIError as error:
+            except (DBAPIError, psycopg.Error) as error:  # COPY speaks to the driver itself
                 if not left or not _may_succeed_later(error):
                     raise
                 with suppress(Exception):
@@ -210,6 +211,7 @@ class GroupCommit:
         raise AssertionError("unreachable: the last try returns or raises")
 
 
-def _may_succeed_later(error: DBAPIError) -> bool:
-    state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or state in _TRY_AGAIN or state is None or state.startswith("08")
+def _may_succeed_later(error: DBAPIError | psycopg.Error) -> bool:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(original, "sqlstate", None)
+    return state is None or state in _TRY_AGAIN or state.startswith("08")

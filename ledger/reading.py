@@ -8,7 +8,7 @@ are booked on. No cost grows with the length of history: one account is found by
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -43,27 +43,6 @@ class TrialBalanceRow:
     def balance(self) -> Money:
         """The balance on the normal side."""
         return self.debit - self.credit if self.normal_side is Side.DEBIT else self.credit - self.debit
-
-
-@dataclass(frozen=True, slots=True)
-class AccountStatementLine:
-    """One posting of an account. ``seq`` counts them from 1; ``balance`` is on the normal side, after this posting."""
-
-    seq: int
-    booking_date: date
-    posted_at: datetime
-    side: Side
-    amount: Money
-    balance: Money
-    counter_account_id: int
-    reason: str
-    source_kind: str
-    source_ref: str
-    transfer_id: UUID
-    batch_id: int
-    line: int
-    actor: str
-    rule_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +108,31 @@ def trial_balance(
         balances = _BALANCES_AS_OF
     else:
         balances = _BALANCES_NOW
+    return trial_balance_over(
+        conn,
+        balances,
+        {"as_of": as_of, "known_at": known_at},
+        custody_account_id=custody_account_id,
+        institution_ids=institution_ids,
+        by=by,
+    )
+
+
+def trial_balance_over(
+    conn: Connection,
+    balances: str,
+    values: Mapping[str, object],
+    *,
+    custody_account_id: int | None = None,
+    institution_ids: Collection[int] | None = None,
+    by: Literal["account", "kind"] = "account",
+) -> list[TrialBalanceRow]:
+    """A trial balance over what the query ``balances`` selects: institution_id, account_id, units (debits minus credits)."""
     query = _BY_ACCOUNT if by == "account" else _BY_KIND
     rows = conn.execute(
         text(query.replace("{balances}", balances)),
         {
-            "as_of": as_of,
-            "known_at": known_at,
+            **values,
             "custody_account": custody_account_id,
             "institutions": None if institution_ids is None else list(institution_ids),
         },
@@ -224,71 +222,6 @@ _BY_KIND = """
         AND (CAST(:institutions AS integer[]) IS NULL OR a.institution_id = ANY (:institutions))
     GROUP BY a.kind, a.normal_side, a.currency ORDER BY a.kind, a.currency
 """
-
-
-def account_statement(  # noqa: PLR0917  account and period come naturally in this order
-    conn: Connection,
-    account_id: int,
-    from_: date | None = None,
-    to: date | None = None,
-    after: int | None = None,
-    limit: int = 50,
-    *,
-    known_at: datetime | None = None,
-) -> list[AccountStatementLine]:
-    """A page of an account's postings in posting order, booked ``from_`` .. ``to`` (both included), after number ``after``.
-
-    ``known_at``: only what was posted by then. The next page starts after the last line's ``seq``.
-    Raises LookupError for an unknown account.
-    """
-    account = find_account(conn, account_id)
-    rows = conn.execute(
-        _STATEMENT,
-        {
-            "institution": account.institution_id,
-            "account": account_id,
-            "from_": from_ or date.min,
-            "to": to or date.max,
-            "after": after or 0,
-            "limit": limit,
-            "known_at": known_at,
-        },
-    )
-    return [
-        AccountStatementLine(
-            seq=row.seq,
-            booking_date=row.booking_date,
-            posted_at=row.posted_at,
-            side=Side(row.side),
-            amount=Money(row.amount_minor_units, row.currency),
-            balance=Money(row.balance_minor_units, row.currency),
-            counter_account_id=row.counter_account_id,
-            reason=row.reason,
-            source_kind=row.source_kind,
-            source_ref=row.source_ref,
-            transfer_id=row.transfer_id,
-            batch_id=row.batch_id,
-            line=row.line,
-            actor=row.actor,
-            rule_version=row.rule_version,
-        )
-        for row in rows
-    ]
-
-
-_STATEMENT = text("""
-    SELECT * FROM account_statement
-    WHERE institution_id = :institution AND account_id = :account AND booking_date BETWEEN :from_ AND :to
-        -- The days say between which numbers to look, so a page costs the same wherever in history it lies.
-        AND seq > greatest(:after, (
-            SELECT min(first_seq) - 1 FROM account_day
-            WHERE institution_id = :institution AND account_id = :account AND booking_date BETWEEN :from_ AND :to))
-        AND seq <= (
-            SELECT max(last_seq) FROM account_day
-            WHERE institution_id = :institution AND account_id = :account AND booking_date BETWEEN :from_ AND :to)
-        AND (CAST(:known_at AS timestamptz) IS NULL OR batch_id <= known_batch(:institution, :known_at))
-    ORDER BY seq LIMIT :limit
-""")
 
 
 def journal(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from ledger.known import clearings_of, driver_cursor, items_cleared_by, items_in_books, transfers_in_books
 from ledger.model import (
     Clearing,
+    Correction,
     OpenItem,
     PostingOutcome,
     PostingRefused,
@@ -40,12 +41,64 @@ def reverse(
     Raises PostingRefused: unknown_original, already_reversed, below_floor, or already_cleared when a transfer's open item
     was cleared since (reverse the clearing first).
     """
+    mirrors, reopened, clearings = _mirrors(conn, institution_id, transfer_ids, booking_date, reason)
+    return post(
+        conn,
+        mirrors,
+        now=now,
+        actor=actor,
+        reason=reason,
+        rule_version=rule_version,
+        open_items=reopened,
+        clearings=clearings,
+    )
+
+
+def correct(
+    conn: Connection,
+    institution_id: int,
+    transfer_id: UUID,
+    right: Sequence[Transfer],
+    *,
+    now: datetime,
+    booking_date: date,
+    actor: str,
+    reason: str,
+    rule_version: str,
+) -> PostingOutcome:
+    """Undo a transfer by its mirror, booked on ``booking_date``, and post ``right`` in its stead, linked to it; all or nothing.
+
+    Each transfer of ``right`` keeps its own booking date, usually the same open day; read as corrected
+    (``ledger.corrected``) mirror and right ones count for the original's day. Safe to repeat. Raises PostingRefused as
+    ``reverse`` and ``post`` do.
+    """
+    mirrors, reopened, clearings = _mirrors(conn, institution_id, [transfer_id], booking_date, reason)
+    return post(
+        conn,
+        [*mirrors, *right],
+        now=now,
+        actor=actor,
+        reason=reason,
+        rule_version=rule_version,
+        open_items=reopened,
+        clearings=clearings,
+        corrections=[Correction(institution_id, one.transfer_id, transfer_id) for one in right],
+    )
+
+
+def _mirrors(
+    conn: Connection, institution_id: int, transfer_ids: Sequence[UUID], booking_date: date, reason: str
+) -> tuple[list[Transfer], list[OpenItem], list[Clearing]]:
+    """Mirrors of transfers, the open items they leave and those they clear. Raises PostingRefused."""
     with driver_cursor(conn) as cursor:
         originals = transfers_in_books(cursor, [(institution_id, one) for one in transfer_ids])
         items = items_in_books(cursor, [(institution_id, one) for one in transfer_ids])
         cleared_by = clearings_of(cursor, list(items))
         clears = items_cleared_by(cursor, [(institution_id, one) for one in transfer_ids])
-    mirrors, reopened, clearings, refusals = [], [], [], []
+    mirrors: list[Transfer] = []
+    reopened: list[OpenItem] = []
+    clearings: list[Clearing] = []
+    refusals: list[Refusal] = []
     for one in dict.fromkeys(transfer_ids):
         key = (institution_id, one)
         original = originals.get(key)
@@ -76,16 +129,7 @@ def reverse(
             reopened.append(_reopened(clears[key], mirror_id, booking_date))
     if refusals:
         raise PostingRefused(tuple(refusals))
-    return post(
-        conn,
-        mirrors,
-        now=now,
-        actor=actor,
-        reason=reason,
-        rule_version=rule_version,
-        open_items=reopened,
-        clearings=clearings,
-    )
+    return mirrors, reopened, clearings
 
 
 def _reopened(item: OpenItem, item_id: UUID, booking_date: date) -> OpenItem:

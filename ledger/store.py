@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from ledger.accounts import AccountRefused, account_ids, accounts, close_account, find_account, open_accounts, open_chart
 from ledger.open_items import open_items
-from ledger.reading import account_statement, balance, journal, trial_balance
-from ledger.reversal import reverse
+from ledger.reading import balance, journal, trial_balance
+from ledger.reversal import correct, reverse
+from ledger.statement import account_statement
 from ledger.verification import examine, verify
 from ledger.writing import post
 
@@ -20,6 +21,7 @@ __all__ = [
     "accounts",
     "balance",
     "close_account",
+    "correct",
     "examine",
     "find_account",
     "journal",

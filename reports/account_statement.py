@@ -11,7 +11,8 @@ from sqlalchemy import Connection, text
 
 from ledger.accounts import find_account
 from ledger.model import Account, Side
-from ledger.reading import AccountStatementLine, account_statement, balance
+from ledger.reading import balance
+from ledger.statement import AccountStatementLine, account_statement
 from money import Money
 from reports.report_table import Column, ColumnType, Fact, ReportTable
 

@@ -26,6 +26,9 @@ class Right(StrEnum):
     PLACE_HOLD = "hold.place"
     PREPARE_HOLD_LIFT = "hold.prepare"
     APPROVE_HOLD_LIFT = "hold.approve"
+    CLOSE_PERIOD = "period.close"
+    PREPARE_REOPENING = "period.prepare"
+    APPROVE_REOPENING = "period.approve"
     READ_LEDGER = "ledger.read"
     EXPORT = "ledger.export"
     EXPORT_PERSONAL = "ledger.export_personal"  # names and accounts of payers in an evidence pack, the banks' files as received

@@ -21,6 +21,8 @@ settings.register_profile("ci", derandomize=True, deadline=None, suppress_health
 settings.register_profile(
     "explore", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+#: ``make soak``: the state machine of the books for 10,000 steps, other properties as in ``explore``.
+settings.register_profile("soak", settings.get_profile("explore"))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 TEMPLATE = "template_books"

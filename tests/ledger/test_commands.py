@@ -12,7 +12,8 @@ from click.testing import Result
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
-from benchmarks.posting import measure_posting
+from benchmarks.posting import PostingPlan, measure_posting
+from benchmarks.reports import measure_reports
 from config.chart import load_chart
 from entrypoints.cli import app
 from storage.embedded import EmbeddedServer
@@ -142,20 +143,37 @@ def test_the_exports_say_how_to_check_them(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_benchmark_proves_what_it_measured(books: Engine) -> None:
-    figures = measure_posting(books, load_chart(), rows=300, batch_rows=120, naive_rows=5, accounts=20)
-    assert (figures.batches.rows, figures.naive.rows, figures.floor.rows, figures.verified_postings) == (300, 5, 300, 610)
-    assert figures.as_json()["batches_over_naive"] > 1
+    plan = PostingPlan(rows=300, batch_rows=120, naive_rows=5, accounts=20, callers=4, interactive_seconds=0.1)
+    figures = measure_posting(books, load_chart(), plan)
+    assert [figures.rates[name].rows for name in ("hot", "spread", "single", "floor", "naive")] == [300, 300, 5, 300, 5]
+    funding = 1_000
+    interactive = figures.rates["direct"].rows + figures.rates["group"].rows
+    assert figures.verified_postings == 2 * (300 + 300 + 5 + funding + interactive)
+    assert {goal["what"] for goal in figures.as_json()["goals"]} >= {"batch / bare COPY into the same indexed table"}
     assert figures.durable is False  # the tests' own server forgets; the command's does not
+
+
+def test_answers_at_any_two_times_are_compared_before_they_are_timed(books: Engine) -> None:
+    figures = measure_reports(books, load_chart(), rows=1_000, batch_rows=100, accounts=20)
+    assert set(figures.milliseconds) >= {
+        "hot account, as of and known at",
+        "all accounts, known at",
+        "statement page of 50, last",
+    }
 
 
 def test_bench_leaves_no_database_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: EmbeddedServer) -> None:
     """On the tests' own embedded server, which runs already."""
     monkeypatch.setenv("ESCROW_DATA", str(server.data_folder))
-    result = CliRunner().invoke(app, ["bench", "post", "--rows", "50", "--naive-rows", "2", "--accounts", "5", "--json"])
+    result = CliRunner().invoke(
+        app,
+        ["bench", "post", "--rows", "50", "--naive-rows", "2", "--accounts", "5", "--callers", "2", "--seconds", "0.1", "--json"],
+    )
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["batches"]["rows"] == 50
+    assert json.loads(result.stdout)["rates"]["hot"]["rows"] == 50
     from sqlalchemy import create_engine
 
+    assert "pgledger was NOT measured" in json.loads(result.stdout)["not_measured"]
     engine = create_engine(server.url("postgres"))
     with engine.connect() as conn:
         assert conn.execute(text("SELECT count(*) FROM pg_database WHERE datname LIKE 'bench%'")).scalar_one() == 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
+from ledger.model import PendingTransfer, transfer_id
+from ledger.pending import post_pending, reserve
 from ledger.pending_tables import pending_resolution, pending_transfer
+from ledger.period import close_period, keep_balances
 from ledger.period_tables import (
     balance_snapshot,
     balance_snapshot_taken,
@@ -16,7 +19,7 @@ from ledger.period_tables import (
     period_balance,
     period_event,
 )
-from ledger.store import close_account, examine, verify
+from ledger.store import close_account, correct, examine, verify
 from ledger.tables import (
     account,
     account_balance,
@@ -29,6 +32,7 @@ from ledger.tables import (
     transfer,
 )
 from ledger.verification import GUARDS
+from money import Money
 from storage.verification import rows_with_wrong_digest
 from tests.ledger.conftest import DAY, Desk
 
@@ -243,6 +247,51 @@ def test_every_trigger_of_the_ledger_tables_is_among_the_guards(told: Desk) -> N
         {"tables": [table.name for table in (*TABLES, *MORE_TABLES)]},
     ).all()
     assert {tuple(row) for row in existing} == set(GUARDS)
+
+
+#: What is changed by hand -> the table whose check names it. The books: March closed with 100 fen, a reservation posted in part,
+#: a correction, kept balances.
+TAMPERED = {
+    "UPDATE pending_resolution SET resolved_on = resolved_on + 1": "pending_resolution",
+    "UPDATE pending_transfer SET amount_minor_units = amount_minor_units - 9": "pending_resolution",
+    "UPDATE account_balance SET pending_debits_minor_units = pending_debits_minor_units + 1": "account_balance",
+    "UPDATE correction SET (transfer_id, corrects) = (corrects, transfer_id)": "correction",
+    "UPDATE period_event SET last_batch_id = 0": "transfer",
+    "UPDATE period_event SET event = 'reopen_prepared'": "period_event",
+    "UPDATE period_balance SET balance_minor_units = balance_minor_units + 1": "period_balance",
+    "DELETE FROM period_balance": "period_balance",
+    "UPDATE balance_snapshot SET balance_minor_units = balance_minor_units + 1": "balance_snapshot",
+    "UPDATE balance_snapshot SET last_seq = last_seq - 1": "balance_snapshot",
+    "DELETE FROM balance_snapshot": "balance_snapshot",
+}
+
+
+@pytest.mark.parametrize("statement", TAMPERED)
+def test_what_is_changed_about_time_is_named(desk: Desk, statement: str) -> None:
+    desk.open_orders("A")
+    cash, held = ("custody_cash", ""), ("prepayment_held", "A")
+    wrong = desk.transfer(cash, held, 100, "march")
+    desk.post(wrong)
+    by = {"now": datetime(2025, 4, 2, tzinfo=UTC), "actor": "t", "rule_version": "1"}
+    close_period(desk.conn, 7, DAY, now=by["now"], actor="t", reason="r")  # type: ignore[arg-type]
+    april = date(2025, 4, 2)
+    right = desk.transfer(cash, held, 90, "right", day=april)
+    correct(desk.conn, 7, wrong.transfer_id, [right], booking_date=april, reason="r", **by)  # type: ignore[arg-type]
+    one = PendingTransfer(
+        transfer_id(7, april, "p", "1"), 7, desk.ids[held], desk.ids[cash], Money(20), april, april, "r", "p", "1"
+    )
+    reserve(desk.conn, [one], **by)  # type: ignore[arg-type]
+    post_pending(desk.conn, 7, one.pending_id, amount=Money(15), booking_date=april, reason="r", **by)  # type: ignore[arg-type]
+    keep_balances(desk.conn)
+    desk.conn.commit()
+    assert verify(desk.conn) == []
+    for table in (*TABLES, *MORE_TABLES):
+        desk.conn.execute(text(f"ALTER TABLE {table.name} DISABLE TRIGGER ALL"))
+    assert desk.conn.execute(text(statement)).rowcount > 0
+    for table in MORE_TABLES:
+        desk.conn.execute(text(f"ALTER TABLE {table.name} ENABLE TRIGGER ALL"))
+    triggers_back_on(desk.conn)
+    assert TAMPERED[statement] in {fault.table for fault in verify(desk.conn)}
 
 
 def test_money_in_transit_without_an_open_item_is_named(desk: Desk) -> None:
