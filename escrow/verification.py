@@ -177,6 +177,108 @@ _OPENINGS = """
         OR o.latest = (b.transfer_id IS NOT NULL)
 """
 
+#: Rows that came with a file, by the kind of their import. An institution's row brings the institution, its account, or both.
+_IMPORTED = """
+    SELECT 'institution' AS table_name, 'institutions' AS kind, source_file_sha256 AS sha256, source_line AS line, recorded_at,
+        format('institution %s', institution_id) AS row FROM institution
+    UNION ALL SELECT 'custody_account', 'institutions', source_file_sha256, source_line, recorded_at,
+        format('institution %s, custody account %s', institution_id, custody_account_id) FROM custody_account
+    UNION ALL SELECT 'orders', 'orders', source_file_sha256, source_line, recorded_at,
+        format('institution %s, order %s', institution_id, order_id) FROM orders
+    UNION ALL SELECT 'class_hour_event', 'class-hours', source_file_sha256, source_line, recorded_at,
+        format('institution %s, order %s, class-hour %s, %s', institution_id, order_id, class_hour_no, event)
+        FROM class_hour_event WHERE source_file_sha256 IS NOT NULL
+    UNION ALL SELECT 'refund_request', 'refund-requests', source_file_sha256, source_line, recorded_at,
+        format('institution %s, refund request %s', institution_id, refund_request_id) FROM refund_request
+    UNION ALL SELECT 'channel_settlement', 'channel-settlements', source_file_sha256, source_line, recorded_at,
+        format('institution %s, %s settlement %s', institution_id, channel, settlement_batch) FROM channel_settlement
+    UNION ALL SELECT 'channel_settlement_item', 'channel-settlements', source_file_sha256, source_line, recorded_at,
+        format('institution %s, order %s', institution_id, order_id) FROM channel_settlement_item
+    UNION ALL SELECT 'opening_balance', 'opening-balances', source_file_sha256, source_line, recorded_at,
+        format('institution %s, custody account %s, version %s', institution_id, custody_account_id, version) FROM opening_balance
+"""
+#: An import ends with its report, in the same transaction; a row slipped in later is younger than every import of its file.
+_UNIMPORTED = f"""
+    SELECT i.table_name, i.row, CASE
+        WHEN r.sha256 IS NULL THEN format('it names a file of %s that was never imported', i.kind)
+        WHEN r.last < i.recorded_at THEN 'it was recorded after the last import of the file it names'
+        ELSE format('it names line %s of a file with %s rows', i.line, r.rows) END
+    FROM ({_IMPORTED}) AS i
+    LEFT JOIN (SELECT kind, sha256, max(recorded_at) AS last, max(row_count) AS rows FROM import_report
+        WHERE accepted_count > 0 GROUP BY kind, sha256) AS r ON r.kind = i.kind AND r.sha256 = i.sha256
+    WHERE r.sha256 IS NULL OR r.last < i.recorded_at OR i.line IS NULL OR i.line < 1
+"""
+#: Of these every row accepted is one row kept.
+_ACCEPTED = f"""
+    SELECT 'import_report', format('%s, file %s', r.kind, left(encode(r.sha256, 'hex'), 16)),
+        format('it took %s rows, %s are there', r.accepted, coalesce(i.rows, 0))
+    FROM (SELECT kind, sha256, sum(accepted_count) AS accepted FROM import_report
+        WHERE kind IN ('orders', 'class-hours', 'refund-requests') GROUP BY kind, sha256) AS r
+    LEFT JOIN (SELECT kind, sha256, count(*) AS rows FROM ({_IMPORTED}) AS one GROUP BY kind, sha256) AS i
+        ON i.kind = r.kind AND i.sha256 = r.sha256
+    WHERE r.accepted <> coalesce(i.rows, 0)
+"""
+_FINDINGS = """
+    SELECT 'import_report', format('import %s', r.import_report_id),
+        format('it refused %s rows and tells of %s; its findings run to %s and are %s', r.refused_count, coalesce(f.refused, 0),
+            coalesce(f.last, 0), coalesce(f.found, 0))
+    FROM import_report r LEFT JOIN (
+        SELECT import_report_id, count(DISTINCT line) FILTER (WHERE refused) AS refused, max(finding_no) AS last,
+            count(*) AS found
+        FROM import_finding GROUP BY import_report_id
+    ) AS f USING (import_report_id)
+    WHERE r.refused_count <> coalesce(f.refused, 0) OR f.last <> f.found
+"""
+_SETTLED = """
+    SELECT 'channel_settlement', format('institution %s, %s settlement %s', s.institution_id, s.channel, s.settlement_batch),
+        format('it says %s items, gross %s, fee %s; its items are %s, %s, %s', s.item_count, s.gross_minor_units,
+            s.fee_minor_units, coalesce(i.items, 0), coalesce(i.gross, 0), coalesce(i.fee, 0))
+    FROM channel_settlement s LEFT JOIN (
+        SELECT institution_id, custody_account_id, channel, settlement_batch, count(*) AS items, sum(gross_minor_units) AS gross,
+            sum(fee_minor_units) AS fee FROM channel_settlement_item GROUP BY 1, 2, 3, 4
+    ) AS i USING (institution_id, custody_account_id, channel, settlement_batch)
+    WHERE (s.item_count, s.gross_minor_units, s.fee_minor_units) IS DISTINCT FROM (i.items, i.gross, i.fee)
+"""
+_DEEMED = """
+    SELECT 'class_hour_event',
+        format('institution %s, order %s, class-hour %s, %s', e.institution_id, e.order_id, e.class_hour_no, e.event),
+        'it is deemed confirmed, but was not reported taught before'
+    FROM class_hour_event e
+    WHERE e.source_file_sha256 IS NULL AND NOT EXISTS (
+        SELECT FROM class_hour_event t WHERE t.institution_id = e.institution_id AND t.order_id = e.order_id
+            AND t.class_hour_no = e.class_hour_no AND t.event = 'taught' AND t.event_on < e.event_on
+            AND t.recorded_at < e.recorded_at)
+"""
+_ACCOUNTS = """
+    SELECT 'account', format('institution %s, account %s', a.institution_id, a.account_id),
+        CASE WHEN c.custody_account_id IS NULL THEN format('custody account %s was never filed', a.custody_account_id)
+            ELSE format('it holds the prepayment of order %s, which has none', a.subject) END
+    FROM account a
+    LEFT JOIN custody_account c ON c.institution_id = a.institution_id AND c.custody_account_id = a.custody_account_id
+    LEFT JOIN prepayment p ON p.institution_id = a.institution_id AND p.order_id = a.subject
+        AND p.held_account_id = a.account_id
+    WHERE c.custody_account_id IS NULL OR (a.kind = 'prepayment_held' AND a.subject <> '' AND p.order_id IS NULL)
+"""
+_HOLD_ACTS = """
+    SELECT 'hold' AS table_name, 'escrow:hold:placed' AS act, institution_id, hold_id, placed_by AS actor, placed_at AS at
+        FROM hold
+    UNION ALL SELECT 'hold_lift_proposal', 'escrow:hold:lift_prepared', institution_id, hold_id, prepared_by, prepared_at
+        FROM hold_lift_proposal
+    UNION ALL SELECT 'hold_lift', 'escrow:hold:lifted', institution_id, hold_id, approved_by, approved_at FROM hold_lift
+"""
+_HOLDS = f"""
+    SELECT h.table_name, format('institution %s, hold %s', h.institution_id, h.hold_id),
+        format('the audit log tells of no %s by %s then', h.act, h.actor)
+    FROM ({_HOLD_ACTS}) AS h LEFT JOIN audit_event a ON a.act = h.act AND a.object_id = h.institution_id || '/' || h.hold_id
+        AND a.actor = h.actor AND a.at = h.at
+    WHERE a.seq IS NULL
+    UNION ALL
+    SELECT 'audit_event', 'seq=' || a.seq, format('it tells of %s of %s, of which nothing else is recorded', a.act, a.object_id)
+    FROM audit_event a LEFT JOIN ({_HOLD_ACTS}) AS h ON a.act = h.act AND a.object_id = h.institution_id || '/' || h.hold_id
+        AND a.actor = h.actor
+    WHERE a.act LIKE 'escrow:hold:%' AND h.hold_id IS NULL
+"""
+
 #: What is proved, in order; read it as a table of contents.
 CHECKS = (
     ("every order: paid = held + released + refunded, none below zero", _POSITIONS),
@@ -190,6 +292,13 @@ CHECKS = (
     ("every disbursement was moved by its transfer", _INSTRUCTIONS),
     ("every instruction file has its digest, and its instructions its totals", _FILES),
     ("every settled order was settled with what was paid", _SETTLEMENTS),
+    ("every settlement is the sum of its items", _SETTLED),
+    ("every imported row came with an import of its file", _UNIMPORTED),
+    ("every row an import took is there", _ACCEPTED),
+    ("every row an import refused is told of", _FINDINGS),
+    ("every class-hour deemed confirmed had been taught", _DEEMED),
+    ("every account is of a filed custody account, and an order's of its prepayment", _ACCOUNTS),
+    ("every hold stands in the audit log, and no other", _HOLDS),
     ("every opening balance was moved by its transfer, the corrected ones back", _OPENINGS),
 )
 

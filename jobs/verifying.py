@@ -21,7 +21,7 @@ from storage.catalogue import schema_faults
 from storage.metadata import metadata
 from storage.roles import roles_at_fault
 from storage.seal import verify_seals
-from storage.verification import WrongRow, rows_with_wrong_digest, unprotected_tables
+from storage.verification import WrongRow, rows_with_wrong_digest, rows_without_parents, unprotected_tables
 
 
 def _named(found: Sequence[WrongRow]) -> list[Fault]:
@@ -40,6 +40,7 @@ def _schema(connection: sa.Connection) -> list[Fault]:
 #: What is checked besides the ledger's own questions (``ledger.verification.examine``), by name, in order.
 CHECKS: Mapping[str, Callable[[sa.Connection], Sequence[Fault]]] = {
     "digest of every row of evidence": lambda connection: _named(rows_with_wrong_digest(connection)),
+    "every reference leads to a row": lambda connection: _named(rows_without_parents(connection)),
     "evidence is protected from change": _unprotected,
     "every table, rule and guard is as the migrations made it": _schema,
     "seals over all evidence": lambda connection: _named(verify_seals(connection)),

@@ -17,8 +17,83 @@ from reconciliation.run_store import stored_outcome
 #: A check stops naming rows here.
 MOST_NAMED = 100
 
+#: Every act of a person and every file taken in stands in the audit log, and the log tells of nothing else: (table, its rows as
+#: object, person and instant, and the act that tells of them).
+_ACTS = """
+    SELECT 'sign_off_event' AS table_name, 'reconciliation:sign_off:' || event AS act,
+        custody_account_id || '/' || business_date AS object_id, actor, event_at AS at,
+        format('institution %s, account %s, day %s, event %s', institution_id, custody_account_id, business_date, event_no) AS row
+    FROM sign_off_event WHERE event <> 'superseded'
+    UNION ALL
+    SELECT 'discrepancy_event', 'reconciliation:discrepancy:' || event, discrepancy_id, actor, event_at,
+        format('institution %s, discrepancy %s, event %s', institution_id, discrepancy_id, event_no)
+    FROM discrepancy_event WHERE event IN ('assigned', 'prepared', 'approved', 'rejected')
+    UNION ALL
+    SELECT 'statement_file', 'intake:statement_file:' || CASE WHEN r.accepted THEN 'received' ELSE 'refused' END,
+        f.statement_file_id::text, f.received_by, f.received_at, 'file ' || f.statement_file_id
+    FROM statement_file f LEFT JOIN statement_file_reading r USING (statement_file_id)
+"""
+
 #: (table, SQL selecting row and what)
 _QUESTIONS: tuple[tuple[str, str], ...] = (
+    (
+        "sign_off_event, discrepancy_event, statement_file",
+        f"""
+        SELECT acts.table_name || ', ' || acts.row, 'the audit log tells of no ' || acts.act || ' by ' || acts.actor || ' then'
+        FROM ({_ACTS}) AS acts LEFT JOIN audit_event a
+            ON a.act = acts.act AND a.object_id = acts.object_id AND a.at = acts.at AND a.actor = acts.actor
+        WHERE a.seq IS NULL
+        """,
+    ),
+    (
+        "audit_event",
+        f"""
+        SELECT 'seq=' || a.seq, 'it tells of ' || a.act || ' of ' || a.object_id || ', of which nothing else is recorded'
+        FROM audit_event a LEFT JOIN ({_ACTS}) AS acts
+            ON a.act = acts.act AND a.object_id = acts.object_id AND a.at = acts.at AND a.actor = acts.actor
+        WHERE (a.act LIKE 'reconciliation:sign_off:%' OR a.act LIKE 'reconciliation:discrepancy:%'
+            OR a.act LIKE 'intake:statement_file:%') AND acts.row IS NULL
+        """,
+    ),
+    (
+        "discrepancy",
+        """
+        SELECT 'institution ' || d.institution_id || ', discrepancy ' || d.discrepancy_id,
+            CASE WHEN e.discrepancy_id IS NULL THEN 'its history does not begin with its opening'
+                ELSE 'no run and no file found it when it says it was opened' END
+        FROM discrepancy d
+        LEFT JOIN discrepancy_event e ON e.institution_id = d.institution_id AND e.discrepancy_id = d.discrepancy_id
+            AND e.event_no = 1 AND e.event = 'opened'
+        WHERE e.discrepancy_id IS NULL OR NOT (
+            EXISTS (SELECT FROM run_discrepancy r
+                WHERE r.institution_id = d.institution_id AND r.discrepancy_id = d.discrepancy_id)
+            OR EXISTS (SELECT FROM statement_file f
+                WHERE f.statement_file_id = d.statement_file_id AND f.received_at = e.event_at)
+            OR EXISTS (SELECT FROM reconciliation_run r WHERE r.institution_id = d.institution_id
+                AND r.custody_account_id = d.custody_account_id AND r.ran_at = e.event_at))
+        """,
+    ),
+    (
+        "discrepancy_event",
+        """
+        SELECT 'institution ' || institution_id || ', discrepancy ' || discrepancy_id || ', event ' || event_no,
+            'its history has a gap before it'
+        FROM (SELECT *, row_number() OVER (PARTITION BY institution_id, discrepancy_id ORDER BY event_no) AS place
+            FROM discrepancy_event) AS history
+        WHERE event_no <> place
+        """,
+    ),
+    (
+        "sign_off_event",
+        """
+        SELECT 'institution ' || institution_id || ', account ' || custody_account_id || ', day ' || business_date
+            || ', event ' || event_no, 'its history has a gap before it'
+        FROM (SELECT *, row_number() OVER (
+                PARTITION BY institution_id, custody_account_id, business_date ORDER BY event_no) AS place
+            FROM sign_off_event) AS history
+        WHERE event_no <> place
+        """,
+    ),
     (
         "statement_file",
         """

@@ -55,15 +55,24 @@ class Seal:
     digest: bytes
 
 
-def seal_digest(seq: int, cut: datetime, previous_digest: bytes, members: Mapping[str, SealMember]) -> bytes:
-    """The digest of a seal, as anyone can recompute it: lines of text, tables by name, then SHA-256."""
+def seal_digest(
+    seq: int, sealed_at: datetime | None, cut: datetime, previous_digest: bytes, members: Mapping[str, SealMember]
+) -> bytes:
+    """The digest of a seal, as anyone can recompute it: lines of text, tables by name, then SHA-256.
+
+    Version 2 covers ``sealed_at``; without it this is version 1, by which the first seals were made.
+    """
     lines = [
-        f"v1 seal {seq}",
-        f"cut {cut.astimezone(UTC).isoformat(timespec='microseconds')}",
+        *([f"v1 seal {seq}"] if sealed_at is None else [f"v2 seal {seq}", f"sealed_at {_instant(sealed_at)}"]),
+        f"cut {_instant(cut)}",
         f"previous {previous_digest.hex()}",
     ]
     lines += [f"{table} {member.row_count} {member.root.hex()}" for table, member in sorted(members.items())]
     return hashlib.sha256("\n".join(lines).encode()).digest()
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def seal_evidence(connection: Connection, now: datetime, *, patience_seconds: float = 60.0, actor: str = "system") -> Seal:
@@ -99,7 +108,7 @@ def seal_evidence(connection: Connection, now: datetime, *, patience_seconds: fl
             {"cut": cut, "previous": previous_cut},
         ).one()
         members[table] = SealMember(int(rows[0] or 0), bytes(rows[1]))
-    digest = seal_digest(seq, cut, previous, members)
+    digest = seal_digest(seq, now, cut, previous, members)
     connection.execute(
         text(
             "INSERT INTO evidence_seal (seq, sealed_at, cut, previous_digest, digest) "
@@ -148,7 +157,7 @@ def _wait_for_writers(connection: Connection, tables: list[str], patience_second
 
 def verify_seals(connection: Connection) -> list[WrongRow]:
     """Every seal that does not hold: its chain, its own digest, or the rows it covers. One pass over each table."""
-    seals = connection.execute(text("SELECT seq, cut, previous_digest, digest FROM evidence_seal ORDER BY seq")).all()
+    seals = connection.execute(text("SELECT seq, sealed_at, cut, previous_digest, digest FROM evidence_seal ORDER BY seq")).all()
     witnessed = _seals_without_their_traces(connection)
     if not seals:
         return witnessed
@@ -157,12 +166,16 @@ def verify_seals(connection: Connection) -> list[WrongRow]:
         members.setdefault(row.seq, {})[row.table_name] = SealMember(row.row_count, bytes(row.root))
     found = witnessed
     before_seq, before_digest = 0, FIRST_PREVIOUS_DIGEST
+    oldest_version = 1  # a seal of version 1 never follows one of version 2
     for seal in seals:
         if seal.seq != before_seq + 1:
             found.append(WrongRow("evidence_seal", f"seq={seal.seq}", f"seal {before_seq + 1} before it was removed"))
         elif bytes(seal.previous_digest) != before_digest:
             found.append(WrongRow("evidence_seal", f"seq={seal.seq}", "it does not follow from the seal before it"))
-        if seal_digest(seal.seq, seal.cut, bytes(seal.previous_digest), members.get(seal.seq, {})) != bytes(seal.digest):
+        parts = (seal.cut, bytes(seal.previous_digest), members.get(seal.seq, {}))
+        if seal_digest(seal.seq, seal.sealed_at, *parts) == bytes(seal.digest):
+            oldest_version = 2
+        elif oldest_version == 2 or seal_digest(seal.seq, None, *parts) != bytes(seal.digest):
             found.append(WrongRow("evidence_seal", f"seq={seal.seq}", "it or its members were changed"))
         before_seq, before_digest = seal.seq, bytes(seal.digest)
     cuts = [seal.cut for seal in seals]

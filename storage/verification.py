@@ -80,6 +80,47 @@ def rows_with_wrong_digest(connection: Connection) -> list[WrongRow]:
     return found
 
 
+def rows_without_parents(connection: Connection) -> list[WrongRow]:
+    """Every row that refers to a row that is not there: that one was removed with the foreign key asleep. Both are named."""
+    found: list[WrongRow] = []
+    for child, parent, columns, referred, key in connection.execute(text(_REFERENCES)).all():
+        pairs = list(zip(columns, referred, strict=True))
+        joined = " AND ".join(f'p."{there}" = c."{here}"' for here, there in pairs)
+        given = " AND ".join(f'c."{here}" IS NOT NULL' for here in columns)
+        row = ", ".join(f"'{name}=' || c.\"{name}\"::text" for name in key)
+        missing = ", ".join(f"'{there}=' || c.\"{here}\"::text" for here, there in pairs)
+        rows = connection.execute(
+            text(
+                f"""
+                SELECT concat_ws(', ', {missing}), min(concat_ws(', ', {row})), count(*) FROM {child} c
+                LEFT JOIN {parent} p ON {joined}
+                WHERE p."{referred[0]}" IS NULL AND {given} GROUP BY 1 ORDER BY 1 LIMIT {ROWS_NAMED}
+                """
+            )
+        )
+        found += [
+            WrongRow(parent, gone, f"it is gone; {child} ({first}){f' and {count - 1} more' if count > 1 else ''} refers to it")
+            for gone, first, count in rows
+        ]
+    return found
+
+
+#: (table, table referred to, columns, columns referred to, the table's primary key) of every foreign key of schema public.
+_REFERENCES = """
+    SELECT k.conrelid::regclass::text, k.confrelid::regclass::text,
+        ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u (n, place)
+            JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n ORDER BY u.place),
+        ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u (n, place)
+            JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n ORDER BY u.place),
+        ARRAY(SELECT a.attname::text FROM pg_index i CROSS JOIN unnest(i.indkey::smallint[]) WITH ORDINALITY AS u (n, place)
+            JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n
+            WHERE i.indrelid = k.conrelid AND i.indisprimary ORDER BY u.place)
+    FROM pg_constraint k
+    WHERE k.contype = 'f' AND k.connamespace = 'public'::regnamespace AND k.conparentid = 0
+    ORDER BY 2, 1, k.conname
+"""
+
+
 def unprotected_tables(connection: Connection, names: list[str] | None = None) -> list[str]:
     """Every append-only table (or partition) whose triggers are missing or switched off, one sentence each.
 

@@ -31,7 +31,7 @@ def attacked(request: pytest.FixtureRequest, desk: Desk) -> Iterator[Desk]:
         reason="withdrawn",
     )
     if request.param == "application":
-        desk.conn.execute(text("CREATE ROLE attacker"))
+        desk.conn.execute(text("CREATE ROLE attacker BYPASSRLS"))
         desk.conn.execute(text("GRANT ALL ON ALL TABLES IN SCHEMA public TO attacker"))
     desk.conn.commit()
     if request.param == "application":

@@ -79,7 +79,7 @@ def test_a_root_can_be_recomputed_without_the_database(pages: Connection) -> Non
 
     assert made.members["page"].root == root
     assert made.members["audit_event"].root == hashlib.sha256(b"").digest()
-    assert seal.seal_digest(made.seq, made.cut, made.previous_digest, made.members) == made.digest
+    assert seal.seal_digest(made.seq, NOW, made.cut, made.previous_digest, made.members) == made.digest
 
 
 def test_the_next_seal_covers_the_seal_before(pages: Connection) -> None:

@@ -1,0 +1,243 @@
+"""The attacks on the books, as data: what is tried, as whom, and what must come of it. docs/attacks.md is written from here.
+
+Each is tried on books that hold an order paid, taught and released, a hold, and a seal (``tests.storage.test_attack_table``).
+``REFUSED``: the database does not do it, and says so with these words. ``NAMED``: whoever may do it leaves a trace, and
+``escrow ledger verify`` exits 3 naming it with these words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.storage.test_catalogue import WEAKENED
+
+POSTER, OWNER, SUPERUSER, SUPERVISOR = "escrow_poster", "escrow_owner", "superuser", "escrow_supervisor"
+
+REFUSED, NAMED = "refused", "named by verify"
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One attack. ``sql``: statements, divided by a semicolon at the end of a line."""
+
+    what: str
+    role: str
+    guard: str
+    sql: str
+    result: str
+    words: str
+
+
+_HISTORY = "trigger refuse_change, ENABLE ALWAYS"
+_GRANTS = "grants of the role"
+_PROJECTION = "trigger ledger_guard_projection asks for the role its guards run as"
+_SHOWN = "verify derives it from other evidence"
+_FILE = "verify: every imported row came with an import of its file"
+_LOG = "verify: the audit log and the acts tell of each other"
+_CHAIN = "verify: chain of the audit log"
+_ASLEEP = "SET LOCAL session_replication_role = replica;\n"
+_OFF = "ALTER TABLE {0} DISABLE TRIGGER USER;\n"
+_ON = (
+    ";\nALTER TABLE {0} ENABLE TRIGGER USER;\nALTER TABLE {0} ENABLE ALWAYS TRIGGER {0}_refuse_change;\n"
+    "ALTER TABLE {0} ENABLE ALWAYS TRIGGER {0}_refuse_truncate"
+)
+
+
+def _tampered(table: str, statement: str) -> str:
+    """Change rows of a table with its own triggers and foreign keys asleep, and wake them again as they were."""
+    return _ASLEEP + _OFF.format(table) + statement + _ON.format(table) + ";\nSET LOCAL session_replication_role = origin"
+
+
+HISTORY = (
+    Attack("UPDATE a release", POSTER, _GRANTS, "UPDATE release SET amount_minor_units = 1", REFUSED, "permission denied for table release"),
+    Attack("UPDATE a release", OWNER, _HISTORY, "UPDATE release SET amount_minor_units = 1", REFUSED, "UPDATE of release refused"),
+    Attack("UPDATE as a replica", SUPERUSER, _HISTORY, _ASLEEP + "UPDATE release SET amount_minor_units = 1", REFUSED, "UPDATE of release refused"),
+    Attack("DELETE a release", OWNER, _HISTORY, "DELETE FROM release", REFUSED, "DELETE of release refused"),
+    Attack("TRUNCATE transfers", OWNER, "trigger refuse_truncate, ENABLE ALWAYS", "TRUNCATE transfer CASCADE", REFUSED, "TRUNCATE of"),
+    Attack("MERGE ... DELETE", OWNER, _HISTORY, "MERGE INTO release USING (SELECT 1) AS s ON true WHEN MATCHED THEN DELETE", REFUSED, "DELETE of release refused"),
+    Attack("writable CTE", OWNER, _HISTORY, "WITH gone AS (DELETE FROM release RETURNING 1) SELECT * FROM gone", REFUSED, "DELETE of release refused"),
+    Attack(
+        "ON CONFLICT DO UPDATE", OWNER, _HISTORY,
+        "INSERT INTO funding SELECT * FROM funding ON CONFLICT (institution_id, order_id) DO UPDATE SET funded_on = '2020-01-01'",
+        REFUSED, "UPDATE of funding refused",
+    ),
+    Attack("ON CONFLICT DO UPDATE", POSTER, _GRANTS,
+        "INSERT INTO funding SELECT * FROM funding ON CONFLICT (institution_id, order_id) DO UPDATE SET funded_on = '2020-01-01'",
+        REFUSED, "permission denied for table funding"),
+    Attack("UPDATE through a view", OWNER, _HISTORY, "UPDATE hold_in_force SET reason = 'x'", REFUSED, "UPDATE of hold refused"),
+    Attack("DELETE a referred row to take others along", OWNER, _HISTORY, "DELETE FROM prepayment", REFUSED, "prepayment"),
+    Attack("a foreign key that cascades", POSTER, "ownership", "ALTER TABLE release ADD FOREIGN KEY (institution_id, order_id) REFERENCES orders ON DELETE CASCADE", REFUSED, "must be owner"),
+    Attack("LOCK the journal", POSTER, _GRANTS, "LOCK TABLE transfer IN ACCESS EXCLUSIVE MODE", REFUSED, "permission denied for table transfer"),
+    Attack("switch a guard off", POSTER, "ownership", "ALTER TABLE transfer DISABLE TRIGGER ALL", REFUSED, "must be owner of table transfer"),
+    Attack("pretend to be a replica", POSTER, "only a superuser may", "SET LOCAL session_replication_role = replica", REFUSED, "permission denied to set parameter"),
+    Attack("set a sequence back", POSTER, _GRANTS, "SELECT setval('hold_hold_id_seq', 1, false)", REFUSED, "permission denied for sequence"),
+    Attack(
+        "set a sequence back, then write", OWNER, "primary key",
+        "SELECT setval('import_report_import_report_id_seq', 1, false);\n"
+        "INSERT INTO import_report (kind, file_name, sha256, byte_count, actor, imported_at, row_count, accepted_count, "
+        "repeated_count, refused_count) VALUES ('orders', 'x', sha256('x'), 1, 'x', now(), 0, 0, 0, 0)",
+        REFUSED, "pk_import_report",
+    ),
+    Attack("choose recorded_at, below a seal", OWNER, "trigger stamp_digest sets it",
+        "INSERT INTO hold (institution_id, scope, order_id, stops_release, stops_refund, reason, placed_by, placed_at, recorded_at) "
+        "SELECT institution_id, 'order', order_id, true, false, 'x', 'x', now(), '2020-01-01' FROM orders;\n"
+        "SELECT 1 / count(*) FROM hold WHERE recorded_at = '2020-01-01'", REFUSED, "division by zero"),
+    Attack("COPY rows over others", POSTER, "primary key",
+        "INSERT INTO prepayment SELECT * FROM prepayment", REFUSED, "pk_prepayment"),
+)  # fmt: skip
+
+LEDGER = (
+    Attack("move a balance by hand", POSTER, _GRANTS, "UPDATE account_balance SET balance_minor_units = 0", REFUSED, "permission denied for table account_balance"),
+    Attack("move a balance by hand", OWNER, "the tables' owner does not own the projections", "UPDATE account_balance SET balance_minor_units = 0", REFUSED, "permission denied for table account_balance"),
+    Attack("move a balance by hand", SUPERUSER, _PROJECTION, "UPDATE account_balance SET balance_minor_units = 0", REFUSED, "ledger_projection"),
+    Attack("move a balance from a trigger of one's own", SUPERUSER, _PROJECTION,
+        "CREATE TEMPORARY TABLE mine (id int);\n"
+        "CREATE FUNCTION pg_temp.deep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "UPDATE public.account_balance SET balance_minor_units = 0; RETURN NULL; END $$;\n"
+        "CREATE TRIGGER mine AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION pg_temp.deep();\n"
+        "INSERT INTO mine VALUES (1)", REFUSED, "ledger_projection"),
+    Attack("hang a guard on a table of one's own", POSTER, "no EXECUTE on what triggers call",
+        "CREATE TEMPORARY TABLE mine (LIKE transfer);\n"
+        "CREATE TRIGGER mine AFTER INSERT ON mine REFERENCING NEW TABLE AS new_transfers FOR EACH STATEMENT "
+        "EXECUTE FUNCTION ledger_guard_transfer()", REFUSED, "permission denied for function ledger_guard_transfer"),
+    Attack("spoof the mark of the batch being written", POSTER, _PROJECTION,
+        "UPDATE journal_head SET institution_id = institution_id", REFUSED, "ledger_projection"),
+    Attack("a transfer outside the order of batches", POSTER, "statement trigger transfer_guard",
+        "INSERT INTO transfer SELECT institution_id, gen_random_uuid(), batch_id + 100, line, debit_account_id, credit_account_id, "
+        "amount_minor_units, currency, booking_date, reason, source_kind, source_ref, reverses, debit_seq + 100, "
+        "debit_balance_minor_units, credit_seq + 100, credit_balance_minor_units, leaf FROM transfer LIMIT 1", REFUSED, "ledger_batch_out_of_order"),
+    Attack("the same transfer twice", POSTER, "primary key", "INSERT INTO transfer SELECT * FROM transfer LIMIT 1", REFUSED, "pk_transfer"),
+    Attack("a header without transfers", POSTER, "trigger posting_batch_seal",
+        "INSERT INTO posting_batch (institution_id, batch_id, encoding, transfer_count, total_minor_units, actor, reason, "
+        "rule_version, posted_at) SELECT institution_id, max(batch_id) + 1, 'v1', 1, 1, 'x', 'x', 'x', now() FROM posting_batch "
+        "GROUP BY 1", REFUSED, "ledger_batch_count"),
+    Attack("release a class-hour twice", POSTER, "primary key", "INSERT INTO release SELECT * FROM release", REFUSED, "pk_release"),
+    Attack("release a class-hour that is disputed", POSTER, "trigger release_refuse_unearned",
+        "INSERT INTO class_hour_event (institution_id, order_id, class_hour_no, event, event_at, event_on, reported_by, content_digest, "
+        "source_file_sha256, source_line) SELECT institution_id, order_id, 3, event, now(), current_date, 'payer', sha256('d'), "
+        "sha256('d'), 1 FROM orders CROSS JOIN (VALUES ('disputed'), ('confirmed')) AS e (event) WHERE order_id = 'ORD1';\n"
+        "INSERT INTO release (institution_id, order_id, class_hour_no, instalment_no, amount_minor_units, released_on, basis, "
+        "confirmation_event) SELECT institution_id, order_id, 3, 3, 0, current_date, 'payer', 'confirmed' FROM orders "
+        "WHERE order_id = 'ORD1'", REFUSED, "it is disputed"),
+    Attack("release what is not funded", POSTER, "foreign key to funding",
+        "INSERT INTO release (institution_id, order_id, class_hour_no, instalment_no, amount_minor_units, released_on, basis, "
+        "confirmation_event) SELECT institution_id, order_id, 1, 1, 0, '2020-01-01', 'payer', 'confirmed' FROM orders "
+        "WHERE order_id = 'ORD2'", REFUSED, "violates foreign key constraint"),
+    Attack("lift a hold alone (maker = checker)", POSTER, "CHECK",
+        "INSERT INTO hold_lift_proposal (institution_id, hold_id, prepared_by, prepared_at, reason) "
+        "SELECT institution_id, hold_id, 'mallory', now(), 'x' FROM hold;\n"
+        "INSERT INTO hold_lift (institution_id, hold_id, prepared_by, approved_by, approved_at) "
+        "SELECT institution_id, hold_id, 'mallory', 'mallory', now() FROM hold", REFUSED, "ck_hold_lift"),
+    Attack("read another jurisdiction", SUPERVISOR, "row-level policy scope_of_person",
+        "SELECT 1 / count(*) FROM orders", REFUSED, "division by zero"),
+    Attack("write as a reader", SUPERVISOR, _GRANTS, "INSERT INTO funding SELECT * FROM funding", REFUSED, "permission denied for table funding"),
+)  # fmt: skip
+
+FORGED = (
+    Attack("forge an audit event", POSTER, _LOG,
+        "INSERT INTO audit_event (at, actor, role, act, object_kind, object_id) VALUES (now(), 'li', 'approver', "
+        "'reconciliation:sign_off:approved', 'sign_off', '1/2025-03-03')", NAMED, "tells of reconciliation:sign_off:approved of 1/2025-03-03"),
+    Attack("forge a hold", POSTER, _LOG,
+        "INSERT INTO hold (institution_id, scope, order_id, stops_release, stops_refund, reason, placed_by, placed_at) "
+        "SELECT institution_id, 'order', order_id, true, false, 'x', 'x', now() FROM orders LIMIT 1", NAMED, "the audit log tells of no escrow:hold:placed by x"),
+    Attack("forge an order", POSTER, _FILE,
+        "INSERT INTO orders SELECT institution_id, 'FORGED', custody_account_id, payer_token, student_token, course_name, class_hours, "
+        "amount_minor_units, channel, 'other', paid_at, course_starts_on, course_ends_on, content_digest, source_file_sha256, source_line "
+        "FROM orders LIMIT 1", NAMED, "order FORGED: it was recorded after the last import of the file it names"),
+    Attack("forge that a class-hour was taught", POSTER, _FILE,
+        "INSERT INTO class_hour_event (institution_id, order_id, class_hour_no, event, event_at, event_on, reported_by, content_digest, "
+        "source_file_sha256, source_line) SELECT institution_id, order_id, 5, 'taught', now(), current_date, 'institution', "
+        "sha256('d'), sha256('d'), 1 FROM orders LIMIT 1", NAMED, "class-hour 5, taught: it names a file of class-hours that was never imported"),
+    Attack("forge that a class-hour is deemed confirmed", POSTER, "verify: every class-hour deemed confirmed had been taught",
+        "INSERT INTO class_hour_event (institution_id, order_id, class_hour_no, event, event_at, event_on, reported_by, content_digest) "
+        "SELECT institution_id, order_id, 6, 'deemed_confirmed', now(), current_date, 'system', sha256('d') FROM orders LIMIT 1",
+        NAMED, "class-hour 6, deemed_confirmed: it is deemed confirmed, but was not reported taught before"),
+    Attack("forge a refund request", POSTER, _FILE,
+        "INSERT INTO refund_request (institution_id, refund_request_id, order_id, requested_at, requested_on, institution_response, "
+        "reason, payee_name, payee_account, content_digest, source_file_sha256, source_line) SELECT institution_id, 'R9', order_id, "
+        "now(), current_date, 'silent', 'x', 'x', 'x', sha256('d'), sha256('d'), 1 FROM orders LIMIT 1", NAMED,
+        "refund request R9: it names a file of refund-requests that was never imported"),
+    Attack("forge a custody account", POSTER, _FILE,
+        "INSERT INTO custody_account (institution_id, bank_code, account_number, account_name, currency, opened_on, beneficiary_name, "
+        "beneficiary_account, beneficiary_bank, source_file_sha256, source_line) SELECT institution_id, bank_code, 'FORGED', 'x', 'CNY', "
+        "opened_on, 'x', 'x', 'x', sha256('d'), 1 FROM custody_account LIMIT 1", NAMED, "it names a file of institutions that was never imported"),
+    Attack("forge an account of the books", POSTER, "verify: every account is of a filed custody account",
+        "INSERT INTO account (institution_id, custody_account_id, kind, subject, normal_side, currency, in_transit, opened_on) "
+        "SELECT institution_id, 999, kind, 'x', normal_side, currency, in_transit, opened_on FROM account LIMIT 1", NAMED, "custody account 999 was never filed"),
+    Attack("forge an import that took rows", POSTER, "verify: every row an import took is there",
+        "INSERT INTO import_report (kind, file_name, sha256, byte_count, actor, imported_at, row_count, accepted_count, "
+        "repeated_count, refused_count) VALUES ('orders', 'x', sha256('x'), 1, 'x', now(), 3, 3, 0, 0)", NAMED, "it took 3 rows, 0 are there"),
+    Attack("forge a finding of an import", POSTER, "verify: every row an import refused is told of",
+        "INSERT INTO import_finding (import_report_id, finding_no, line, field, code, reason, refused, subject) "
+        "SELECT min(import_report_id), 77, 1, 'x', 'x', 'x', true, '{}' FROM import_report", NAMED, "its findings run to 77"),
+    Attack("forge a statement file", POSTER, _LOG,
+        "INSERT INTO statement_file (file_name, sender_bank, received_by, received_at, sha256, size_bytes, content) "
+        "VALUES ('x', 'NRB', 'x', now(), sha256('x'), 1, 'x')", NAMED, "the audit log tells of no intake:statement_file:refused by x"),
+    Attack("forge a discrepancy", POSTER, "verify: every discrepancy was found by a run or with a file",
+        "INSERT INTO discrepancy (institution_id, discrepancy_id, custody_account_id, kind, since, currency, amount_minor_units, "
+        "difference_minor_units, line_ids, item_ids, explanation) SELECT institution_id, 'F0', custody_account_id, 'LATE', "
+        "current_date, 'CNY', 1, 1, '{}', '{}', 'x' FROM custody_account LIMIT 1", NAMED, "its history does not begin with its opening"),
+    Attack("forge the opening of a sign-off", POSTER, _LOG,
+        "INSERT INTO sign_off_event (institution_id, custody_account_id, business_date, event_no, event, event_at, actor, reason) "
+        "SELECT institution_id, custody_account_id, '2025-03-03', 1, 'reopen_prepared', now(), 'x', 'x' FROM custody_account LIMIT 1",
+        NAMED, "tells of no reconciliation:sign_off:reopen_prepared by x"),
+    Attack("forge a settlement", POSTER, "verify: every settlement is the sum of its items",
+        "INSERT INTO channel_settlement (institution_id, custody_account_id, channel, settlement_batch, settled_on, gross_minor_units, "
+        "fee_minor_units, net_minor_units, item_count, content_digest, source_file_sha256, source_line) SELECT institution_id, "
+        "custody_account_id, 'wechat', 'B9', current_date, 2, 1, 1, 1, sha256('d'), sha256('d'), 1 FROM custody_account LIMIT 1",
+        NAMED, "it says 1 items, gross 2, fee 1; its items are 0, 0, 0"),
+    Attack("remove an order, guards and keys asleep", SUPERUSER, "verify: every reference leads to a row",
+        _tampered("orders", "DELETE FROM orders WHERE order_id = 'ORD1'"), NAMED, "orders institution_id=1, order_id=ORD1: it is gone; "),
+    Attack("remove an import, guards asleep", SUPERUSER, _FILE,
+        _tampered("import_report", "DELETE FROM import_report WHERE kind = 'orders'"), NAMED, "it names a file of orders that was never imported"),
+    Attack("change a row, guards asleep", SUPERUSER, "verify: digest of every row of evidence",
+        _tampered("hold", "UPDATE hold SET reason = 'other'"), NAMED, "hold institution_id=1, hold_id=1: its content is not what was recorded"),
+    Attack("change the instant of a seal, restamped", SUPERUSER, "verify: a seal's digest covers it (version 2)",
+        _tampered("evidence_seal", "UPDATE evidence_seal SET sealed_at = '2020-01-01'"), NAMED, "evidence_seal seq=1: it or its members were changed"),
+    Attack("remove an audit event, guards asleep", SUPERUSER, _CHAIN,
+        _tampered("audit_event", "DELETE FROM audit_event WHERE seq = 1"), NAMED, "audit_event seq=2: event 1 before it removed"),
+)  # fmt: skip
+
+SCHEMA = tuple(
+    Attack(
+        " ".join(weakening.split()),
+        SUPERUSER,
+        "verify: every table, rule and guard is as the migrations made it",
+        weakening,
+        NAMED,
+        named,
+    )
+    for weakening, named, _ in WEAKENED
+)
+
+ATTACKS = (*HISTORY, *LEDGER, *FORGED, *SCHEMA)
+
+_HEAD = """# Attacks, guards, results
+
+Written by `python -m tests.storage.attacks` from the suite that tries each of them (`tests/storage/attacks.py`); a test holds this file
+equal to it. Further attacks are tried in `tests/ledger/test_attacks.py` (forged transfers, headers, clearings, by the owner and by a
+role granted everything), in `tests/storage/test_roles.py` (every table, by every role) and in `tests/storage/test_append_only.py`.
+
+*Refused*: the database does not do it. *Named by verify*: who owns the schema or rules the server can do it, and
+`escrow ledger verify` then exits 3 and names it. What nobody can notice inside the database: a superuser who rewrites rows,
+digests, batches, seals and checkpoints consistently from some day on. Checkpoints and seal digests kept elsewhere show that.
+
+| attack | tried as | guard | result |
+|---|---|---|---|
+"""
+
+
+def document() -> str:
+    """The table of docs/attacks.md."""
+    lines = [f"| {_cell(one.what)} | {one.role} | {_cell(one.guard)} | {one.result}: {_cell(one.words)} |" for one in ATTACKS]
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+def _cell(words: str) -> str:
+    return words.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+
+    Path("docs/attacks.md").write_text(document(), encoding="utf-8")
