@@ -61,19 +61,22 @@ def apply_privileges(connection: Connection, metadata: MetaData) -> None:
 
 def _table_ddl(table: Table, *, kept_by_guards: bool) -> list[str]:
     name = table.name
-    owner = Role.BOOKS if kept_by_guards else Role.OWNER
+    evidence = bool(table.info.get("append_only"))
+    owner = Role.BOOKS if kept_by_guards and not evidence else Role.OWNER
     found = [
         f"ALTER TABLE {name} OWNER TO {owner}",
         f"REVOKE ALL ON {name} FROM PUBLIC, {', '.join(r for r in Role if r != owner)}",
     ]
     everyone = [Role.POSTER, *_READERS]
     found.append(f"GRANT SELECT ON {name} TO {', '.join(everyone)}")
-    other_owner = Role.OWNER if kept_by_guards else Role.BOOKS
+    other_owner = Role.OWNER if owner == Role.BOOKS else Role.BOOKS
     found.append(f"GRANT SELECT ON {name} TO {other_owner}")
     if kept_by_guards:
         # A row can be locked by who may update one of its columns; what keeps it from being updated is its guard.
         found.append(f"GRANT UPDATE ({next(iter(table.primary_key.columns)).name}) ON {name} TO {Role.POSTER}")
-    elif table.info.get("append_only"):
+        if evidence:
+            found.append(f"GRANT INSERT ON {name} TO {Role.BOOKS}")
+    elif evidence:
         found.append(f"GRANT INSERT ON {name} TO {Role.POSTER}")
     else:
         found.append(f"GRANT INSERT, UPDATE, DELETE ON {name} TO {Role.POSTER}")
