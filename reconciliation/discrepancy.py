@@ -134,6 +134,7 @@ class Act(StrEnum):
     BOOK_BANK_CHARGE = "book_bank_charge"
     CLAIM_FROM_BANK = "claim_from_bank"
     CHARGE_FEE_TO_INSTITUTION = "charge_fee_to_institution"
+    SETTLE_FROM_SUSPENSE = "settle_from_suspense"
     EXPLAIN = "explain"
 
 
@@ -142,7 +143,7 @@ _SUSPENSE = frozenset({Act.POST_TO_SUSPENSE, Act.CLAIM_FROM_BANK, Act.MATCH_MANU
 
 #: Which acts a kind admits. ``explain`` is only for kinds in which no bank line or book item stays open afterwards.
 ACTS_BY_KIND: dict[DiscrepancyKind, frozenset[Act]] = {
-    _K.MISSING_IN_BANK: frozenset({Act.REVERSE, Act.MATCH_MANUALLY}),
+    _K.MISSING_IN_BANK: frozenset({Act.REVERSE, Act.SETTLE_FROM_SUSPENSE}),
     _K.MISSING_IN_LEDGER: _SUSPENSE,
     _K.UNIDENTIFIED_RECEIPT: _SUSPENSE,
     _K.UNEXPLAINED_PAYMENT: _SUSPENSE,
@@ -150,7 +151,7 @@ ACTS_BY_KIND: dict[DiscrepancyKind, frozenset[Act]] = {
     _K.DIRECTION_MISMATCH: _SUSPENSE,
     _K.CURRENCY_MISMATCH: frozenset({Act.POST_TO_SUSPENSE}),
     _K.DUPLICATE_BANK: frozenset({Act.CLAIM_FROM_BANK, Act.POST_TO_SUSPENSE}),
-    _K.DUPLICATE_LEDGER: frozenset({Act.REVERSE, Act.MATCH_MANUALLY}),
+    _K.DUPLICATE_LEDGER: frozenset({Act.REVERSE}),
     _K.FEE_VARIANCE: frozenset({Act.CHARGE_FEE_TO_INSTITUTION, Act.CLAIM_FROM_BANK, Act.POST_TO_SUSPENSE}),
     _K.TIMING: frozenset(),
     _K.LATE: frozenset({Act.ACCEPT_LATE, Act.POST_TO_SUSPENSE}),

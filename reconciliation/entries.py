@@ -15,6 +15,12 @@ from money import Money
 from reconciliation.model import CustodyAccountRef
 
 SOURCE_KIND = "bank_line"
+SETTLED = "settled_item"
+
+
+def suspense_of(direction: str) -> str:
+    """The kind of account in which money nobody can name waits: receipts (IN) are owed, payments (OUT) are to be explained."""
+    return "unidentified_receipts" if direction == "IN" else "unexplained_payments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +148,37 @@ class Books:
         debit, credit = (cash, other) if line.direction == "IN" else (other, cash)
         return Entry([self.transfer(line, leg=1, debit=debit, credit=credit, amount=line.amount, reason=reason)])
 
+    def settle(self, items: Sequence[Item], booking_date: date, reason: str) -> Entry:
+        """The entry by which money put to suspense earlier turns out to be that of items: no bank line moves now.
+
+        Receipts come out of unidentified receipts; payments settle unexplained payments. Each transfer's source is its item. That
+        suspense holds that much is for the books to say: both accounts have a floor of 0.
+        """
+        entry = Entry()
+        for item in items:
+            suspense = self.accounts[suspense_of(item.direction)]
+            debit, credit = (suspense, item.account_id) if item.direction == "IN" else (item.account_id, suspense)
+            source_ref = str(item.item_id)
+            identity = transfer_id(self.ref.institution_id, booking_date, SETTLED, source_ref)
+            entry.transfers.append(
+                Transfer(
+                    transfer_id=identity,
+                    institution_id=self.ref.institution_id,
+                    debit_account_id=debit,
+                    credit_account_id=credit,
+                    amount=Money(item.amount, self.ref.currency),
+                    booking_date=booking_date,
+                    reason=reason,
+                    source_kind=SETTLED,
+                    source_ref=source_ref,
+                )
+            )
+            entry.clearings.append(Clearing(self.ref.institution_id, item.item_id, identity))
+        return entry
+
     def reversal_pair(self, forth: Line, back: Line) -> Entry:
         """Two lines that undo each other, through the suspense account of the first one's direction."""
-        kind = "unidentified_receipts" if forth.direction == "IN" else "unexplained_payments"
+        kind = suspense_of(forth.direction)
         entry = self.against(forth, kind, "reversed_by_bank")
         entry.extend(self.against(back, kind, "reversed_by_bank"))
         return entry

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from money import Money
 from reconciliation.discrepancy import Act, ResolutionRefused
 from reconciliation.discrepancy_store import DiscrepancyRecord
-from reconciliation.entries import Books, Entry, Item, Line
+from reconciliation.entries import Books, Entry, Item, Line, suspense_of
 
 
 def twins_to_reverse(conn: Connection, record: DiscrepancyRecord, chosen: tuple[UUID, ...]) -> tuple[UUID, ...]:
@@ -37,11 +37,6 @@ def twins_to_reverse(conn: Connection, record: DiscrepancyRecord, chosen: tuple[
     return wanted
 
 
-def suspense_kind(line: Line) -> str:
-    """The kind of account that takes a line nobody can name."""
-    return "unidentified_receipts" if line.direction == "IN" else "unexplained_payments"
-
-
 def paired_by_hand(record: DiscrepancyRecord, books: Books, lines: list[Line], items: Sequence[Item]) -> Entry:
     """A group of lines matched by hand: each item, in the order named, is cleared by the first line of its amount that is left;
     lines nobody claims go to suspense. Raises ResolutionRefused when an item has no line of its amount.
@@ -58,5 +53,5 @@ def paired_by_hand(record: DiscrepancyRecord, books: Books, lines: list[Line], i
         left.remove(line)
         entry.extend(books.clear(line, [item], str(Act.MATCH_MANUALLY)))
     for line in left:
-        entry.extend(books.against(line, suspense_kind(line), str(Act.MATCH_MANUALLY)))
+        entry.extend(books.against(line, suspense_of(line.direction), str(Act.MATCH_MANUALLY)))
     return entry

@@ -19,11 +19,11 @@ from ledger.store import post, reverse
 from money import Money
 from reconciliation.discrepancy import ACTS_BY_KIND, Act, DiscrepancyKind, DiscrepancyState, EventKind, ResolutionRefused
 from reconciliation.discrepancy_store import DiscrepancyRecord, add_event, find_record
-from reconciliation.entries import Books, Entry, EntryRefused, Item, Line
+from reconciliation.entries import Books, Entry, EntryRefused, Item, Line, suspense_of
 from reconciliation.intake_store import lock_account
 from reconciliation.matching.outcome import MATCH_COLUMNS, match_ids
 from reconciliation.model import ClearedItem, CustodyAccountRef
-from reconciliation.resolution_groups import paired_by_hand, suspense_kind, twins_to_reverse
+from reconciliation.resolution_groups import paired_by_hand, twins_to_reverse
 from reconciliation.run_store import insert_matches
 from reconciliation.running import books_of
 from reconciliation.undoing import first_bookings, undo_bookings
@@ -292,12 +292,14 @@ def _items(conn: Connection, record: DiscrepancyRecord, item_ids: Sequence[UUID]
 
 
 def _entry(conn: Connection, record: DiscrepancyRecord, books: Books, act: Act, item_ids: Sequence[UUID]) -> Entry:
+    if act is Act.SETTLE_FROM_SUSPENSE:
+        return books.settle(_items(conn, record, item_ids), latest_day(conn, record), str(act))
     lines = _lines(conn, record)
     entry = Entry()
     try:
         if act is Act.POST_TO_SUSPENSE or act in _AGAINST:
             for line in lines:
-                entry.extend(books.against(line, _AGAINST.get(act) or suspense_kind(line), str(act)))
+                entry.extend(books.against(line, _AGAINST.get(act) or suspense_of(line.direction), str(act)))
             return entry
         items = _items(conn, record, item_ids)
         if len(lines) > 1:
@@ -384,15 +386,24 @@ def _execute(
         return ()
     entry = _entry(conn, record, books_of(conn, ref), act, item_ids)
     items = _items(conn, record, item_ids) if entry.clearings else []
-    post(
-        conn,
-        entry.transfers,
-        now=now,
-        actor=by.user,
-        reason=reason,
-        rule_version=BY_HAND,
-        clearings=entry.clearings,
-    )
+    try:
+        post(
+            conn,
+            entry.transfers,
+            now=now,
+            actor=by.user,
+            reason=reason,
+            rule_version=BY_HAND,
+            clearings=entry.clearings,
+        )
+    except PostingRefused as refused:
+        if act is Act.SETTLE_FROM_SUSPENSE and any(one.code is RefusalCode.BELOW_FLOOR for one in refused.refusals):
+            raise ResolutionRefused(
+                f"suspense does not hold that much ({refused}); what it holds: escrow ledger account {ref.custody_account_id}:"
+                f"{suspense_of(items[0].direction)}. Turn this down: escrow --as USER discrepancy reject "
+                f"{one.discrepancy_id[:8]} --reason WHY"
+            ) from refused
+        raise
     _consume(conn, ref, act, lines=lines, items=items, reason=reason, by=by)
     rows = conn.execute(
         text("SELECT item_id, kind FROM open_item WHERE institution_id = :i AND item_id = ANY (:items)"),

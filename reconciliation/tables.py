@@ -247,7 +247,7 @@ match = Table(
             "original_reference",
             "reference_in_text",
             "reversal_pair",
-            *(str(act) for act in Act if act is not Act.EXPLAIN),
+            *(str(act) for act in Act if act not in (Act.EXPLAIN, Act.SETTLE_FROM_SUSPENSE)),
         ],
     ),
     Index(None, "institution_id", "run_id"),

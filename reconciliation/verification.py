@@ -163,21 +163,22 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
         "match_bank_line",
         """
         SELECT 'institution ' || m.institution_id || ', line ' || m.line_id,
-            'the bank moved ' || moved || ', the books moved custody cash by ' || booked || ' for it'
+            'the bank moved ' || moved || ', the books moved custody cash by ' || coalesce(booked, 0) || ' for it'
         FROM match_bank_line m JOIN match ma USING (institution_id, match_id)
-        JOIN LATERAL (
-            SELECT CASE l.direction WHEN 'IN' THEN l.amount_minor_units ELSE -l.amount_minor_units END AS moved
-            FROM statement_line l WHERE l.institution_id = m.institution_id AND l.line_id = m.line_id
-        ) line ON true
-        JOIN LATERAL (
-            SELECT coalesce(sum(CASE WHEN d.kind = 'custody_cash' THEN t.amount_minor_units ELSE 0 END
-                - CASE WHEN c.kind = 'custody_cash' THEN t.amount_minor_units ELSE 0 END), 0) AS booked
+        JOIN (
+            SELECT institution_id, line_id, CASE direction WHEN 'IN' THEN amount_minor_units ELSE -amount_minor_units END AS moved
+            FROM statement_line
+        ) line USING (institution_id, line_id)
+        LEFT JOIN (
+            SELECT t.institution_id, t.source_ref AS line_id,
+                sum(CASE WHEN d.kind = 'custody_cash' THEN t.amount_minor_units ELSE 0 END
+                    - CASE WHEN c.kind = 'custody_cash' THEN t.amount_minor_units ELSE 0 END) AS booked
             FROM transfer t
             JOIN account d ON d.institution_id = t.institution_id AND d.account_id = t.debit_account_id
             JOIN account c ON c.institution_id = t.institution_id AND c.account_id = t.credit_account_id
-            WHERE t.institution_id = m.institution_id AND t.source_kind = 'bank_line' AND t.source_ref = m.line_id
-        ) books ON true
-        WHERE ma.rule <> 'reverse' AND moved <> booked
+            WHERE t.source_kind = 'bank_line' GROUP BY 1, 2
+        ) books USING (institution_id, line_id)
+        WHERE ma.rule <> 'reverse' AND moved <> coalesce(booked, 0)
         """,
     ),
     (

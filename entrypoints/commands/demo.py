@@ -180,7 +180,11 @@ def _next_commands(days: Sequence[date], data_folder: Path, account: str) -> lis
     # The demonstration's books are embedded ones: where the environment names a server, the commands must not go there.
     embedded = "env -u ESCROW_DATABASE_URL " if os.environ.get("ESCROW_DATABASE_URL") else ""
     program = f"{embedded}{_shown([Path(sys.argv[0]).resolve()])[0]}{elsewhere} --books {_BOOKS}"
+    folder = Path(sys.argv[0]).resolve().parent
+    # Messages name commands without the books they were asked of; with these two settings they run as they stand.
+    settings = [] if elsewhere or embedded else [(f'export ESCROW_BOOKS={_BOOKS} PATH="{folder}:$PATH"', "commands above run so")]
     return [
+        *settings,
         (f"{program} discrepancy list --open", "what nobody has resolved yet"),
         (f"{program} reconciliation show --date {last}", "the last day, account by account"),
         (f"{program} ledger trial-balance --as-of {last}", "the books; debits equal credits"),

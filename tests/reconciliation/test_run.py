@@ -14,7 +14,7 @@ from ledger.store import balance
 from money import Money
 from reconciliation.discrepancy import Act, DiscrepancyKind, DiscrepancyState
 from reconciliation.discrepancy_store import DiscrepancyRecord, records
-from reconciliation.model import RunResult, SettlementItem
+from reconciliation.model import ClearedItem, RunResult, SettlementItem
 from reconciliation.resolving import (
     Actor,
     ResolutionRefused,
@@ -48,12 +48,13 @@ def books_balance(town: Town, kind: str, subject: str = "") -> int:
         return balance(conn, town.accounts[kind, subject]).minor_units
 
 
-def resolve(town: Town, one: DiscrepancyRecord, act: Act, *items: UUID) -> None:
+def resolve(town: Town, one: DiscrepancyRecord, act: Act, *items: UUID) -> tuple[ClearedItem, ...]:
     identity = one.discrepancy.discrepancy_id
     with town.engine.begin() as conn:
         prepare_resolution(conn, identity, act, by=ZHANG, now=town.now(), reason="story", item_ids=items)
     with town.engine.begin() as conn:
-        approve_resolution(conn, identity, by=LI, now=town.now())
+        _, cleared = approve_resolution(conn, identity, by=LI, now=town.now())
+    return cleared
 
 
 def nothing_is_wrong(town: Town) -> bool:
@@ -264,6 +265,48 @@ def test_money_nobody_can_name_goes_to_suspense(town: Town) -> None:
     assert books_balance(town, "unidentified_receipts") == 700
     assert books_balance(town, "unexplained_payments") == 300
     assert books_balance(town, "custody_cash") == 400
+    assert nothing_is_wrong(town)
+
+
+def test_money_in_suspense_turns_out_to_be_that_of_an_order_reported_later(town: Town) -> None:
+    """A receipt nobody could name; days later the platform reports its order, and the item is settled out of suspense."""
+    town.day(TUESDAY, (IN, 120000, ""))
+    (unknown,) = found(town, DiscrepancyKind.UNIDENTIFIED_RECEIPT)
+    resolve(town, unknown, Act.POST_TO_SUSPENSE)
+    town.order("ORD20250001", 120000, MONDAY)
+    town.order("ORD20250002", 5000, MONDAY)
+    for day in range(5, 22):
+        if town.calendar.is_working_day(MONDAY.replace(day=day)):
+            town.day(MONDAY.replace(day=day))
+    missing = {one.discrepancy.amount_minor_units: one for one in found(town, DiscrepancyKind.MISSING_IN_BANK)}
+
+    cleared = resolve(town, missing[120000], Act.SETTLE_FROM_SUSPENSE)
+
+    assert [str(one.item_id) for one in cleared] == list(missing[120000].discrepancy.item_ids)
+    assert books_balance(town, "unidentified_receipts") == 0
+    assert books_balance(town, "receipts_in_transit", "bank_transfer") == 5000
+    assert books_balance(town, "custody_cash") == 120000
+    with pytest.raises(ResolutionRefused, match="suspense does not hold that much.*discrepancy reject"):
+        resolve(town, missing[5000], Act.SETTLE_FROM_SUSPENSE)
+    assert nothing_is_wrong(town)
+
+
+def test_a_payment_without_instruction_turns_out_to_be_a_disbursement(town: Town) -> None:
+    town.order("ORD20250001", 120000, MONDAY)
+    town.day(TUESDAY, (IN, 120000, "ORD20250001"), (OUT, 50000, ""))
+    (unknown,) = found(town, DiscrepancyKind.UNEXPLAINED_PAYMENT)
+    resolve(town, unknown, Act.POST_TO_SUSPENSE)
+    town.disbursement("DI2025030400000017", 50000, TUESDAY, "ORD20250001")
+    for day in range(5, 22):
+        if town.calendar.is_working_day(MONDAY.replace(day=day)):
+            town.day(MONDAY.replace(day=day))
+    (missing,) = found(town, DiscrepancyKind.MISSING_IN_BANK)
+
+    resolve(town, missing, Act.SETTLE_FROM_SUSPENSE)
+
+    assert books_balance(town, "unexplained_payments") == 0
+    assert books_balance(town, "disbursements_in_transit") == 0
+    assert town.reconcile(MONDAY.replace(day=21)).open_discrepancies == 0
     assert nothing_is_wrong(town)
 
 
