@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,7 @@ COMMAND_MODULES = (
     "reconciliation",
     "discrepancy",
     "hold",
+    "instruction",
     "match",
     "ledger",
     "export",
@@ -46,6 +47,9 @@ app = typer.Typer(
     epilog="Start with: escrow demo",
 )
 
+
+#: restrict_violation: what the books' own guards raise (migrations), with a sentence and often a hint.
+_REFUSED_BY_A_GUARD = "23001"
 
 #: Commands that leave a server's books alone, so that --data and --books mean what they say beside ESCROW_DATABASE_URL.
 WITHOUT_A_SERVER = ("demo", "simulate", "parse", "profile", "match", "bench")
@@ -108,6 +112,10 @@ def _sentence(failure: Exception) -> str:
     if isinstance(failure, OSError) and failure.strerror:
         where = f"{failure.filename}: " if failure.filename else ""
         return f"error: {where}{failure.strerror}; give a path that exists and may be used, or free it, and run the command again"
+    refused: Any = getattr(failure, "orig", failure)  # SQLAlchemy's wrapping of what the driver said
+    if getattr(refused, "sqlstate", None) == _REFUSED_BY_A_GUARD:
+        said = refused.diag
+        return f"error: the books refuse it: {said.message_primary}" + (f". {said.message_hint}" if said.message_hint else "")
     if not isinstance(failure, (KeyError, IndexError)) and isinstance(
         failure, (ConfigRefused, PostingRefused, StorageRefused, NotAllowed, LookupError, ValueError, RuntimeError, OSError)
     ):

@@ -308,6 +308,7 @@ refund = Table(
     CheckConstraint("released_hours >= 0 AND reserved_hours >= 0", name="hours_not_negative"),
     _one_of("basis", "agreed", "deemed"),
     Index("ix_refund_order", "institution_id", "order_id"),
+    Index("ix_refund_transfer", "institution_id", "transfer_id"),
     info=APPEND_ONLY,
     comment="unreleased money returned to payers",
 )
@@ -427,6 +428,7 @@ disbursement_instruction = Table(
     ),
     ForeignKeyConstraint(["instruction_file_id"], ["instruction_file.instruction_file_id"]),
     CheckConstraint("amount_minor_units > 0", name="amount_positive"),
+    Index("ix_disbursement_instruction_transfer", "institution_id", "transfer_id"),
     info=APPEND_ONLY,
     comment="our orders to the banks to pay released money out",
 )

@@ -144,6 +144,17 @@ _FILES = """
     ) m USING (instruction_file_id)
     WHERE sha256(f.content) <> f.sha256 OR (f.order_count, f.total_minor_units) IS DISTINCT FROM (m.orders, m.total)
 """
+_RETURNS = """
+    SELECT 'instruction_event', format('institution %s, instruction %s, event %s', e.institution_id, e.reference, e.event_no),
+        format('its transfer %s does not put the instruction''s money back', e.transfer_id)
+    FROM instruction_event e
+    LEFT JOIN instruction i ON i.institution_id = e.institution_id AND i.reference = e.reference
+    LEFT JOIN transfer t ON t.institution_id = e.institution_id AND t.transfer_id = e.transfer_id
+    WHERE e.event = 'returned' AND (t.reverses IS NULL OR t.reverses IS DISTINCT FROM i.item_id)
+    UNION ALL
+    SELECT 'instruction_answer_file', format('%s of %s', file_name, bank_code), 'its bytes do not have its digest'
+    FROM instruction_answer_file WHERE sha256(content) <> sha256
+"""
 _SETTLEMENTS = """
     SELECT 'channel_settlement_item', format('institution %s, order %s', s.institution_id, s.order_id),
         format('says %s was paid, the order %s', s.gross_minor_units, p.amount_minor_units)
@@ -291,6 +302,7 @@ CHECKS = (
     ("every refund was moved by its transfer", _REFUNDS),
     ("every disbursement was moved by its transfer", _INSTRUCTIONS),
     ("every instruction file has its digest, and its instructions its totals", _FILES),
+    ("every rejected instruction's money went back by its reversal; every answer file has its digest", _RETURNS),
     ("every settled order was settled with what was paid", _SETTLEMENTS),
     ("every settlement is the sum of its items", _SETTLED),
     ("every imported row came with an import of its file", _UNIMPORTED),

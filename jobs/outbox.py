@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
+from datetime import date
+from itertools import count
 from pathlib import Path
+
+from bank_adapters.detached import DigestKind, digest_file
+from bank_adapters.instruction_query import Question, write_query
+from escrow.instructions import Instruction
+from money import Money
 
 
 class OutboxConflict(FileExistsError):
@@ -29,3 +37,20 @@ def place_file(folder: Path, name: str, content: bytes) -> bool:
         os.fsync(stream.fileno())
     part.rename(target)
     return True
+
+
+def place_query(folder: Path, bank_code: str, as_of: date, about: Sequence[Instruction]) -> Path:
+    """Put the question what became of instructions into a bank's outbox, after its digests; the next free number of the day."""
+    content = write_query(
+        Question(one.file.rsplit(".", 1)[0], one.reference, Money(one.amount_minor_units, one.currency)) for one in about
+    )
+    for number in count(1):
+        name = f"{bank_code}-query-{as_of:%Y%m%d}-{number:02d}.csv"
+        try:
+            for kind in DigestKind:
+                place_file(folder, f"{name}.{kind}", digest_file(content, name, kind))
+            place_file(folder, name, content)
+        except OutboxConflict:
+            continue
+        return folder / name
+    raise AssertionError("unreachable: numbers do not end")

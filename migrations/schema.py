@@ -16,6 +16,7 @@ TABLE_MODULES = (
     "ledger.pending_tables",
     "ledger.period_tables",
     "escrow.tables",
+    "escrow.answer_tables",
     "reconciliation.tables",
     "jobs.tables",
 )

@@ -94,6 +94,38 @@ _ZH = {
     "what": "对象",
     "would post": "拟记账",
     "yes": "是",
+    # instructions to banks (escrow instruction)
+    "came_back": "已退回在途",
+    "returned": "资金已退回",
+    "return_prepared": "退回待复核",
+    "return_declined": "退回被驳回",
+    "unanswered": "未答复",
+    "pending": "处理中",
+    "accepted": "已受理",
+    "paid": "已付",
+    "queried": "已查询",
+    "recorded": "已记录",
+    "repeated": "重复",
+    "refused": "拒收",
+    "reference": "编号",
+    "day": "日期",
+    "no instructions": "无指令",
+    "working days": "个工作日",
+    "no instruction waits for an answer": "无待答复的指令",
+    "taken in before; nothing is recorded twice": "此前已接收，不重复记录",
+    "next: ask the bank: escrow instruction query": "下一步：向银行查询：escrow instruction query",
+    "next: the bank's statement must show it": "下一步：等待银行对账单出现该笔",
+    "next: escrow --as USER instruction return REFERENCE --prepare --reason WHY": (
+        "下一步：escrow --as USER instruction return REFERENCE --prepare --reason 原因"
+    ),
+    "next, another person: escrow --as USER instruction return REFERENCE --approve": (
+        "下一步，由另一人复核：escrow --as USER instruction return REFERENCE --approve"
+    ),
+    "nothing is to be done: its money went back": "无需处理：资金已退回",
+    "nothing is to be done: the bank's statement shows it": "无需处理：对账单已显示付款",
+    "next: the bank took it back; resolve it: escrow discrepancy list --open": (
+        "下一步：银行已退回付款，请处理差错：escrow discrepancy list --open"
+    ),
 }
 
 

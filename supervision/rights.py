@@ -29,6 +29,10 @@ class Right(StrEnum):
     CLOSE_PERIOD = "period.close"
     PREPARE_REOPENING = "period.prepare"
     APPROVE_REOPENING = "period.approve"
+    ANSWER_INSTRUCTION = "instruction.acknowledge"  # take in what a bank answers, and ask it
+    READ_INSTRUCTION = "instruction.read"
+    PREPARE_RETURN = "instruction.prepare"  # of a rejected instruction's money
+    APPROVE_RETURN = "instruction.approve"
     READ_LEDGER = "ledger.read"
     EXPORT = "ledger.export"
     EXPORT_PERSONAL = "ledger.export_personal"  # names and accounts of payers in an evidence pack, the banks' files as received
