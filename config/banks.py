@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
 
+from bank_adapters.detached import NOTHING_DEMANDED, ProofDemand, ProofKind
 from bank_adapters.instruction_layout import SELF_PROVING, InstructionFormat, InstructionLayout, TableForm
 from bank_adapters.payment_initiation import Initiator
 from config.instruction_tables import load_table_forms
@@ -19,6 +20,7 @@ class Bank:
 
     ``business_day_cut``: local time in Shanghai after which the bank books on its next business day. ``instructions``: in which
     form it takes payment instructions; ``answer_within_working_days``: after how many working days without an answer it is asked.
+    ``proofs``: what it must deliver beside each statement file.
     """
 
     bank_code: str
@@ -29,6 +31,7 @@ class Bank:
     business_day_cut: time
     instructions: InstructionLayout = SELF_PROVING
     answer_within_working_days: int = 1
+    proofs: ProofDemand = NOTHING_DEMANDED
 
 
 def load_banks(path: Path = CONFIG_FOLDER / "banks.yaml") -> dict[str, Bank]:
@@ -50,6 +53,7 @@ def load_banks(path: Path = CONFIG_FOLDER / "banks.yaml") -> dict[str, Bank]:
             sender_id=section.text("sender_id"),
             business_day_cut=business_day_cut,
             instructions=_layout(section, forms),
+            proofs=_proofs(section),
             answer_within_working_days=section.integer("answer_within_working_days", 1, least=0, most=30),
         )
         section.finish()
@@ -60,6 +64,22 @@ def load_banks(path: Path = CONFIG_FOLDER / "banks.yaml") -> dict[str, Bank]:
         found[one.bank_code] = one
     top.finish()
     return found
+
+
+def _proofs(section: Section) -> ProofDemand:
+    """What the bank must deliver beside its files: the key ``proofs`` as config/banks.yaml explains it."""
+    told = section.section_or_empty("proofs")
+    required = told.texts("required") if "required" in told else ()
+    for word in required:
+        if word not in tuple(ProofKind):
+            raise told.refuse("required", f"{word!r} is not one of {', '.join(ProofKind)}")
+    key = told.text("public_key") if "public_key" in told else ""
+    try:
+        demand = ProofDemand(frozenset(ProofKind(word) for word in required), key)
+    except ValueError as problem:
+        raise told.refuse("public_key", str(problem)) from None
+    told.finish()
+    return demand
 
 
 def _layout(section: Section, forms: Mapping[str, TableForm]) -> InstructionLayout:

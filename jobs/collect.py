@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bank_adapters.detached import MOST_PROOF_BYTES, PROOF_ENDINGS, ProofKind
 from bank_adapters.model import Severity
 from jobs.directory import account_directory
 from jobs.outbox import place_file
@@ -41,7 +42,40 @@ def waiting_files(inbox: Path, bank_code: str) -> list[Path]:
     if not folder.is_dir():
         return []
     found = [Path(entry.path) for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
-    return sorted(path for path in found if not path.name.startswith(".") and not path.name.endswith(UNFINISHED_ENDINGS))
+    return sorted(
+        path for path in found if not path.name.startswith(".") and not path.name.endswith((*UNFINISHED_ENDINGS, *PROOF_ENDINGS))
+    )
+
+
+def beside(path: Path) -> dict[str, Path]:
+    """The digests, signature and manifest delivered with a file, by ending: ``FILE.csv.sig``; a manifest also as ``FILE.ok``."""
+    found: dict[str, Path] = {}
+    for ending, kind in PROOF_ENDINGS.items():
+        names = [path.name + ending] + ([path.stem + ending] if kind is ProofKind.MANIFEST else [])
+        for name in names:
+            one = path.with_name(name)
+            if ending not in found and one != path and one.is_file() and not one.is_symlink():
+                found[ending] = one
+    return found
+
+
+def read_beside(found: Mapping[str, Path]) -> dict[str, bytes]:
+    """The bytes of what lies beside a file, each bounded: what is longer proves nothing and is refused as unreadable."""
+    contents = {}
+    for ending, path in found.items():
+        with path.open("rb") as stream:
+            contents[ending] = stream.read(MOST_PROOF_BYTES)
+    return contents
+
+
+def _belongs_to_nothing(entry: Path) -> bool:
+    """Whether a digest, signature or manifest lies without its file."""
+    ending = next(ending for ending in PROOF_ENDINGS if entry.name.endswith(ending))
+    base = entry.name.removesuffix(ending)
+    if entry.with_name(base).is_file():
+        return False
+    named = (each for each in entry.parent.iterdir() if each.is_file() and not each.name.endswith(tuple(PROOF_ENDINGS)))
+    return PROOF_ENDINGS[ending] is not ProofKind.MANIFEST or not any(each.stem == base for each in named)
 
 
 def passed_over(inbox: Path, bank_codes: Collection[str]) -> list[str]:
@@ -72,6 +106,8 @@ def _why_not_received(entry: os.DirEntry[str]) -> str:
         return "" if entry.name in OWN_FOLDERS else "is a folder; move the files in it up"
     if not entry.is_file():
         return "is not a regular file; remove it"
+    if entry.name.endswith(tuple(PROOF_ENDINGS)):
+        return "belongs to no file here; deliver its file, or remove it" if _belongs_to_nothing(Path(entry.path)) else ""
     if entry.name.endswith(UNFINISHED_ENDINGS):
         return "is still being written; it is received once it is renamed"
     if entry.name.startswith("."):
@@ -123,6 +159,10 @@ def collect_statements(connection: sa.Connection, as_of: date, settings: JobSett
     for bank_code in sorted(settings.banks):
         for path in waiting_files(settings.inbox, bank_code):
             name = f"{bank_code}/{shown_name(path.name)}"
+            missing = settings.banks[bank_code].proofs.missing(dict.fromkeys(beside(path), b""))
+            if missing:
+                over.append(f"{name}: its {' and '.join(missing)} has not come; it is received once that lies beside it")
+                continue
             try:
                 outcome, reasons = _collect_one(connection.engine, path, bank_code, settings, now)
             except OSError as failure:
@@ -162,6 +202,7 @@ def _collect_one(
         )
         return REFUSED, [f"{size:,} bytes are more than a statement file may have; ask the bank for one file a day"]
     data = path.read_bytes()
+    proofs = read_beside(beside(path))
     with engine.begin() as own:
         receipt = receive_statement_file(
             own,
@@ -172,13 +213,17 @@ def _collect_one(
             profiles=settings.profiles,
             now=now,
             actor=settings.actor,
+            beside=proofs,
+            demand=settings.banks[bank_code].proofs,
         )
     _move(path, "refused" if receipt.refused else "accepted", receipt_text(receipt), receipt.sha256)
     return _outcome(receipt)
 
 
 def _move(path: Path, where: str, receipt: bytes, digest: str = "") -> None:
-    """Put the receipt beside where the file goes, then move the file. A name taken by another file gets its digest added."""
+    """Put the receipt, and what lies beside the file, where the file goes, then move the file. A name taken by another file gets
+    its digest added. Until the file itself is moved nothing is taken away, so a process killed in between begins again.
+    """
     folder = path.parent / where
     folder.mkdir(exist_ok=True)
     name = path.name
@@ -186,4 +231,10 @@ def _move(path: Path, where: str, receipt: bytes, digest: str = "") -> None:
         name = f"{path.stem}.{digest[:12] or path.stat().st_mtime_ns}{path.suffix}"
     (folder / f"{name}.receipt.json").unlink(missing_ok=True)
     place_file(folder, f"{name}.receipt.json", receipt)
+    proofs = beside(path)
+    for ending, one in proofs.items():
+        (folder / f"{name}{ending}").unlink(missing_ok=True)
+        place_file(folder, f"{name}{ending}", one.read_bytes())
     path.rename(folder / name)
+    for one in proofs.values():
+        one.unlink(missing_ok=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Protocol
 
 from sqlalchemy import Connection, text
 
+from bank_adapters.detached import NOTHING_DEMANDED, ProofDemand
+from bank_adapters.manifest import unproved
 from bank_adapters.model import Finding, Severity, Statement, StatementFileReading
 from bank_adapters.pages import join_reading
 from bank_adapters.profile import Profile
@@ -49,14 +51,20 @@ def receive_statement_file(
     actor: str,
     role: str = "system",
     profile_id: str | None = None,
+    beside: Mapping[str, bytes] | None = None,
+    demand: ProofDemand = NOTHING_DEMANDED,
 ) -> Receipt:
     """Store a file's bytes, read it, and let each statement count, wait or be refused.
+
+    ``beside``: digests, signature and manifest delivered with the file (ending -> bytes), ``demand``: which of them this sender
+    owes. A file they do not prove is kept and refused whole.
 
     The bytes are stored whatever follows. The same bytes, or the same content under another name or encoding, count
     nothing twice and point at the first file. A statement that comes before its predecessor is kept and waits; it counts
     by itself as soon as the gap is filled. Discrepancies about files (gap, break, restated, duplicate) are recorded.
     """
-    return _Reception(conn, sender_bank, directory, now, actor).receive(data, name, profiles, profile_id, role)
+    reception = _Reception(conn, sender_bank, directory, now, actor, (beside or {}, demand))
+    return reception.receive(data, name, profiles, profile_id, role)
 
 
 def count_waiting(conn: Connection, ref: CustodyAccountRef, *, now: datetime, actor: str) -> None:
@@ -73,7 +81,16 @@ class _Outcome(Protocol):
 class _Reception:
     """One delivery in one database transaction."""
 
-    def __init__(self, conn: Connection, sender_bank: str, directory: AccountDirectory, now: datetime, actor: str) -> None:
+    def __init__(  # noqa: PLR0917 - the delivery's facts
+        self,
+        conn: Connection,
+        sender_bank: str,
+        directory: AccountDirectory,
+        now: datetime,
+        actor: str,
+        proofs: tuple[Mapping[str, bytes], ProofDemand] = ({}, NOTHING_DEMANDED),
+    ) -> None:
+        self.beside, self.demand = proofs
         self.conn = conn
         self.sender = sender_bank
         self.directory = directory
@@ -88,11 +105,17 @@ class _Reception:
         stored = intake_store.store_file(conn, data, name, sender_bank=self.sender, now=self.now, actor=self.actor)
         reading = join_reading(read_isolated(data, name, profiles, profile_id))
         digest = content_digest(reading)
+        faults = unproved(data, name, self.beside, self.demand, reading)
+        if faults:
+            unsound = [Finding(Severity.ERROR, one.code, one.message, message_zh=one.message_zh) for one in faults]
+            reading = replace(reading, accepted=False, findings=(*unsound, *reading.findings))
         same = stored.same_bytes_as
         if same is not None and not intake_store.first_reading_accepted(conn, same, self.sender):
             same = None
         if same is None:
             same = intake_store.file_saying_the_same(conn, digest, self.sender)
+        if faults:
+            same = None
         if same is not None:
             statements = self._duplicates(reading, stored.statement_file_id, same, stored.same_bytes_as is not None)
         else:
@@ -119,7 +142,8 @@ class _Reception:
             accepted=not receipt.refused,
             statements=statements,
         )
-        self._supersede(receipt)
+        if not faults:  # what is not proved was not said by the bank
+            self._supersede(receipt)
         audit.record(
             conn,
             now=self.now,
@@ -133,6 +157,7 @@ class _Reception:
                 "sha256": receipt.sha256,
                 "sender_bank": self.sender,
                 "outcomes": [str(one.outcome) for one in statements],
+                "beside": {ending: content.decode("utf-8", "backslashreplace")[:2000] for ending, content in self.beside.items()},
             },
         )
         return receipt

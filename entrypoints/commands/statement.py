@@ -43,12 +43,14 @@ def receive(
     The bytes are kept whatever follows. The same file again, or the same content under another name, counts nothing twice.
     Exit 1 when anything was refused.
     """
+    from bank_adapters.detached import PROOF_ENDINGS
     from config.banks import load_banks
     from config.profiles import load_profiles
     from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
+    from jobs.collect import beside, read_beside
     from jobs.directory import account_directory
     from reconciliation.receiving import receive_statement_file
     from supervision.rights import Right, require_bank
@@ -65,11 +67,19 @@ def receive(
     if profile is not None and profile not in {one.id for one in profiles}:
         names = ", ".join(one.id for one in profiles)
         raise typer.BadParameter(f"no profile {profile!r}; there are: {names}", param_hint="--profile")
-    contents = [(_name(path), _read(path)) for path in files]
+    beside_files = tuple(PROOF_ENDINGS)
+    named = [
+        path for path in files if not path.name.endswith(beside_files)
+    ]  # a wildcard gives them too; they are read with theirs
+    if not named:
+        raise typer.BadParameter(
+            "only digests, signatures or manifests are given; name the files they belong to", param_hint="FILE"
+        )
+    contents = [(_name(path), _read(path), read_beside(beside(path)) if str(path) != "-" else {}) for path in named]
     refused = False
     # A bank takes in its own files as itself; anybody else's delivery is the system's work.
     with open_books(settings, session=reading_session(principal) if principal.bank_code else None) as engine:
-        for name, data in contents:
+        for name, data, proofs in contents:
             with engine.begin() as connection:
                 receipt = receive_statement_file(
                     connection,
@@ -82,6 +92,8 @@ def receive(
                     actor=principal.user,
                     role=principal.role,
                     profile_id=profile,
+                    beside=proofs,
+                    demand=banks[bank].proofs,
                 )
             refused = refused or receipt.refused
             _show(receipt, as_json=as_json)
