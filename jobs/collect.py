@@ -6,7 +6,6 @@ them, and only finishes the move: nothing is lost, nothing counts twice.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
@@ -19,6 +18,7 @@ from bank_adapters.detached import MOST_PROOF_BYTES, PROOF_ENDINGS, ProofKind
 from bank_adapters.model import Severity
 from jobs.directory import account_directory
 from jobs.outbox import place_file
+from jobs.receipts import receipt_text, unread_receipt
 from jobs.settings import JobSettings
 from reconciliation.model import Receipt
 from reconciliation.receiving import receive_statement_file
@@ -120,32 +120,6 @@ def shown_name(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def receipt_text(receipt: Receipt) -> bytes:
-    """What the bank may read of its file's fate: outcome, counts and findings, as JSON."""
-    body = {
-        "file": receipt.file_name,
-        "sha256": receipt.sha256,
-        "format": receipt.format,
-        "refused": receipt.refused,
-        "statements": [
-            {"date": str(one.business_date), "outcome": str(one.outcome), "lines": one.line_count, "reasons": list(one.reasons)}
-            for one in receipt.statements
-        ],
-        "findings": [
-            {
-                "severity": str(f.severity),
-                "code": f.code,
-                "line": f.line,
-                "field": f.field,
-                "message": f.message,
-                "message_zh": f.message_zh,
-            }
-            for f in receipt.findings
-        ],
-    }
-    return (json.dumps(body, ensure_ascii=False, indent=2) + "\n").encode()
-
-
 def collect_statements(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Mapping[str, Any]:  # noqa: ARG001 - a job's shape
     """Receive every waiting file of every bank; each file with its outcome, and what was passed over with the reason.
 
@@ -195,11 +169,7 @@ def _collect_one(
 ) -> tuple[str, Sequence[str]]:
     size = path.stat().st_size
     if size > LARGEST_STATEMENT_BYTES:
-        _move(
-            path,
-            "refused",
-            f"refused: {size} bytes are more than the {LARGEST_STATEMENT_BYTES} a statement file may have\n".encode(),
-        )
+        _move(path, "refused", unread_receipt(shown_name(path.name), size, LARGEST_STATEMENT_BYTES))
         return REFUSED, [f"{size:,} bytes are more than a statement file may have; ask the bank for one file a day"]
     data = path.read_bytes()
     proofs = read_beside(beside(path))

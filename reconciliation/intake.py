@@ -25,7 +25,7 @@ from bank_adapters.model import (
 )
 from money import Money
 from reconciliation.discrepancy import DiscrepancyKind
-from reconciliation.model import AccountDirectory, CustodyAccountRef
+from reconciliation.model import AccountDirectory, CustodyAccountRef, StatementFigures
 
 _FIELD, _ROW = "\x1f", "\x1e"
 
@@ -62,6 +62,23 @@ class Verdict:
 def booked_lines(statement: Statement) -> list[StatementLine]:
     """The lines that count, oldest first: booked, and of an amount that moves something."""
     return [line for line in statement.lines_in_booking_order if line.status is LineStatus.BOOKED and line.amount.minor_units > 0]
+
+
+def figures_of(statement: Statement, lines: Sequence[StatementLine]) -> StatementFigures:
+    """Counts, sums and balances of a statement and its booked lines."""
+    currencies = {line.amount.currency for line in lines}
+    amounts = {way: [line.amount.minor_units for line in lines if line.direction is way] for way in (Direction.IN, Direction.OUT)}
+    sums = {way: sum(units) if len(currencies) <= 1 else None for way, units in amounts.items()}
+    balances = [balance.currency for balance in (statement.opening_balance, statement.closing_balance) if balance is not None]
+    return StatementFigures(
+        currency=next(iter([*sorted(currencies), *balances]), None),
+        in_count=len(amounts[Direction.IN]),
+        in_minor_units=sums[Direction.IN],
+        out_count=len(amounts[Direction.OUT]),
+        out_minor_units=sums[Direction.OUT],
+        opening=statement.opening_balance,
+        closing=statement.closing_balance,
+    )
 
 
 def business_date_of(statement: Statement) -> date | None:

@@ -41,6 +41,23 @@ class StatementOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class StatementFigures:
+    """What was read of one statement, for the bank to compare: booked lines, their sums by direction, balances as stated.
+
+    Amounts in minor units; None where the statement states none, or its lines are in several currencies. ``currency`` is that of
+    the lines, else of the balances.
+    """
+
+    currency: str | None
+    in_count: int
+    in_minor_units: int | None
+    out_count: int
+    out_minor_units: int | None
+    opening: Money | None
+    closing: Money | None
+
+
+@dataclass(frozen=True, slots=True)
 class StatementReceipt:
     """What became of one statement: the account as the file names it, its day, the outcome, and why in words.
 
@@ -55,6 +72,7 @@ class StatementReceipt:
     kind: str | None = None
     line_count: int = 0
     ref: CustodyAccountRef | None = None
+    figures: StatementFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from reconciliation.intake import (
     content_digest,
     counts_at_all,
     faults_of,
+    figures_of,
     find_account,
     is_balance_break,
     judge,
@@ -197,8 +198,10 @@ class _Reception:
         ref, why = find_account(self.directory, self.sender, one.account or "")
 
         def outcome(what: StatementOutcome, *reasons: str, kind: DiscrepancyKind | None = None) -> StatementReceipt:
-            count = len(booked_lines(one))
-            return StatementReceipt(number, one.account, day, what, reasons, str(kind) if kind else None, count, ref)
+            lines = booked_lines(one)
+            why = str(kind) if kind else None
+            figures = figures_of(one, lines)
+            return StatementReceipt(number, one.account, day, what, reasons, why, len(lines), ref, figures)
 
         errors = [found for found in reading.findings if found.severity is Severity.ERROR and found.statement in (None, number)]
         if ref is None:

@@ -106,6 +106,30 @@ def test_a_file_its_digests_and_manifest_prove_counts_and_they_move_with_it(plac
     assert sorted(details["beside"]) == [".ok", ".sha256", ".sm3"], "what proved the file is in the audit log"
 
 
+def test_the_receipt_tells_the_bank_what_was_read_in_both_languages(place: Place) -> None:
+    place.drop()
+    place.collected()
+
+    receipt = json.loads((place.folder / "accepted" / "a.sta.receipt.json").read_text())
+
+    assert (receipt["summary_en"], receipt["summary_zh"]) == ("statements read: 1, refused: 0", "读到 1 份对账单，拒收 0 份")
+    (one,) = receipt["statements"]
+    assert (one["account"], one["date"], one["outcome"], one["outcome_zh"]) == (ACCOUNT, "2026-03-02", "counted", "已入账核对")
+    figures = ("currency", "in_count", "in_sum", "out_count", "out_sum", "opening", "closing")
+    assert [one[name] for name in figures] == ["CNY", 1, "123.45", 0, "0.00", "0.00", "123.45"]
+
+
+def test_a_file_too_large_to_read_is_told_so_in_both_languages(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.collect.LARGEST_STATEMENT_BYTES", 10)
+    data = place.drop()
+    assert place.outcome()[0] == "refused"
+
+    receipt = json.loads((place.folder / "refused" / "a.sta.receipt.json").read_text())
+
+    assert str(len(data)) in receipt["summary_en"]
+    assert "拒收" in receipt["summary_zh"]
+
+
 @pytest.mark.parametrize("kind", ["ed25519", "rsa"])
 def test_a_signature_is_checked_with_the_banks_own_key(place: Place, kind: str) -> None:
     if kind == "rsa":
