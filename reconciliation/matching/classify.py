@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
@@ -60,9 +63,9 @@ def _late_twins(state: Comparison) -> None:
             continue
         found = resolve(pairs[late], state)
         members = hits.units.items_of(found.unique["unit"].tolist())
+        until, booked = hits.units.frame["until"].to_numpy(), state.lines["booked"].to_numpy()
         for line, unit, reference in found.unique[["line", "unit", "reference"]].itertuples(index=False):
-            until = hits.units.frame["until"].iloc[unit]
-            days = int(state.lines["booked"].iloc[line] - until)
+            days = int(booked[line] - until[unit])
             when = f"{days} days after its window ended" if days > 0 else "long before it was due"
             state.name(_K.LATE, [line], members[unit], f"reference {reference} and amount agree, but it was booked {when}")
         state.name_undecided(found.undecided, hits.units)
@@ -108,8 +111,48 @@ def _same_reference(state: Comparison) -> None:
     members = [
         state.hits[step].units.items_of(hits.loc[hits["step"] == step, "unit"].tolist()) for step in range(len(state.hits))
     ]
-    for line, pairs in hits.sort_values(["line", "step", "unit"], kind="stable").groupby("line", sort=True):
-        _name_by_rank(state, int(str(line)), pairs, members)
+    ordered = hits.sort_values(["line", "step", "unit"], kind="stable")[list(_Hit._fields)]
+    rows = [_Hit(*row) for row in zip(*(ordered[name].tolist() for name in _Hit._fields), strict=True)]
+    facts = _Facts.of(state)
+    for line, pairs in groupby(rows, key=lambda hit: hit.line):
+        _name_by_rank(state, facts, line, list(pairs), members)
+
+
+class _Hit(NamedTuple):
+    """One line and one unit its reference names, as far as naming needs it."""
+
+    line: int
+    step: int
+    unit: int
+    rank: int
+    reference: str
+    expected: int
+    gross: int
+    fee: int
+    is_group: bool
+    used: bool
+    closed: bool
+
+
+class _Facts(NamedTuple):
+    """Columns of both sides as arrays, for looking up single rows."""
+
+    amount: np.ndarray
+    currency: np.ndarray
+    line_inward: np.ndarray
+    item_inward: np.ndarray
+    net: np.ndarray
+
+    @classmethod
+    def of(cls, state: Comparison) -> _Facts:
+        lines, items = state.lines, state.items
+        return cls(
+            lines["amount"].to_numpy(),
+            lines["currency"].to_numpy(),
+            lines["inward"].to_numpy(),
+            items["inward"].to_numpy(),
+            items["amount"].to_numpy() - items["fee"].to_numpy(),
+        )
 
 
 _KIND_BY_RANK = {
@@ -124,56 +167,47 @@ _KIND_BY_RANK = {
 }
 
 
-def _name_by_rank(state: Comparison, line: int, pairs: pd.DataFrame, items_of: list[dict[int, list[int]]]) -> None:
-    first = pairs.iloc[0]
-    rank = int(first["rank"])
+def _name_by_rank(state: Comparison, facts: _Facts, line: int, pairs: list[_Hit], items_of: list[dict[int, list[int]]]) -> None:
+    first, rank = pairs[0], pairs[0].rank
     kind = _KIND_BY_RANK[rank]
-    amount = int(state.lines["amount"].iloc[line])
-    members: list[int] = []
-    for step, unit in zip(pairs["step"].tolist(), pairs["unit"].tolist(), strict=True):
-        members += items_of[step][unit]
-    reference = first["reference"]
-    currency = state.lines["currency"].iloc[line]
-    shown = plain_amounts(np.array([amount, int(first["expected"]), amount - int(first["expected"])]), [currency] * 3)
+    amount, currency = int(facts.amount[line]), str(facts.currency[line])
+    members = [item for hit in pairs for item in items_of[hit.step][hit.unit]]
+    reference, alone = first.reference, len(pairs) == 1
+    shown = plain_amounts((amount, first.expected, amount - first.expected), currency)
     why = f"reference {reference}: bank {shown[0]}, books {shown[1]}"
     expected: int | None = None
+    if rank in (2, 3) and alone and not first.closed:
+        expected = first.expected if facts.item_inward[members[0]] else -first.expected
     if kind is _K.DUPLICATE_BANK:
         why = f"reference {reference} was booked before with the same amount; this is a further one"
     elif kind is _K.RETURNED:
         why = f"reference {reference} came back: {shown[0]} in the opposite direction"
-        if rank == 1 and not bool(first["used"]):
+        if not first.used:
             members = []
     elif kind is _K.DIRECTION_MISMATCH:
         why = f"reference {reference}: the books expect the opposite direction of {shown[0]}"
     elif kind is _K.CURRENCY_MISMATCH:
         why = f"reference {reference}: the bank's line is in {currency}, the books' item is not"
-    elif rank == 2 and len(pairs) == 1:
-        kind, why = _fee_or_amount(state, pairs, amount, members, shown)
-    if rank in (2, 3) and len(pairs) == 1 and not first["closed"]:
-        expected = int(first["expected"]) * (1 if bool(state.items["inward"].iloc[members[0]]) else -1)
+    elif rank == 2 and alone:
+        kind, why = _fee_or_amount(state, facts, first, members, f"{why}, difference {shown[2]}")
     if rank == 5:
         why += " (already matched with another line)"
-    if len(pairs) > 1:
+    if not alone:
         why += f"; {len(pairs)} candidates share the reference"
     state.name(kind, [line], members, why, expected=expected)
 
 
-def _fee_or_amount(
-    state: Comparison, pairs: pd.DataFrame, amount: int, members: list[int], shown: list[str]
-) -> tuple[DiscrepancyKind, str]:
+def _fee_or_amount(state: Comparison, facts: _Facts, hit: _Hit, members: list[int], why: str) -> tuple[DiscrepancyKind, str]:
     """Whether a settlement's difference is another fee, or money that is missing or too much."""
-    first = pairs.iloc[0]
-    gross, fee, expected = int(first["gross"]), int(first["fee"]), int(first["expected"])
-    why = f"reference {first['reference']}: bank {shown[0]}, books {shown[1]}, difference {shown[2]}"
-    nets = state.items["amount"].to_numpy()[members] - state.items["fee"].to_numpy()[members]
-    alone = np.flatnonzero(np.abs(nets) == abs(amount - expected))
-    if bool(first["is_group"]) and len(members) > 1 and len(alone):
-        names = ", ".join(state.items["item_id"].iloc[np.array(members)[alone]].tolist()[:3])
-        return _K.AMOUNT_MISMATCH, f"{why}, which is the amount of {names}"
-    largest = max(fee, gross * state.rules.largest_fee_basis_points // 10_000)
-    inward = bool(state.lines["inward"].iloc[int(first["line"])])
-    if inward and (bool(first["is_group"]) or fee > 0) and 0 <= gross - amount <= largest:
-        kept = plain_amounts(np.array([gross - amount, fee]), [state.lines["currency"].iloc[int(first["line"])]] * 2)
+    amount = int(facts.amount[hit.line])
+    if hit.is_group and len(members) > 1:
+        alone = np.flatnonzero(np.abs(facts.net[members]) == abs(amount - hit.expected))
+        if len(alone):
+            names = ", ".join(state.items["item_id"].iloc[np.array(members)[alone]].tolist()[:3])
+            return _K.AMOUNT_MISMATCH, f"{why}, which is the amount of {names}"
+    largest = max(hit.fee, hit.gross * state.rules.largest_fee_basis_points // 10_000)
+    if facts.line_inward[hit.line] and (hit.is_group or hit.fee > 0) and 0 <= hit.gross - amount <= largest:
+        kept = plain_amounts((hit.gross - amount, hit.fee), str(facts.currency[hit.line]))
         return _K.FEE_VARIANCE, f"{why}: a fee of {kept[0]} was kept back, {kept[1]} was expected"
     return _K.AMOUNT_MISMATCH, why
 

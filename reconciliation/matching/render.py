@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
 from money import exponent_of, format_minor_units
 from reconciliation.discrepancy import DiscrepancyKind
+from reconciliation.matching.figures import Named, figures_of
 from reconciliation.matching.frames import day_text
 from reconciliation.matching.outcome import DISCREPANCY_COLUMNS, MATCH_COLUMNS, discrepancy_id, match_ids
 from reconciliation.matching.rules import Rule
 from reconciliation.matching.state import Accepted, Comparison
 
 
-def plain_amounts(minor_units: np.ndarray, currencies: Sequence[str]) -> list[str]:
-    """Decimal text of a few amounts."""
-    return [
-        format_minor_units(int(units), exponent_of(currency))
-        for units, currency in zip(minor_units.tolist(), currencies, strict=True)
-    ]
+def plain_amounts(minor_units: Iterable[int], currency: str) -> list[str]:
+    """Decimal text of a few amounts of one currency."""
+    exponent = exponent_of(currency)
+    return [format_minor_units(units, exponent) for units in minor_units]
 
 
 def decimal_column(minor_units: pd.Series, currency: pd.Series) -> pd.Series:
@@ -184,24 +183,29 @@ def _suggested(state: Comparison) -> pd.DataFrame:
 def discrepancy_rows(state: Comparison, unmatched: pd.DataFrame) -> pd.DataFrame:
     """All discrepancies as rows (outcome.DISCREPANCY_COLUMNS): those named, and the unmatched items (item, kind)."""
     naming = state.naming
-    line_id, item_id = state.lines["line_id"].to_numpy(), state.items["item_id"].to_numpy()
+    told = Named(naming.kinds, naming.lines, naming.items, naming.expected)
+    amounts, differences = (figures.tolist() for figures in figures_of(told, state.lines, state.items, state.item_used))
+    of_line, of_item = (
+        {name: side[name].to_numpy() for name in (identity, "account", "currency")}
+        for side, identity in ((state.lines, "line_id"), (state.items, "item_id"))
+    )
     rows = []
-    for kind, on_bank, on_book, figures, why in zip(
-        naming.kinds, naming.lines, naming.items, naming.figures, naming.reasons, strict=True
+    for kind, on_bank, on_book, amount, difference, why in zip(
+        naming.kinds, naming.lines, naming.items, amounts, differences, naming.reasons, strict=True
     ):
-        lines, members = line_id[list(on_bank)].tolist(), item_id[list(on_book)].tolist()
-        side, at = (state.lines, on_bank[0]) if on_bank else (state.items, on_book[0])
+        lines, members = [of_line["line_id"][at] for at in on_bank], [of_item["item_id"][at] for at in on_book]
+        side, at = (of_line, on_bank[0]) if on_bank else (of_item, on_book[0])
         rows.append(
             (
                 discrepancy_id(kind, lines, members),
                 str(kind),
-                side["account"].iloc[at],
-                side["currency"].iloc[at],
+                side["account"][at],
+                side["currency"][at],
                 "both" if lines and members else "bank" if lines else "book",
                 "|".join(lines),
                 "|".join(members),
-                figures.amount,
-                figures.difference,
+                amount,
+                difference,
                 why,
             )
         )

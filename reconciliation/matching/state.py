@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from reconciliation.discrepancy import DiscrepancyKind
-from reconciliation.matching.figures import Figures, figures_of
 from reconciliation.matching.groups import components
 from reconciliation.matching.references import reference_table
 from reconciliation.matching.rules import MatchingRules, Rule
@@ -63,12 +62,14 @@ def item_units(items: pd.DataFrame, references: pd.DataFrame) -> Units:
 
 @dataclass(slots=True)
 class Naming:
-    """Discrepancies found so far, as parallel lists: kind, positions of lines and items, figures (figures.py), reason."""
+    """Discrepancies found so far, as parallel lists: kind, positions of lines and items, what is expected of the lines where
+    the items do not say it (figures.py), reason.
+    """
 
     kinds: list[DiscrepancyKind] = field(default_factory=list)
     lines: list[tuple[int, ...]] = field(default_factory=list)
     items: list[tuple[int, ...]] = field(default_factory=list)
-    figures: list[Figures] = field(default_factory=list)
+    expected: list[int | None] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
 
@@ -320,14 +321,12 @@ class Comparison:
         open. ``settled``: named items that stay open, because the discrepancy is that others repeat them.
         """
         on_bank, on_book = tuple(sorted(set(lines))), tuple(sorted(set(items)))
-        if self.line_named[list(on_bank)].any() or self.line_used[list(on_bank)].any():
+        if any(self.line_named[line] or self.line_used[line] for line in on_bank):
             raise AssertionError("a line would be named twice")
         self.naming.kinds.append(kind)
         self.naming.lines.append(on_bank)
         self.naming.items.append(on_book)
-        self.naming.figures.append(
-            figures_of(kind, self.lines, self.items, self.item_used, on_bank=on_bank, on_book=on_book, expected=expected)
-        )
+        self.naming.expected.append(expected)
         self.naming.reasons.append(reason)
         self.line_named[list(on_bank)] = True
         stay = set(settled)
