@@ -33,7 +33,8 @@ UNFINISHED_ENDINGS = (".part", ".tmp", ".filepart")
 #: The outcome of a file of which a statement was refused, or nothing could be read.
 REFUSED = "refused"
 #: Folders the program itself makes in a bank's inbox.
-OWN_FOLDERS = ("accepted", "refused")
+ANSWERS = "answers"
+OWN_FOLDERS = ("accepted", "refused", ANSWERS)
 
 
 def waiting_files(inbox: Path, bank_code: str) -> list[Path]:
@@ -169,7 +170,7 @@ def _collect_one(
 ) -> tuple[str, Sequence[str]]:
     size = path.stat().st_size
     if size > LARGEST_STATEMENT_BYTES:
-        _move(path, "refused", unread_receipt(shown_name(path.name), size, LARGEST_STATEMENT_BYTES))
+        move_with_receipt(path, "refused", unread_receipt(shown_name(path.name), size, LARGEST_STATEMENT_BYTES))
         return REFUSED, [f"{size:,} bytes are more than a statement file may have; ask the bank for one file a day"]
     data = path.read_bytes()
     proofs = read_beside(beside(path))
@@ -186,11 +187,11 @@ def _collect_one(
             beside=proofs,
             demand=settings.banks[bank_code].proofs,
         )
-    _move(path, "refused" if receipt.refused else "accepted", receipt_text(receipt), receipt.sha256)
+    move_with_receipt(path, "refused" if receipt.refused else "accepted", receipt_text(receipt), receipt.sha256)
     return _outcome(receipt)
 
 
-def _move(path: Path, where: str, receipt: bytes, digest: str = "") -> None:
+def move_with_receipt(path: Path, where: str, receipt: bytes, digest: str = "") -> None:
     """Put the receipt, and what lies beside the file, where the file goes, then move the file. A name taken by another file gets
     its digest added. Until the file itself is moved nothing is taken away, so a process killed in between begins again.
     """

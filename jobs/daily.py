@@ -21,7 +21,8 @@ from escrow.handlers import (
     release_due,
 )
 from escrow.store import instruction_files
-from jobs.collect import collect_statements
+from jobs.collect import REFUSED, collect_statements
+from jobs.collect_answers import collect_answers
 from jobs.instruction_key import read_instruction_key
 from jobs.outbox import place_file
 from jobs.reconciling import reconcile_through
@@ -49,8 +50,18 @@ def _plain(value: Any) -> Any:
 
 
 def collect(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:
-    """Receive the statement files lying in the banks' drop folders."""
-    return collect_statements(connection, as_of, settings, now)
+    """Receive the statement files, then the answers to instructions, lying in the banks' drop folders."""
+    statements = collect_statements(connection, as_of, settings, now)
+    answers, over = collect_answers(connection, settings, now)
+    refused = sum(one["outcome"] == REFUSED for one in answers)
+    return {
+        **statements,
+        "files": [*statements["files"], *answers],
+        "files_accepted": statements["files_accepted"] + len(answers) - refused,
+        "files_refused": statements["files_refused"] + refused,
+        "passed_over": [*statements["passed_over"], *over],
+        "outstanding": statements["outstanding"] or bool(refused),
+    }
 
 
 def reconcile(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:

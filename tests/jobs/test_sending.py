@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from sqlalchemy import Connection
 from bank_adapters.detached import DigestKind, digest_of
 from entrypoints.bootstrap import job_settings
 from entrypoints.settings import read_settings
+from escrow.instructions import find_instruction
 from jobs import daily
 from jobs.instruction_key import KEY_FILE, InstructionKeyRefused, make_instruction_key, public_key_text
 from jobs.settings import JobSettings
@@ -114,3 +116,28 @@ def test_a_refund_whose_number_the_banks_format_cannot_carry_is_named_and_stays(
     assert told.startswith(f"ISB RF{'R' * 34}: EndToEndId")
     assert district.count("refund_instruction") == 1
     assert district.faults() == []
+
+
+def test_answers_dropped_by_a_bank_are_taken_in_and_moved_with_a_receipt(
+    due: District, settings: JobSettings, tmp_path: Path
+) -> None:
+    settings = replace(settings, inbox=tmp_path / "inbox")
+    sent(due, settings)
+    due.conn.commit()
+    folder = settings.inbox / "NRB" / "answers"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_text("reference,status,reason\nDI2025030500000001,rejected,account closed\n")
+    (folder / "b.csv").write_text("reference,status\nDI9,accepted\n")
+
+    result = daily.collect(due.conn, DAY, settings, NOW)
+
+    assert [(one["file"], one["outcome"]) for one in result["files"]] == [
+        ("NRB/answers/a.csv", "recorded"), ("NRB/answers/b.csv", "refused"),
+    ]  # fmt: skip
+    assert (result["files_accepted"], result["files_refused"], result["outstanding"], result["passed_over"]) == (1, 1, True, [])
+    told = json.loads((folder / "refused" / "b.csv.receipt.json").read_text())
+    assert (told["summary_zh"], "no instruction DI9" in told["answers"][0]["why"]) == ("采用 0 条，拒收 1 条", True)
+    assert [path.name for path in folder.iterdir() if path.is_file()] == []
+    assert find_instruction(due.conn, "DI2025030500000001").state == "rejected"
+    again = daily.collect(due.conn, DAY, settings, NOW)
+    assert (again["files"], again["outstanding"]) == ([], False)
