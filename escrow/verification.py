@@ -216,7 +216,8 @@ _UNIMPORTED = f"""
         ELSE format('it names line %s of a file with %s rows', i.line, r.rows) END
     FROM ({_IMPORTED}) AS i
     LEFT JOIN (SELECT kind, sha256, max(recorded_at) AS last, max(row_count) AS rows FROM import_report
-        WHERE accepted_count > 0 GROUP BY kind, sha256) AS r ON r.kind = i.kind AND r.sha256 = i.sha256
+        WHERE accepted_count > 0 OR kind = 'channel-settlements' GROUP BY kind, sha256) AS r
+        ON r.kind = i.kind AND r.sha256 = i.sha256
     WHERE r.sha256 IS NULL OR r.last < i.recorded_at OR i.line IS NULL OR i.line < 1
 """
 #: Of these every row accepted is one row kept.
@@ -229,6 +230,7 @@ _ACCEPTED = f"""
         ON i.kind = r.kind AND i.sha256 = r.sha256
     WHERE r.accepted <> coalesce(i.rows, 0)
 """
+#: A file refused whole has no rows, and findings about itself.
 _FINDINGS = """
     SELECT 'import_report', format('import %s', r.import_report_id),
         format('it refused %s rows and tells of %s; its findings run to %s and are %s', r.refused_count, coalesce(f.refused, 0),
@@ -238,8 +240,9 @@ _FINDINGS = """
             count(*) AS found
         FROM import_finding GROUP BY import_report_id
     ) AS f USING (import_report_id)
-    WHERE r.refused_count <> coalesce(f.refused, 0) OR f.last <> f.found
+    WHERE (r.row_count > 0 AND r.refused_count <> coalesce(f.refused, 0)) OR f.last <> f.found
 """
+#: A settlement counts with the rows we could not take, so its items may be fewer, never more.
 _SETTLED = """
     SELECT 'channel_settlement', format('institution %s, %s settlement %s', s.institution_id, s.channel, s.settlement_batch),
         format('it says %s items, gross %s, fee %s; its items are %s, %s, %s', s.item_count, s.gross_minor_units,
@@ -248,7 +251,7 @@ _SETTLED = """
         SELECT institution_id, custody_account_id, channel, settlement_batch, count(*) AS items, sum(gross_minor_units) AS gross,
             sum(fee_minor_units) AS fee FROM channel_settlement_item GROUP BY 1, 2, 3, 4
     ) AS i USING (institution_id, custody_account_id, channel, settlement_batch)
-    WHERE (s.item_count, s.gross_minor_units, s.fee_minor_units) IS DISTINCT FROM (i.items, i.gross, i.fee)
+    WHERE i.items > s.item_count OR i.gross > s.gross_minor_units OR i.fee > s.fee_minor_units
 """
 _DEEMED = """
     SELECT 'class_hour_event',
@@ -304,7 +307,7 @@ CHECKS = (
     ("every instruction file has its digest, and its instructions its totals", _FILES),
     ("every rejected instruction's money went back by its reversal; every answer file has its digest", _RETURNS),
     ("every settled order was settled with what was paid", _SETTLEMENTS),
-    ("every settlement is the sum of its items", _SETTLED),
+    ("no settlement's items exceed it", _SETTLED),
     ("every imported row came with an import of its file", _UNIMPORTED),
     ("every row an import took is there", _ACCEPTED),
     ("every row an import refused is told of", _FINDINGS),

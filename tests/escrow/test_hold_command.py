@@ -66,7 +66,7 @@ def test_who_may_not_approve_is_told_who_may(url: str) -> None:
     ("arguments", "says"),
     [
         (("place", "--order", "NOWHERE", "--reason", "x"), "no orders are called 'NOWHERE'"),
-        (("place", "--order", "ORD1", "--class-hour", "11", "--reason", "x"), "has 10 class-hours, not 11"),
+        (("place", "--order", "ORD1", "--class-hour", "11", "--reason", "x"), "give --class-hour 1 to 10, not 11"),
         (("place", "--order", "ORD1", "--reason", " "), "a hold needs a reason"),
         (("lift", "99", "--prepare", "--reason", "x"), "no hold 99 is in force"),
     ],

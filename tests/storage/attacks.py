@@ -181,11 +181,11 @@ FORGED = (
         "INSERT INTO sign_off_event (institution_id, custody_account_id, business_date, event_no, event, event_at, actor, reason) "
         "SELECT institution_id, custody_account_id, '2025-03-03', 1, 'reopen_prepared', now(), 'x', 'x' FROM custody_account LIMIT 1",
         NAMED, "tells of no reconciliation:sign_off:reopen_prepared by x"),
-    Attack("forge a settlement", POSTER, "verify: every settlement is the sum of its items",
+    Attack("forge a settlement", POSTER, _FILE,
         "INSERT INTO channel_settlement (institution_id, custody_account_id, channel, settlement_batch, settled_on, gross_minor_units, "
         "fee_minor_units, net_minor_units, item_count, content_digest, source_file_sha256, source_line) SELECT institution_id, "
         "custody_account_id, 'wechat', 'B9', current_date, 2, 1, 1, 1, sha256('d'), sha256('d'), 1 FROM custody_account LIMIT 1",
-        NAMED, "it says 1 items, gross 2, fee 1; its items are 0, 0, 0"),
+        NAMED, "settlement B9: it names a file of channel-settlements that was never imported"),
     Attack("remove an order, guards and keys asleep", SUPERUSER, "verify: every reference leads to a row",
         _tampered("orders", "DELETE FROM orders WHERE order_id = 'ORD1'"), NAMED, "orders institution_id=1, order_id=ORD1: it is gone; "),
     Attack("remove an import, guards asleep", SUPERUSER, _FILE,
