@@ -33,6 +33,7 @@ _DOT = re.compile(r"([0-9]{1,18})\.([0-9]{1,2})", re.ASCII)
 _BARE_FRACTION = re.compile(r",([0-9]{1,17})", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 
+_SHORT = 18  # characters of an amount with two decimals that cannot be too large
 _SCALES = [10**n for n in range(5)]
 
 
@@ -64,6 +65,10 @@ def parse_comma_amount(text: str, exponent: int, *, comma_required: bool = True)
 
     Without a decimal mark the amount may have been cut off, so it is refused where ``comma_required``.
     """
+    if exponent == 2 and text[-3:-2] == "," and len(text) <= _SHORT:  # as nearly every bank writes them
+        digits = text[:-3] + text[-2:]
+        if digits.isdigit() and digits.isascii():
+            return int(digits)
     found = _COMMA.fullmatch(text)
     if found:
         return minor_units(found[1], found[2], exponent)

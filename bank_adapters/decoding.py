@@ -58,12 +58,11 @@ class Text:
 
     def lines(self) -> Iterator[str]:
         """Lines without their ends, an empty one behind the last line end. A line is held whole: ask ``long_line`` first."""
-        with _opened(self.source, self.encoding) as stream:
-            line = stream.readline().removeprefix("\ufeff")
-            while line[-1:] == "\n":
-                yield line[:-1]
-                line = stream.readline()
-            yield line
+        rest = ""
+        for piece in self.pieces():
+            *whole, rest = (rest + piece).split("\n")
+            yield from whole
+        yield rest
 
     def pieces(self) -> Iterator[str]:
         """The text in pieces of about a quarter of a million characters."""

@@ -11,19 +11,15 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, Any, overload
-from zoneinfo import ZoneInfo
 
 from bank_adapters.limits import LINES_IN_MEMORY
-from bank_adapters.model import Direction, LineStatus, StatementLine
+from bank_adapters.model import StatementLine
+from bank_adapters.packing import PackedLine, pack_line, unpack_line
 from bank_adapters.tally import Tally
-from money import Money
 
 _BATCH = 1_000
-_DIRECTIONS = {each.value: each for each in Direction}
-_STATUSES = {each.value: each for each in LineStatus}
 
 
 class LineStore(Sequence[StatementLine]):
@@ -32,32 +28,49 @@ class LineStore(Sequence[StatementLine]):
     def __init__(self, in_memory: int = LINES_IN_MEMORY) -> None:
         self._in_memory = in_memory
         self._kept: list[StatementLine] = []  # the first ones
-        self._open: list[StatementLine] = []  # the last ones, not packed yet
+        self._open: list[PackedLine] = []  # the last ones, not written yet
+        self._uncounted = 0  # the first of them that the tally has not seen
         self._batches: list[tuple[int, int]] = []  # offset and length of each batch of _BATCH lines
         self._file: IO[bytes] | None = None
         self._end = 0
-        self.tally = Tally()
+        self._tally = Tally()
 
     def append(self, line: StatementLine) -> None:
         """Add a line."""
-        self.tally.add(line)
-        if self._file is None and len(self._kept) < self._in_memory:
+        if len(self._kept) < self._in_memory:
+            self._tally.add(line)
             self._kept.append(line)
-            return
-        self._open.append(line)
-        if len(self._open) >= _BATCH:
-            self._pack()
+        else:
+            self.append_packed(pack_line(line))
 
-    def _pack(self) -> None:
+    def append_packed(self, values: PackedLine) -> None:
+        """Add a line given as its plain values: beyond those in memory no ``StatementLine`` is made of it."""
+        if len(self._kept) < self._in_memory:
+            self.append(unpack_line(values))
+            return
+        self._open.append(values)
+        if len(self._open) >= _BATCH:
+            self._write()
+
+    @property
+    def tally(self) -> Tally:
+        """Counts and sums of the lines so far."""
+        if self._uncounted < len(self._open):
+            self._tally.add_packed(self._open[self._uncounted :])
+            self._uncounted = len(self._open)
+        return self._tally
+
+    def _write(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="escrow-lines-")  # noqa: SIM115 - lives as long as the store
             weakref.finalize(self, self._file.close)
-        packed = marshal.dumps([pack_line(line) for line in self._open])
+        self._tally.add_packed(self._open[self._uncounted :])
+        packed = marshal.dumps(self._open)
         self._file.seek(self._end)
         self._file.write(packed)
         self._batches.append((self._end, len(packed)))
         self._end += len(packed)
-        self._open = []
+        self._open, self._uncounted = [], 0
 
     def _batch(self, index: int) -> list[StatementLine]:
         if self._file is None:
@@ -76,7 +89,7 @@ class LineStore(Sequence[StatementLine]):
             if self._file is not None:
                 self._file.seek(0)
                 shutil.copyfileobj(self._file, copy, 1 << 20)
-        return [pack_line(line) for line in self._kept], [pack_line(line) for line in self._open], self._batches, self._end
+        return [pack_line(line) for line in self._kept], self._open, self._batches, self._end
 
     @classmethod
     def taken_over(cls, values: tuple[Any, ...], path: Path) -> LineStore:
@@ -84,7 +97,7 @@ class LineStore(Sequence[StatementLine]):
         store = cls()
         kept, rest, batches, end = values
         store._kept = [unpack_line(each) for each in kept]
-        store._open = [unpack_line(each) for each in rest]
+        store._open, store._uncounted = rest, len(rest)
         store._batches = [(offset, length) for offset, length in batches]
         store._end = end
         store._file = path.open("rb")
@@ -98,10 +111,10 @@ class LineStore(Sequence[StatementLine]):
         yield from self._kept
         for index in range(len(self._batches)):
             yield from self._batch(index)
-        yield from self._open
+        yield from map(unpack_line, self._open)
 
     def __reversed__(self) -> Iterator[StatementLine]:
-        yield from reversed(self._open)
+        yield from map(unpack_line, reversed(self._open))
         for index in reversed(range(len(self._batches))):
             yield from reversed(self._batch(index))
         yield from reversed(self._kept)
@@ -121,7 +134,7 @@ class LineStore(Sequence[StatementLine]):
         if at < len(self._kept):
             return self._kept[at]
         batch, within = divmod(at - len(self._kept), _BATCH)
-        return self._batch(batch)[within] if batch < len(self._batches) else self._open[within]
+        return self._batch(batch)[within] if batch < len(self._batches) else unpack_line(self._open[within])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, (str, bytes)):
@@ -158,46 +171,3 @@ class Reversed(Sequence[StatementLine]):
         return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
 
     __hash__ = None  # type: ignore[assignment]
-
-
-def pack_line(line: StatementLine) -> tuple[Any, ...]:
-    """Plain values of a line, in the order of its fields."""
-    booked_at = line.booked_at
-    balance = line.running_balance
-    return (
-        line.booking_date and line.booking_date.toordinal(), line.value_date and line.value_date.toordinal(),
-        line.direction.value, line.amount.minor_units, line.amount.currency, line.status.value, line.line, line.bank_reference,
-        line.end_to_end_reference, line.references, line.counterparty_name, line.counterparty_account, line.description,
-        line.reversal, line.transaction_code, balance.minor_units if balance is not None else None,
-        balance.currency if balance is not None else None, booked_at and _time_values(booked_at), line.source, line.finer,
-    )  # fmt: skip
-
-
-def unpack_line(values: tuple[Any, ...]) -> StatementLine:
-    """The line ``pack_line`` made these values of."""
-    (
-        booking, value, direction, units, currency, status, number, bank, end_to_end, references, name, account, description,
-        reversal, code, balance, balance_currency, booked_at, source, finer,
-    ) = values  # fmt: skip
-    return StatementLine(
-        booking and date.fromordinal(booking), value and date.fromordinal(value), _DIRECTIONS[direction], Money(units, currency),
-        _STATUSES[status], number, bank, end_to_end, references, name, account, description, reversal, code,
-        Money(balance, balance_currency) if balance_currency is not None else None,
-        booked_at and _time_of(booked_at), source, finer,
-    )  # fmt: skip
-
-
-def _time_values(moment: datetime) -> tuple[Any, ...]:
-    zone = moment.tzinfo
-    offset = moment.utcoffset()
-    where = zone.key if isinstance(zone, ZoneInfo) else offset.total_seconds() if offset is not None else None
-    return (
-        moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, moment.microsecond, moment.fold, where,
-    )  # fmt: skip
-
-
-def _time_of(values: tuple[Any, ...]) -> datetime:
-    *parts, fold, where = values
-    zone = ZoneInfo(where) if isinstance(where, str) else None if where is None else timezone(timedelta(seconds=where))
-    year, month, day, hour, minute, second, micro = parts
-    return datetime(year, month, day, hour, minute, second, micro, tzinfo=zone, fold=fold)

@@ -15,6 +15,7 @@ NO_REFERENCE = frozenset({
 _TOKEN = re.compile(
     r"(?<![0-9A-Za-z*])(?=[A-Za-z_-]*(?:[0-9][A-Za-z_-]*){4})[0-9A-Za-z][0-9A-Za-z_-]{7,39}(?![0-9A-Za-z*])", re.ASCII
 )
+_SHORTEST = 8  # characters of such a word: text without one is not searched
 #: Text beyond this is not searched: a reference stands near the front, and searching must stay linear.
 _SEARCHED = 512
 
@@ -36,9 +37,9 @@ def reference_set(given: Iterable[str | None], text: str | None = None) -> tuple
     """Meaningful references in the order found, without duplicates, then reference-like words of ``text``."""
     found: dict[str, None] = {}
     for reference in given:
-        if reference and (kept := meaningful(reference)):
+        if reference and reference not in found and (kept := meaningful(reference)):
             found[kept] = None
-    if text:
+    if text and max(map(len, text.split()), default=0) >= _SHORTEST:
         for token in _TOKEN.findall(text[:_SEARCHED]):
             found[token] = None
     return tuple(found)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bank_adapters.model import Direction, LineStatus, StatementLine
+from bank_adapters.packing import PackedLine
+
+_IN, _OUT, _BOOKED = Direction.IN, Direction.OUT, LineStatus.BOOKED  # a name of an enum costs more than the comparison
 
 
 @dataclass(slots=True)
@@ -20,6 +24,22 @@ class Side:
     reversed_in_total: int = 0
     reversed_out_count: int = 0
     reversed_out_total: int = 0
+
+    def add(self, direction: str, units: int, *, reversal: bool) -> None:
+        """Count a line of ``units``; a member of ``Direction`` is its text."""
+        self.lines += 1
+        if direction == _IN:
+            self.in_count += 1
+            self.in_total += units
+            if reversal:
+                self.reversed_in_count += 1
+                self.reversed_in_total += units
+        elif direction == _OUT:
+            self.out_count += 1
+            self.out_total += units
+            if reversal:
+                self.reversed_out_count += 1
+                self.reversed_out_total += units
 
     def plus(self, other: Side) -> Side:
         """Both together."""
@@ -55,27 +75,35 @@ class Tally:
     def add(self, line: StatementLine) -> None:
         """Count a line."""
         amount = line.amount
-        units = amount.minor_units
-        self.currencies.add(amount.currency)
-        if line.status is LineStatus.BOOKED:
-            side = self.booked
-            self.booked_currencies.add(amount.currency)
-        else:
-            side = self.other
+        side = self._side(amount.currency, booked=line.status is _BOOKED)
         if line.finer:
             self.finer = True
         if line.running_balance is not None:
             self.running_balances += 1
-        side.lines += 1
-        if line.direction is Direction.IN:
-            side.in_count += 1
-            side.in_total += units
-            if line.reversal:
-                side.reversed_in_count += 1
-                side.reversed_in_total += units
-        elif line.direction is Direction.OUT:
-            side.out_count += 1
-            side.out_total += units
-            if line.reversal:
-                side.reversed_out_count += 1
-                side.reversed_out_total += units
+        side.add(line.direction, amount.minor_units, reversal=line.reversal)
+
+    def add_packed(self, lines: Iterable[PackedLine]) -> None:
+        """Count lines given as plain values."""
+        currency = status = None
+        side = self.booked
+        for line in lines:
+            (
+                _, _, direction, units, line_currency, line_status, _, _, _, _, _, _, _, reversal, _, _,
+                balance_currency, _, _, finer,
+            ) = line  # fmt: skip
+            if line_currency != currency or line_status != status:
+                currency, status = line_currency, line_status
+                side = self._side(line_currency, booked=line_status == _BOOKED)
+            if finer:
+                self.finer = True
+            if balance_currency is not None:
+                self.running_balances += 1
+            side.add(direction, units, reversal=reversal)
+
+    def _side(self, currency: str, *, booked: bool) -> Side:
+        """The side that lines of this status count on; their currency is noted."""
+        self.currencies.add(currency)
+        if not booked:
+            return self.other
+        self.booked_currencies.add(currency)
+        return self.booked

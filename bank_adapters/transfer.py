@@ -8,8 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from bank_adapters.line_store import LineStore, pack_line, unpack_line
+from bank_adapters.line_store import LineStore
 from bank_adapters.model import Finding, Severity, Statement, StatementFileReading, StatementKind, StatementLine
+from bank_adapters.packing import pack_line, unpack_line
 from money import Money
 
 _FINDING = tuple(field.name for field in dataclasses.fields(Finding))

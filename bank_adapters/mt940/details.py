@@ -27,8 +27,13 @@ class Details:
 NOTHING = Details()
 
 _GERMAN = re.compile(r"\s?([0-9]{3})([?>~<^\x1e])(?=[0-9]{2})", re.ASCII)
-_SUBFIELDS = {mark: re.compile(re.escape(mark) + r"([0-9]{2})", re.ASCII) for mark in "?>~<^\x1e"}
-_SEPA = re.compile(r"(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|COAM|OAMT|IBAN|BIC|PURP)\+")
+_SUBFIELDS = {f"{number:02d}": "" for number in range(100)}  # what a subfield is for, by its number; '' is nothing of ours
+_SUBFIELDS |= {"00": "label", "31": "account", "38": "iban", "32": "name", "33": "name"}
+_SUBFIELDS |= {f"{number}": "purpose" for number in (*range(20, 30), *range(60, 64))}
+_SPREAD = frozenset({"purpose", "name"})  # over several subfields; of the others the last counts
+_SEPA_KEYS = frozenset({
+    "EREF", "KREF", "MREF", "CRED", "DEBT", "SVWZ", "ABWA", "ABWE", "COAM", "OAMT", "IBAN", "PURP",
+})  # fmt: skip
 _KEYWORDS = (
     "TRTP|EREF|REMI|BENM|ORDP|NAME|IBAN|BBAN|BIC|ISDT|MARF|CSID|PREF|KREF|TRCD|RTRN|CNTP|PURP|ULTC|ULTD|SVCL|ACCW|ADDR|"
     "UDTR|UCRD|OCMT|CHGS|IACC|TXID|INID|EXCH|ULTB|CHG1|CHG2|SUM|ID"
@@ -38,10 +43,10 @@ _DUTCH = re.compile(rf"/({_KEYWORDS})/")
 
 def read_details(first: str, more: Sequence[str]) -> Details:
     """Interpret the lines of :86: (all :86: of one :61: together)."""
-    if not first.strip() and not more:
-        return NOTHING
     if found := _GERMAN.match(first):
-        return _german(found, "".join((first, *more)))
+        return _german(found, "".join((first, *more)) if more else first)
+    if not more and not first.strip():
+        return NOTHING
     text = joined(first, more)
     if text.startswith("/"):
         pieces = _DUTCH.split(text)
@@ -68,38 +73,44 @@ def joined(first: str, more: Sequence[str]) -> str:
 
 def _german(found: re.Match[str], text: str) -> Details:
     """Code, then subfields of separator and two digits; a hard line break may stand inside a subfield's mark."""
-    pieces = _SUBFIELDS[found[2]].split(text[found.end() - 1 :])
-    purpose: list[str] = []
-    name: list[str] = []
-    account = iban = label = None
-    for number, value in zip(pieces[1::2], pieces[2::2], strict=False):
-        if "20" <= number <= "29" or "60" <= number <= "63":
-            purpose.append(value)
-        elif number in ("32", "33"):
-            name.append(value)
-        elif number == "31":
-            account = value.strip()
-        elif number == "38":
-            iban = value.strip()
-        elif number == "00":
-            label = value.strip()
-    keyed = _sepa_keys("".join(purpose))
+    code, mark = found.groups()
+    taken: dict[str, str] = {}
+    use = ""
+    for piece in text[found.end() :].split(mark):
+        if (number := piece[:2]) in _SUBFIELDS:
+            use = _SUBFIELDS[number]
+            taken[use] = taken[use] + piece[2:] if use in _SPREAD and use in taken else piece[2:]
+        else:  # the mark stands in the text of a subfield
+            taken[use] += mark + piece
+    take = taken.get
+    keyed = _sepa_keys(take("purpose", ""))
+    get = keyed.get
+    kept, mandate = get("KREF"), get("MREF")
     return Details(
-        description=keyed.get("SVWZ") or keyed.get("") or label or None,
-        name="".join(name).strip() or None,
-        account=iban or account or None,
-        end_to_end_reference=meaningful(keyed.get("EREF")),
-        references=tuple(keyed[key] for key in ("KREF", "MREF") if keyed.get(key)),
-        transaction_code=found[1],
+        get("SVWZ") or keyed[""] or take("label", "").strip() or None,
+        take("name", "").strip() or None,
+        take("iban", "").strip() or take("account", "").strip() or None,
+        meaningful(get("EREF")),
+        tuple(filter(None, (kept, mandate))) if kept or mandate else (),
+        code,
     )
 
 
 def _sepa_keys(text: str) -> dict[str, str]:
-    """``EREF+.. SVWZ+..`` as a mapping; text before the first key under ''."""
-    pieces = _SEPA.split(text)
-    keyed = {"": pieces[0].strip()}
-    for key, value in zip(pieces[1::2], pieces[2::2], strict=True):
-        keyed.setdefault(key, value.strip())
+    """``EREF+.. SVWZ+..`` as a mapping, the first of each key; text before the first key under ''."""
+    if "+" not in text:
+        return {"": text.strip()}
+    keyed: dict[str, str] = {}
+    key, *pieces = "", *text.split("+")
+    value = ""
+    for piece in pieces[:-1]:
+        width = 4 if piece[-4:] in _SEPA_KEYS else 3 if piece[-3:] == "BIC" else 0
+        if not width:
+            value += piece + "+"
+            continue
+        keyed.setdefault(key, (value + piece[:-width]).strip())
+        key, value = piece[-width:], ""
+    keyed.setdefault(key, (value + pieces[-1]).strip())
     return keyed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bank_adapters.amounts import exponent_or_two, parse_comma_amount
 from bank_adapters.dates import ReadDate, read_mmdd_near, read_yymmdd
@@ -48,7 +49,7 @@ class LineField:
 
     value_date: ReadDate
     entry_date: ReadDate | None
-    direction: Direction
+    direction: str  # of a Direction
     reversal: bool
     expected: bool
     minor_units: int
@@ -64,12 +65,12 @@ _LINE = re.compile(
     r"([0-9]{6})([0-9]{4}| {4})?(R[CD]|E[CD]|[CD])([A-Z])?([0-9][0-9., ]*|,[0-9]+)([NFS][A-Z0-9 ]{3})?(.*)", re.ASCII | re.DOTALL
 )
 _MARKS = {
-    "C": (Direction.IN, False, False),
-    "D": (Direction.OUT, False, False),
-    "RC": (Direction.OUT, True, False),
-    "RD": (Direction.IN, True, False),
-    "EC": (Direction.IN, False, True),
-    "ED": (Direction.OUT, False, True),
+    "C": (Direction.IN.value, False, False),
+    "D": (Direction.OUT.value, False, False),
+    "RC": (Direction.OUT.value, True, False),
+    "RD": (Direction.IN.value, True, False),
+    "EC": (Direction.IN.value, False, True),
+    "ED": (Direction.OUT.value, False, True),
 }
 
 
@@ -79,12 +80,8 @@ def read_line(content: str, exponent: int) -> LineField:
     if found is None:
         raise FieldUnreadable(content)
     value_text, entry_text, mark, _, amount, type_code, rest = found.groups()
-    value_date = read_yymmdd(value_text)
-    entry_date: ReadDate | None = None
-    if entry_text:
-        entry_date = read_mmdd_near(entry_text, value_date.day)
-    if " " in amount:
-        amount = amount.strip()
+    value_date, entry_date = _days(value_text, entry_text)
+    amount = amount.strip()
     has_comma = "," in amount or "." in amount
     units = parse_comma_amount(amount, exponent, comma_required=type_code is None)
     direction, reversal, expected = _MARKS[mark]
@@ -93,6 +90,13 @@ def read_line(content: str, exponent: int) -> LineField:
         value_date, entry_date, direction, reversal, expected, units, has_comma,
         type_code.strip() if type_code else None, meaningful(customer), meaningful(bank),
     )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _days(value_text: str, entry_text: str | None) -> tuple[ReadDate, ReadDate | None]:
+    """Value date and entry date of a :61:; a file has few of them. Raises DateUnreadable."""
+    value_date = read_yymmdd(value_text)
+    return value_date, read_mmdd_near(entry_text, value_date.day) if entry_text else None
 
 
 _FLOOR = re.compile(r"([A-Z]{3})([CD])?([0-9., ]+)", re.ASCII)

@@ -15,7 +15,7 @@ from bank_adapters.checks import run_checks
 from bank_adapters.dates import DateUnreadable, ReadDate
 from bank_adapters.draft import Declared, StatementDraft
 from bank_adapters.findings import Findings
-from bank_adapters.model import LineStatus, Severity, Statement, StatementKind, StatementLine
+from bank_adapters.model import Severity, Statement, StatementKind
 from bank_adapters.mt940.details import NOTHING, Details, joined, read_details, read_ns
 from bank_adapters.mt940.fields import (
     NO_CURRENCY,
@@ -36,6 +36,7 @@ from money import Money
 _INTRADAY_TAGS = ("34F", "90D", "90C", "13D")
 _UNREADABLE = (FieldUnreadable, AmountUnreadable, DateUnreadable)
 _LINE_TAGS = frozenset({"61", "86", "NS"})  # within a statement these open nothing
+_FIELD = Kind.FIELD
 _IN_BLOCK = re.compile(r"\{4:\s*\Z")
 
 
@@ -78,15 +79,18 @@ class _Reader:
 
     def take(self, event: Event) -> None:
         """Take one event of the scanner."""
-        if event.kind is Kind.FIELD:
+        if event.kind is _FIELD:
             tag = event.tag
+            if tag in _LINE_TAGS and self.draft is not None and not self.ended:
+                self.tags.add(tag)
+                self.by_tag[tag](event)
+                return
             if tag in ("940", "942", "950"):
                 self._close_statement()
                 self.message_type = tag
                 self._unknown_lines(event)
                 return
-            if self.draft is None or self.ended or tag not in _LINE_TAGS:
-                self._boundary(event)
+            self._boundary(event)
             if tag not in _LINE_TAGS:
                 self._flush_line()
             self.tags.add(tag)
@@ -357,13 +361,12 @@ class _Reader:
         read, event, detail_events = self.pending
         self.pending = None
         draft = self._draft
-        booking_date = value_date = read.value_date.day
-        if read.value_date.clamped:
-            self._day(read.value_date, event, event.content[:6])
-        if read.entry_date is not None:
-            booking_date = read.entry_date.day
-            if read.entry_date.clamped:
-                self._day(read.entry_date, event, event.content[6:10])
+        value, entry = read.value_date, read.entry_date
+        if value.clamped:
+            self._day(value, event, event.content[:6])
+        if entry is not None and entry.clamped:
+            self._day(entry, event, event.content[6:10])
+        booking_date = value.day if entry is None else entry.day
         if not read.has_comma:
             self.findings.add(
                 "field_unreadable", line=event.line, field="61", excerpt=event.content, severity=Severity.WARNING,
@@ -371,34 +374,19 @@ class _Reader:
             )  # fmt: skip
         if not read.minor_units:
             self.findings.add("amount_zero", line=event.line, field="61")
-        details = _details_of(detail_events)
-        description = details.description
+        if len(detail_events) == 1 and detail_events[0].tag == "86":
+            details = read_details(detail_events[0].content, detail_events[0].more)
+        else:
+            details = _details_of(detail_events)
+        description, end_to_end, bank = details.description, details.end_to_end_reference, read.bank_reference
         if event.more and (supplementary := " ".join(line.strip() for line in event.more if line.strip())):
             description = f"{description} {supplementary}" if description else supplementary
-        draft.lines.append(
-            StatementLine(
-                booking_date,
-                value_date,
-                read.direction,
-                Money(read.minor_units, draft.currency or NO_CURRENCY),
-                LineStatus.PENDING if read.expected else LineStatus.BOOKED,
-                event.line,
-                read.bank_reference,
-                details.end_to_end_reference,
-                reference_set(
-                    (read.bank_reference, details.end_to_end_reference, read.customer_reference, *details.references),
-                    description,
-                ),
-                details.name,
-                details.account,
-                description,
-                read.reversal,
-                read.type_code,
-                None,
-                None,
-                event.content,
-            )
-        )
+        references = reference_set((bank, end_to_end, read.customer_reference, *details.references), description)
+        draft.lines.append_packed((
+            booking_date.toordinal(), value.day.toordinal(), read.direction, read.minor_units, draft.currency or NO_CURRENCY,
+            "PENDING" if read.expected else "BOOKED", event.line, bank, end_to_end, references, details.name, details.account,
+            description, read.reversal, read.type_code, None, None, None, event.content, None,
+        ))  # fmt: skip
 
     # -- the end of a statement --------------------------------------------------------------------------------------
 

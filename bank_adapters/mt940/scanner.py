@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import islice
 
@@ -46,15 +45,20 @@ class Kind(Enum):
     UNKNOWN = auto()  # text outside of any message
 
 
-@dataclass(slots=True)
+_FIELD = Kind.FIELD  # a name of an enum is slow to look up for every line
+
+
 class Event:
     """A field (``tag``, ``content``, ``more`` lines), the end of a message, an envelope line, or unknown text."""
 
-    kind: Kind
-    line: int
-    tag: str = ""
-    content: str = ""
-    more: list[str] = field(default_factory=list)
+    __slots__ = ("content", "kind", "line", "more", "tag")
+
+    def __init__(self, kind: Kind, line: int, tag: str = "", content: str = "") -> None:
+        self.kind = kind
+        self.line = line
+        self.tag = tag
+        self.content = content
+        self.more: list[str] = []
 
 
 def is_mt940(text: str) -> bool:
@@ -102,17 +106,18 @@ class _Around:
 def scan(physical: Iterable[str]) -> Iterator[Event]:
     """Events of a file's physical lines (1-based), in order."""
     lines = _Around(physical)
+    tags = TAGS
     current: Event | None = None
     closed = False  # the closing balance of the current message was seen
     for number, raw in enumerate(lines, 1):
         if raw[:1] == ":":
             end = raw.find(":", 1, 6)
             tag = raw[1:end] if end > 0 else ""
-            if tag in TAGS:
+            if tag in tags:
                 if tag[0] > "5" or current is None or current.tag not in _TEXT_TAGS or not _is_wrapped_time(lines, raw):
                     if current is not None:
                         yield current
-                    current = Event(Kind.FIELD, number, tag, raw[end + 1 :])
+                    current = Event(_FIELD, number, tag, raw[end + 1 :])
                     closed = tag in _CLOSING or (closed and tag in _AFTER_CLOSING)
                     continue
             elif (current is None or current.tag not in _TEXT_TAGS) and (found := _TAG.match(raw)):

@@ -13,6 +13,7 @@ import pytest
 
 from bank_adapters.line_store import LineStore
 from bank_adapters.model import Direction, LineStatus, StatementFileReading, StatementLine
+from bank_adapters.packing import pack_line
 from bank_adapters.pages import join_reading
 from bank_adapters.reading import read_statement_file
 from benchmarks.statement_files import WRITERS, truth_of
@@ -230,6 +231,20 @@ def test_a_store_gives_back_every_line_wherever_it_keeps_it(in_memory: int) -> N
     assert store.settled() == tuple(lines)
     with pytest.raises(IndexError):
         _ = store[len(lines)]
+
+
+@pytest.mark.parametrize("in_memory", [0, 10, 5_000])
+def test_lines_given_as_plain_values_are_counted_and_come_back_as_the_same_lines(in_memory: int) -> None:
+    lines = _lines(2_345)
+    of_lines, of_values = LineStore(5_000), LineStore(in_memory)
+    for number, line in enumerate(lines):
+        of_lines.append(line)
+        of_values.append_packed(pack_line(line))
+        if number % 700 == 0:  # a tally asked for in between counts nothing twice
+            assert of_values.tally == of_lines.tally
+    assert of_values.tally == of_lines.tally
+    assert list(of_values) == lines
+    assert (of_values[-1], of_values[::-1][1]) == (lines[-1], lines[-2])
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -1,0 +1,64 @@
+"""A statement line as a tuple of plain values and back: what the store of lines writes and what crosses between processes.
+
+Making a ``StatementLine`` costs more than reading it from its field, so readers of large files hand over the values and a line is
+made when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bank_adapters.model import Direction, LineStatus, StatementLine
+from money import Money
+
+#: In the order of ``StatementLine``: dates as ordinals, direction and status as their text, each amount as minor units and
+#: currency, ``booked_at`` as the parts of a time and its zone.
+PackedLine = tuple[Any, ...]
+
+_DIRECTIONS = {each.value: each for each in Direction}
+_STATUSES = {each.value: each for each in LineStatus}
+
+
+def pack_line(line: StatementLine) -> PackedLine:
+    """Plain values of a line, in the order of its fields."""
+    booked_at = line.booked_at
+    balance = line.running_balance
+    return (
+        line.booking_date and line.booking_date.toordinal(), line.value_date and line.value_date.toordinal(),
+        line.direction._value_, line.amount.minor_units, line.amount.currency, line.status._value_, line.line,
+        line.bank_reference, line.end_to_end_reference, line.references, line.counterparty_name, line.counterparty_account,
+        line.description, line.reversal, line.transaction_code, balance.minor_units if balance is not None else None,
+        balance.currency if balance is not None else None, booked_at and _time_values(booked_at), line.source, line.finer,
+    )  # fmt: skip
+
+
+def unpack_line(values: PackedLine) -> StatementLine:
+    """The line ``pack_line`` made these values of."""
+    (
+        booking, value, direction, units, currency, status, number, bank, end_to_end, references, name, account, description,
+        reversal, code, balance, balance_currency, booked_at, source, finer,
+    ) = values  # fmt: skip
+    return StatementLine(
+        booking and date.fromordinal(booking), value and date.fromordinal(value), _DIRECTIONS[direction], Money(units, currency),
+        _STATUSES[status], number, bank, end_to_end, references, name, account, description, reversal, code,
+        Money(balance, balance_currency) if balance_currency is not None else None,
+        booked_at and _time_of(booked_at), source, finer,
+    )  # fmt: skip
+
+
+def _time_values(moment: datetime) -> tuple[Any, ...]:
+    zone = moment.tzinfo
+    offset = moment.utcoffset()
+    where = zone.key if isinstance(zone, ZoneInfo) else offset.total_seconds() if offset is not None else None
+    return (
+        moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, moment.microsecond, moment.fold, where,
+    )  # fmt: skip
+
+
+def _time_of(values: tuple[Any, ...]) -> datetime:
+    *parts, fold, where = values
+    zone = ZoneInfo(where) if isinstance(where, str) else None if where is None else timezone(timedelta(seconds=where))
+    year, month, day, hour, minute, second, micro = parts
+    return datetime(year, month, day, hour, minute, second, micro, tzinfo=zone, fold=fold)
