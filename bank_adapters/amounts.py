@@ -52,6 +52,12 @@ def minor_units(whole: str, fraction: str, exponent: int) -> int:
 
 def parse_point_amount(text: str, exponent: int, *, grouped: bool = False) -> int:
     """``1234.56``, ``-1234.56``, ``+0.01``; with ``grouped`` also ``1,234.56`` in true groups of three."""
+    if exponent == 2 and text[-3:-2] == "." and len(text) <= _SHORT:  # as nearly every bank writes them
+        negative = text[0] == "-"
+        whole = text[1:-3] if negative else text[:-3]
+        digits = whole + text[-2:]
+        if whole and digits.isdigit() and digits.isascii():
+            return -int(digits) if negative else int(digits)
     found = _PLAIN.fullmatch(text) or (grouped and _GROUPED.fullmatch(text)) or None
     if found is None:
         raise AmountUnreadable("no decimal amount")

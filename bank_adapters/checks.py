@@ -6,9 +6,10 @@ every question of sign: figures are never mended to satisfy it.
 
 from __future__ import annotations
 
-from bank_adapters.draft import ControlTotals, Declared, StatementDraft, signed
+from bank_adapters.draft import ControlTotals, Declared, StatementDraft, signed_units
 from bank_adapters.findings import Findings, amount_text
-from bank_adapters.model import LineStatus, StatementLine
+from bank_adapters.model import LineStatus
+from bank_adapters.packing import PackedLine, unpack_line
 
 
 def check_dates(draft: StatementDraft, findings: Findings) -> None:
@@ -114,23 +115,24 @@ def check_running_balances(draft: StatementDraft, findings: Findings) -> None:
     if not draft.tally.running_balances:
         return
     before = draft.opening_balance.minor_units if draft.opening_balance else None
-    last: StatementLine | None = None
-    for line in reversed(draft.lines) if draft.newest_first else draft.lines:
-        if line.status is not LineStatus.BOOKED:
+    last_booked: PackedLine | None = None
+    for values in draft.lines.packed(newest_first=draft.newest_first):
+        _, _, direction, units, _, status, number, _, _, _, _, _, _, _, _, found, currency, _, _, _ = values
+        if status != LineStatus.BOOKED:
             continue
-        last = line
-        if line.running_balance is None:
+        last_booked = values
+        if found is None:
             before = None  # the chain cannot be followed over a gap; the balance identity still holds the statement
             continue
-        found = line.running_balance.minor_units
         if before is not None:
-            expected = before + signed(line)
+            expected = before + signed_units(direction, units)
             if found != expected:
                 findings.add(
-                    "running_balance", line=line.line, field="running_balance",
-                    found=line.running_balance.plain, expected=amount_text(expected, draft.currency),
+                    "running_balance", line=number, field="running_balance",
+                    found=amount_text(found, currency), expected=amount_text(expected, draft.currency),
                 )  # fmt: skip
         before = found
+    last = unpack_line(last_booked) if last_booked else None
     if last is None or last.running_balance is None or draft.closing_balance is None:
         return
     if last.running_balance.minor_units != draft.closing_balance.minor_units:

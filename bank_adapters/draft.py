@@ -10,6 +10,8 @@ from bank_adapters.model import Direction, Statement, StatementKind, StatementLi
 from bank_adapters.tally import Tally
 from money import Money
 
+_IN, _OUT = Direction.IN, Direction.OUT
+
 
 @dataclass(slots=True)
 class Declared:
@@ -90,6 +92,11 @@ class StatementDraft:
 
 def signed(line: StatementLine) -> int:
     """Minor units by effect on the account: positive in, negative out, nothing for a line that moves nothing."""
-    if line.direction is Direction.NONE:
-        return 0
-    return line.amount.minor_units if line.direction is Direction.IN else -line.amount.minor_units
+    return signed_units(line.direction, line.amount.minor_units)
+
+
+def signed_units(direction: str, units: int) -> int:
+    """As ``signed``, of a direction (or its text) and minor units."""
+    if direction == _IN:
+        return units
+    return -units if direction == _OUT else 0

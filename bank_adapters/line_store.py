@@ -18,6 +18,7 @@ from bank_adapters.limits import LINES_IN_MEMORY
 from bank_adapters.model import StatementLine
 from bank_adapters.packing import PackedLine, pack_line, unpack_line
 from bank_adapters.tally import Tally
+from money.amount import LARGEST_MINOR_UNITS
 
 _BATCH = 1_000
 
@@ -48,6 +49,8 @@ class LineStore(Sequence[StatementLine]):
         if len(self._kept) < self._in_memory:
             self.append(unpack_line(values))
             return
+        if values[3] > LARGEST_MINOR_UNITS:
+            unpack_line(values)  # Money refuses it here and not when the line is read back
         self._open.append(values)
         if len(self._open) >= _BATCH:
             self._write()
@@ -72,12 +75,16 @@ class LineStore(Sequence[StatementLine]):
         self._end += len(packed)
         self._open, self._uncounted = [], 0
 
-    def _batch(self, index: int) -> list[StatementLine]:
+    def _values(self, index: int) -> list[PackedLine]:
         if self._file is None:
             return []
         offset, length = self._batches[index]
         self._file.seek(offset)
-        return [unpack_line(values) for values in marshal.loads(self._file.read(length))]  # noqa: S302 - written above
+        values: list[PackedLine] = marshal.loads(self._file.read(length))  # noqa: S302 - written above
+        return values
+
+    def _batch(self, index: int) -> list[StatementLine]:
+        return [unpack_line(values) for values in self._values(index)]
 
     def settled(self) -> Sequence[StatementLine]:
         """The lines as a finished statement holds them: a tuple when all are in memory."""
@@ -112,6 +119,19 @@ class LineStore(Sequence[StatementLine]):
         for index in range(len(self._batches)):
             yield from self._batch(index)
         yield from map(unpack_line, self._open)
+
+    def packed(self, *, newest_first: bool = False) -> Iterator[PackedLine]:
+        """The plain values of each line, from the last to the first with ``newest_first``."""
+        if newest_first:
+            yield from reversed(self._open)
+            for index in reversed(range(len(self._batches))):
+                yield from reversed(self._values(index))
+            yield from map(pack_line, reversed(self._kept))
+        else:
+            yield from map(pack_line, self._kept)
+            for index in range(len(self._batches)):
+                yield from self._values(index)
+            yield from self._open
 
     def __reversed__(self) -> Iterator[StatementLine]:
         yield from map(unpack_line, reversed(self._open))

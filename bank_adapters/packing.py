@@ -30,7 +30,7 @@ def pack_line(line: StatementLine) -> PackedLine:
         line.direction._value_, line.amount.minor_units, line.amount.currency, line.status._value_, line.line,
         line.bank_reference, line.end_to_end_reference, line.references, line.counterparty_name, line.counterparty_account,
         line.description, line.reversal, line.transaction_code, balance.minor_units if balance is not None else None,
-        balance.currency if balance is not None else None, booked_at and _time_values(booked_at), line.source, line.finer,
+        balance.currency if balance is not None else None, booked_at and pack_time(booked_at), line.source, line.finer,
     )  # fmt: skip
 
 
@@ -48,7 +48,8 @@ def unpack_line(values: PackedLine) -> StatementLine:
     )  # fmt: skip
 
 
-def _time_values(moment: datetime) -> tuple[Any, ...]:
+def pack_time(moment: datetime) -> tuple[Any, ...]:
+    """The parts of a moment: date, time of day, microsecond, fold, and the zone by name or by its seconds."""
     zone = moment.tzinfo
     offset = moment.utcoffset()
     where = zone.key if isinstance(zone, ZoneInfo) else offset.total_seconds() if offset is not None else None

@@ -11,14 +11,16 @@ from lxml.etree import _Element as Element
 from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_point_amount
 from bank_adapters.dates import DateUnreadable, read_iso
 from bank_adapters.findings import Findings
-from bank_adapters.model import Direction, LineStatus, StatementLine
+from bank_adapters.model import Direction, LineStatus
 from bank_adapters.mt940.fields import NO_CURRENCY
+from bank_adapters.packing import PackedLine, pack_time
 from bank_adapters.profile import ReversalSign
 from bank_adapters.references import meaningful, reference_set
 from money import Money
 from money.amount import AmountRefused
 
 _DIRECTIONS = {"CRDT": Direction.IN, "DBIT": Direction.OUT}
+_IN, _BOOKED = Direction.IN, LineStatus.BOOKED
 _NOT_BOOKED = {"PDNG": LineStatus.PENDING, "FUTR": LineStatus.PENDING, "INFO": LineStatus.INFORMATION}
 
 
@@ -43,6 +45,9 @@ _LOCAL = _LocalNames()
 
 def _parts(element: Element) -> dict[str, Element]:
     """The first child of each local name: one walk instead of one for every child asked for."""
+    if len(element) == 1:
+        (only,) = element
+        return {_LOCAL[only.tag]: only}
     found: dict[str, Element] = {}
     for each in element:
         found.setdefault(_LOCAL[each.tag], each)
@@ -152,7 +157,7 @@ def read_day(holder: Element | None, findings: Findings, zone: ZoneInfo, field: 
 
 def read_entry(
     entry: Element, currency: str | None, findings: Findings, zone: ZoneInfo, reversal_sign: ReversalSign
-) -> StatementLine | None:
+) -> PackedLine | None:
     """The statement line of one Ntry, or None with findings when amount or direction cannot be read."""
     parts: dict[str, Element] = {}
     details: list[Element] = []
@@ -183,23 +188,16 @@ def read_entry(
     if len(details) == 1 and facts.other_direction(direction) and not reversal:
         findings.add("detail_direction", line=line_of(entry), field="TxDtls/CdtDbtInd")
     description = facts.description or _plain(parts.get("AddtlNtryInf"))
-    return StatementLine(
-        booking_date=booking_date or (value_date if status is LineStatus.BOOKED else None),
-        value_date=value_date,
-        direction=direction,
-        amount=Money(amount.minor_units, amount.currency),
-        status=status,
-        line=line_of(entry) or 0,
-        bank_reference=bank_reference,
-        end_to_end_reference=facts.end_to_end_reference,
-        references=reference_set((bank_reference, *facts.references, _plain(parts.get("NtryRef"))), description),
-        counterparty_name=facts.name_in if (direction is Direction.IN) != reversal else facts.name_out,
-        counterparty_account=facts.account_in if (direction is Direction.IN) != reversal else facts.account_out,
-        description=description,
-        reversal=reversal,
-        transaction_code=_transaction_code(parts.get("BkTxCd")),
-        booked_at=booked_at,
-    )
+    from_payer = (direction is _IN) != reversal
+    if booking_date is None and status is _BOOKED:
+        booking_date = value_date
+    return (
+        booking_date and booking_date.toordinal(), value_date and value_date.toordinal(), direction._value_, amount.minor_units,
+        amount.currency, status._value_, line_of(entry) or 0, bank_reference, facts.end_to_end_reference,
+        reference_set((bank_reference, *facts.references, _plain(parts.get("NtryRef"))), description),
+        facts.name_in if from_payer else facts.name_out, facts.account_in if from_payer else facts.account_out, description,
+        reversal, _transaction_code(parts.get("BkTxCd")), None, None, booked_at and pack_time(booked_at), None, None,
+    )  # fmt: skip
 
 
 def _plain(element: Element | None) -> str | None:
@@ -225,7 +223,7 @@ def _status(element: Element | None, findings: Findings) -> LineStatus:
         return LineStatus.BOOKED
     text = _plain(element) or text_of(element, "Cd") or text_of(element, "Prtry")
     if text is None or text == "BOOK":
-        return LineStatus.BOOKED
+        return _BOOKED
     if text not in _NOT_BOOKED:
         findings.add("status_unknown", line=line_of(element), field="Sts", excerpt=text)
     return _NOT_BOOKED.get(text, LineStatus.PENDING)
@@ -241,8 +239,10 @@ def _transaction_code(element: Element | None) -> str | None:
         return None
     domains = _parts(domain)
     code, family = _plain(domains.get("Cd")), domains.get("Fmly")
-    families = _parts(family) if family is not None else {}
-    return "-".join(part for part in (code, _plain(families.get("Cd")), _plain(families.get("SubFmlyCd"))) if part) or None
+    if family is None:
+        return code
+    families = _parts(family)
+    return "-".join(filter(None, (code, _plain(families.get("Cd")), _plain(families.get("SubFmlyCd"))))) or None
 
 
 @dataclass(slots=True)

@@ -198,9 +198,9 @@ class _Reader:
         line = read_entry(element, draft.currency, self.findings, self.zone, self.reversal_sign)
         if line is None:
             return
-        if line.booking_date is None:
-            self.findings.add("date_missing", line=line.line, field="BookgDt")
-        draft.lines.append(line)
+        if line[0] is None:
+            self.findings.add("date_missing", line=line[6], field="BookgDt")
+        draft.lines.append_packed(line)
 
     def _totals(self, element: Element) -> None:
         totals = self._draft.totals

@@ -19,6 +19,7 @@ _CURRENCY_CODE = re.compile(r"[A-Z]{3}", re.ASCII)
 _DATES_IN_TEXT = re.compile(r"[0-9]{4}[-/年]?[0-9]{2}[-/月]?[0-9]{2}日?", re.ASCII)
 _DATE_AND_TIME = re.compile(r"(\S{8,11}?)[ T]+[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?", re.ASCII)
 _WHOLE = re.compile(r"([0-9]{1,11})(?:\.0+)?", re.ASCII)  # channels write counts as 20.0
+_MOST_NAMES = 256  # of currencies are remembered
 _COUNTS = {Fact.LINE_COUNT: "line_count", Fact.IN_COUNT: "in_count", Fact.OUT_COUNT: "out_count"}
 _TOTALS = {Fact.IN_TOTAL: "in_total", Fact.OUT_TOTAL: "out_total"}
 COLUMN_TOTALS = {Fact.GROSS_TOTAL: "amount_in", Fact.REFUND_TOTAL: "amount_out", Fact.FEE_TOTAL: "fee"}
@@ -44,14 +45,18 @@ class Currency:
         self.code = layout.currency
         self.known = False
         self.findings = findings
+        self._codes: dict[str, str | None] = {}  # few names, many rows
         self.names = {normalised_label(name): code for name, code in layout.currency_names}
 
     def code_of(self, text: str) -> str | None:
         """The currency a cell names, by code or by one of the profile's names, None for neither."""
-        text = text.strip()
-        if known := self.names.get(normalised_label(text)):
-            return known
-        return text if _CURRENCY_CODE.fullmatch(text) else None
+        if text in self._codes:
+            return self._codes[text]
+        name = text.strip()
+        code = self.names.get(normalised_label(name)) or (name if _CURRENCY_CODE.fullmatch(name) else None)
+        if len(self._codes) < _MOST_NAMES:
+            self._codes[text] = code
+        return code
 
     def state(self, text: str, line: int) -> None:
         """A fact says the currency."""

@@ -22,6 +22,9 @@ class Move(NamedTuple):
     reversal: bool
 
 
+_SIGNED, _IN, _OUT = DirectionRule.SIGNED, Direction.IN, Direction.OUT
+
+
 class Moves:
     """The direction rule of one layout."""
 
@@ -39,6 +42,7 @@ class Moves:
             DirectionRule.NET: self._net,
         }
         self.read = by_rule[layout.direction]
+        self.signs = "".join(layout.amount_signs)
         self.sums: Counter[str] = Counter()  # rule net: of the columns, to be held against declared ones
 
     def _amount(self, cells: Cells, name: str, currency: str, line: int) -> int | None:
@@ -56,9 +60,9 @@ class Moves:
         units = self._required(cells, "amount", currency, line)
         if units is None:
             return None
-        negative = cells["amount"].lstrip("".join(self.layout.amount_signs)).startswith("-")
-        out = negative if self.layout.direction is DirectionRule.SIGNED else not negative
-        return Move(abs(units), Direction.OUT if out else Direction.IN, reversal=False)
+        negative = cells["amount"].lstrip(self.signs).startswith("-")
+        out = negative if self.layout.direction is _SIGNED else not negative
+        return Move(abs(units), _OUT if out else _IN, reversal=False)
 
     def _marked(self, cells: Cells, currency: str, line: int) -> Move | None:
         units = self._required(cells, "amount", currency, line)

@@ -4,56 +4,74 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bank_adapters.draft import StatementDraft, signed
+from bank_adapters.draft import StatementDraft, signed, signed_units
 from bank_adapters.findings import Findings
 from bank_adapters.model import LineStatus, StatementLine
+from bank_adapters.packing import PackedLine, unpack_line
 from money import Money
+
+_BOOKED = LineStatus.BOOKED
 
 
 @dataclass(slots=True)
 class Order:
     """What the rows so far say of their order: where the chain of running balances breaks, read forwards and backwards."""
 
-    first: StatementLine | None = None  # booked
-    last: StatementLine | None = None
-    first_dated: StatementLine | None = None
-    last_dated: StatementLine | None = None
+    first_booked: PackedLine | None = None
+    last_booked: PackedLine | None = None
+    first_dated: PackedLine | None = None
+    last_dated: PackedLine | None = None
     unchained: bool = False  # a booked row without running balance
     forwards: int = 0
     backwards: int = 0
+    _moved: int = 0  # by the last booked row
+    _balance: int | None = None  # after it
 
-    def follow(self, line: StatementLine) -> None:
+    def follow(self, line: PackedLine) -> None:
         """Take the next row."""
-        if line.booking_date is not None:
-            self.first_dated = self.first_dated or line
+        booking, _, direction, units, _, status, _, _, _, _, _, _, _, _, _, balance, _, _, _, _ = line
+        if booking is not None:
+            if self.first_dated is None:
+                self.first_dated = line
             self.last_dated = line
-        if line.status is not LineStatus.BOOKED:
+        if status != _BOOKED:
             return
-        before, self.last = self.last, line
-        if line.running_balance is None:
+        moved = signed_units(direction, units)
+        if balance is None:
             self.unchained = True
-        if before is None:
-            self.first = line
-        elif before.running_balance is not None and line.running_balance is not None:
-            balance, balance_before = line.running_balance.minor_units, before.running_balance.minor_units
-            self.forwards += balance != balance_before + signed(line)
-            self.backwards += balance_before != balance + signed(before)
+        if self.last_booked is None:
+            self.first_booked = line
+        elif balance is not None and (before := self._balance) is not None:
+            self.forwards += balance != before + moved
+            self.backwards += before != balance + self._moved
+        self.last_booked, self._moved, self._balance = line, moved, balance
+
+    @property
+    def first(self) -> StatementLine | None:
+        """The first booked row."""
+        return unpack_line(self.first_booked) if self.first_booked else None
+
+    @property
+    def last(self) -> StatementLine | None:
+        """The last booked row."""
+        return unpack_line(self.last_booked) if self.last_booked else None
 
     def decide(self, draft: StatementDraft, findings: Findings, *, newest_first: bool, whole: bool) -> None:
         """Oldest first or newest first: whichever the running balances chain in; then what the ends of the chain tell.
 
         ``newest_first`` is what the profile says where neither balances nor dates tell; ``whole`` that no row was refused.
         """
-        chained = self.first is not None and whole and not self.unchained
+        first = self.first
+        chained = first is not None and whole and not self.unchained
         by_dates = self._by_dates()
         if chained and self.forwards != self.backwards:
             draft.newest_first = self.backwards < self.forwards
         else:
             draft.newest_first = newest_first if by_dates is None else by_dates
-            if chained and self.forwards and by_dates is None and self.first is not None:
-                findings.add("order_undecided", line=self.first.line, field="running_balance")
+            if chained and self.forwards and by_dates is None and first is not None:
+                findings.add("order_undecided", line=first.line, field="running_balance")
         if chained and not min(self.forwards, self.backwards):
-            ends = (self.first, self.last)
+            ends = (first, self.last)
             self._balances(draft, *(ends[::-1] if draft.newest_first else ends), findings)
 
     @staticmethod
@@ -73,8 +91,10 @@ class Order:
 
     def _by_dates(self) -> bool | None:
         """Whether the first moment is later than the last, None when they say nothing."""
-        first, last = self.first_dated, self.last_dated
-        if first is None or last is None or first.booking_date is None or last.booking_date is None:
+        if self.first_dated is None or self.last_dated is None:
+            return None
+        first, last = unpack_line(self.first_dated), unpack_line(self.last_dated)
+        if first.booking_date is None or last.booking_date is None:
             return None
         if first.booking_date != last.booking_date:
             return first.booking_date > last.booking_date

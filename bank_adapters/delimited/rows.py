@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from operator import add
 
 from bank_adapters.findings import Findings
 from bank_adapters.limits import MAX_CELL_LINE_BREAKS
@@ -26,7 +28,7 @@ def text_rows(
     if quoting is Quoting.BACKTICK:
         yield from _backtick_rows(lines, delimiter)
         return
-    reader = csv.reader(map(_with_end, lines), delimiter=delimiter, strict=quoting is Quoting.STRICT)
+    reader = csv.reader(map(add, lines, repeat("\n")), delimiter=delimiter, strict=quoting is Quoting.STRICT)
     while True:
         line = reader.line_num + 1
         try:
@@ -42,10 +44,6 @@ def text_rows(
                 findings.add("unclosed_quote", line=line)
             continue
         yield Row(line, tuple(cells))
-
-
-def _with_end(line: str) -> str:
-    return f"{line}\n"
 
 
 def _backtick_rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:

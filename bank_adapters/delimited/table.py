@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import date
+from typing import Any
 
 from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_point_amount
 from bank_adapters.checks import run_checks
@@ -17,12 +17,13 @@ from bank_adapters.delimited.order import Order
 from bank_adapters.delimited.rows import Row
 from bank_adapters.draft import Declared, StatementDraft
 from bank_adapters.findings import Findings
-from bank_adapters.model import Direction, LineStatus, Severity, Statement, StatementKind, StatementLine
+from bank_adapters.model import Direction, Severity, Statement, StatementKind
+from bank_adapters.packing import PackedLine
 from bank_adapters.profile import ColumnField, DirectionRule, Fact, Footer, FooterTotals, TableLayout, normalised_label
 from bank_adapters.references import reference_set
-from money import Money
 from money.amount import AmountRefused
 
+_NONE = Direction.NONE
 _DASH_MARKS = "-\u2014\uff0d"
 _DASHES = re.compile(r"[-\u2014\uff0d]+")
 _SPOILED_NUMBER = re.compile(r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]+", re.ASCII)
@@ -73,7 +74,7 @@ class _Reader:
         self.descriptions = held.get(ColumnField.DESCRIPTION, [])
         self.one_moment = ColumnField.BOOKED_AT in held
         self.named_width = max(index for index, column in enumerate(header.columns) if column is not None) + 1
-        self.zone = ZoneInfo(layout.time_zone)
+        self.time_zone = layout.time_zone
         self.empty = set(layout.empty_cells)
         self.formats = (*layout.date_formats, "YYYY-MM-DD")
         self.footers = [(normalised_label(footer.starts_with), footer) for footer in layout.footers]
@@ -87,14 +88,15 @@ class _Reader:
     # -- rows --------------------------------------------------------------------------------------------------------
 
     def row(self, row: Row) -> None:
-        first = next((cell for cell in row.cells if cell.strip()), None)
-        if first is None or self._is_below(row, first) or not self._fits(row):
+        cells = row.cells
+        first = cells[0] if cells and cells[0].strip() else next((cell for cell in cells if cell.strip()), None)
+        if first is None or self._is_below(row, first) or (len(cells) != self.width and not self._fits(row)):
             return
         line = self._line(row)
         if line is None:
             self.row_errors += 1
         else:
-            self.draft.lines.append(line)
+            self.draft.lines.append_packed(line)
             self.order.follow(line)
 
     def _is_below(self, row: Row, first: str) -> bool:
@@ -139,12 +141,12 @@ class _Reader:
                 text = text[1:]
             if not text or (text in empty and name != "mark") or (text[0] in _DASH_MARKS and _DASHES.fullmatch(text)):
                 continue
-            if is_text and _SPOILED_NUMBER.fullmatch(text):
+            if is_text and ("e" in text or "E" in text) and _SPOILED_NUMBER.fullmatch(text):
                 self.findings.add("float_reference", line=row.line, field=name, excerpt=text)
             found[name] = text
         return found
 
-    def _line(self, row: Row) -> StatementLine | None:
+    def _line(self, row: Row) -> PackedLine | None:
         cells = self._cells(row)
         get = cells.get
         currency = self._row_currency(get("currency"), row.line)
@@ -164,32 +166,21 @@ class _Reader:
             self.findings.add("amount_zero", line=row.line, field="amount")
         description = self._description(row)
         bank_reference, end_to_end = get("bank_reference"), get("end_to_end_reference")
-        balance = get("running_balance")
-        return StatementLine(
-            booking_date=booking_date,
-            value_date=value_date,
-            direction=direction,
-            amount=Money(units, currency),
-            status=self._status(get("status"), direction),
-            line=row.line,
-            bank_reference=bank_reference,
-            end_to_end_reference=end_to_end,
-            references=reference_set((bank_reference, end_to_end, get("reference")), description),
-            counterparty_name=get("counterparty_name"),
-            counterparty_account=get("counterparty_account"),
-            description=description,
-            reversal=reversal,
-            transaction_code=get("transaction_code"),
-            running_balance=self._running_balance(balance, currency, row.line) if balance else None,
-            booked_at=booked_at,
-            source=self.layout.delimiter.join(row.cells),
-        )
+        text = get("running_balance")
+        balance = self._running_balance(text, currency, row.line) if text else None
+        return (
+            booking_date and booking_date.toordinal(), value_date and value_date.toordinal(), direction._value_, units, currency,
+            self._status(get("status"), direction), row.line, bank_reference, end_to_end,
+            reference_set((bank_reference, end_to_end, get("reference")), description), get("counterparty_name"),
+            get("counterparty_account"), description, reversal, get("transaction_code"),
+            balance, None if balance is None else currency, booked_at, self.layout.delimiter.join(row.cells), None,
+        )  # fmt: skip
 
-    def _status(self, text: str | None, direction: Direction) -> LineStatus:
+    def _status(self, text: str | None, direction: Direction) -> str:
         """A row that moves nothing, or whose status says so, is information; a status the profile does not name is booked."""
-        if direction is Direction.NONE or (text and text in self.layout.information_statuses):
-            return LineStatus.INFORMATION
-        return LineStatus.PENDING if text and text in self.layout.pending_statuses else LineStatus.BOOKED
+        if direction is _NONE or (text and text in self.layout.information_statuses):
+            return "INFORMATION"
+        return "PENDING" if text and text in self.layout.pending_statuses else "BOOKED"
 
     def _description(self, row: Row) -> str | None:
         """The cells of all description columns, joined."""
@@ -221,8 +212,8 @@ class _Reader:
             self.findings.add("date_clamped", line=line, field=field, excerpt=text, date=read.day)
         return read.day
 
-    def _booked(self, cells: dict[str, str], line: int) -> tuple[date | None, datetime | None]:
-        """Booking date, and the instant when the bank gives a time."""
+    def _booked(self, cells: dict[str, str], line: int) -> tuple[date | None, tuple[Any, ...] | None]:
+        """Booking date, and the parts of the instant when the bank gives a time."""
         if self.one_moment:
             field = "booked_at"
             day_text, _, time_text = cells.get(field, "").partition(" ")
@@ -242,11 +233,11 @@ class _Reader:
         except DateUnreadable:
             self.findings.add("date_unreadable", line=line, field="booking_time", excerpt=time_text)
             return day, None
-        return day, datetime.combine(day, clock, self.zone)
+        return day, (day.year, day.month, day.day, clock.hour, clock.minute, clock.second, 0, 0, self.time_zone)
 
-    def _running_balance(self, text: str, currency: str, line: int) -> Money | None:
+    def _running_balance(self, text: str, currency: str, line: int) -> int | None:
         try:
-            return Money(parse_point_amount(text, exponent_or_two(currency), grouped=self.layout.thousands == ","), currency)
+            return parse_point_amount(text, exponent_or_two(currency), grouped=self.layout.thousands == ",")
         except (AmountUnreadable, AmountRefused):
             self.findings.add("running_balance_unreadable", line=line, field="running_balance", excerpt=text)
             return None

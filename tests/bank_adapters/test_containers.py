@@ -263,6 +263,22 @@ def test_a_long_file_is_read_exactly_from_its_path(kind: str, tmp_path: Path) ->
     assert statement == read(path.read_bytes()).statements[0]
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_wrong_running_balance_far_down_a_long_file_is_found_in_its_line(newest_first: bool, tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    WRITERS["delimited"](path, 7_500)
+    lines = path.read_text(encoding="utf-8").split("\n")
+    head = next(index for index, line in enumerate(lines) if line.startswith("txn_date")) + 1
+    rows = lines[head:-1][:: -1 if newest_first else 1]
+    cells = rows[6_400].split(",")
+    cells[6] = "1.00"
+    rows[6_400] = ",".join(cells)
+    path.write_text("\n".join([*lines[:head], *rows, ""]), encoding="utf-8")
+    found = [finding.line for finding in read(path).findings if finding.code == "running_balance"]
+    wrong = head + 6_401  # the row itself, and the one that follows it in time
+    assert sorted(filter(None, found)) == sorted([wrong, wrong - 1 if newest_first else wrong + 1])
+
+
 def test_a_sheet_with_two_cells_far_apart_is_refused_before_it_takes_memory() -> None:
     sheet = b'<worksheet><sheetData><row r="1"><c r="A1"/></row><row r="1048576"><c s="1" r="XFD1048576"/></row></sheetData></worksheet>'
     buffer = io.BytesIO()

@@ -35,16 +35,18 @@ def test_lines_of_a_long_statement_are_handed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "what"),
+    ("limits", "rows", "what"),
     [
-        (Limits(memory_bytes=4 * 1024 * 1024), "memory"),
-        (Limits(cpu_seconds=1), "processor time"),
-        (Limits(clock_seconds=0.3), "time"),
+        (Limits(memory_bytes=4 * 1024 * 1024), 60_000, "memory"),
+        (Limits(cpu_seconds=1), 250_000, "processor time"),
+        (Limits(clock_seconds=0.3), 100_000, "time"),
     ],
 )
-def test_a_file_that_takes_too_much_is_a_finding_and_the_next_one_is_read(limits: Limits, what: str, tmp_path: Path) -> None:
+def test_a_file_that_takes_too_much_is_a_finding_and_the_next_one_is_read(
+    limits: Limits, rows: int, what: str, tmp_path: Path
+) -> None:
     path = tmp_path / "large.sta"
-    write_mt940(path, 60_000)
+    write_mt940(path, rows)
     worker = ReadingWorker(PROFILES, limits)
     try:
         reading = worker.read(path, "large.sta")
