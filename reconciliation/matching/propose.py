@@ -16,7 +16,8 @@ def propose_by_amount_and_date(state: Comparison, quiet: np.ndarray, ours: np.nd
     """Look for open items of the same amount that were due when the line was booked and still in time.
 
     One line and one item that fit only each other become a suggestion (state.suggestions). Lines that carry no reference of
-    ours and fit several items, or compete for one, are AMBIGUOUS: one discrepancy for all that hangs together.
+    ours and fit several items, or compete for one, are AMBIGUOUS: one discrepancy for all that hangs together. A line that
+    names something else of ours competes with nobody: it says itself that it is another payment.
     """
     lines = state.lines.iloc[quiet][["at", *_KEY, "booked"]]
     items = state.items[state.open_items][["at", *_KEY, "due", "until"]]
@@ -28,16 +29,24 @@ def propose_by_amount_and_date(state: Comparison, quiet: np.ndarray, ours: np.nd
     found = lines.merge(narrow, on=_KEY).merge(items, on=_KEY, suffixes=("_line", "_item"))
     found = found[(found["due"] <= found["booked"]) & (found["booked"] <= found["until"])]
     found = found.rename(columns={"at_line": "line", "at_item": "item"})[["line", "item"]]
-    items_of_line = found.groupby("line")["item"].transform("size")
-    lines_of_item = found.groupby("item")["line"].transform("size")
-    alone = (items_of_line == 1) & (lines_of_item == 1)
-    state.suggestions = found[alone].reset_index(drop=True)
-    rest = found[~alone & ~ours[found["line"].to_numpy()]]
+    names_another = ours[found["line"].to_numpy()]
+    unnamed = found[~names_another]
+    alone = _alone(unnamed)
+    named_alone = found[names_another & _alone(found)]
+    state.suggestions = pd.concat([unnamed[alone], named_alone]).sort_values(["line", "item"], ignore_index=True)
+    rest = unnamed[~alone]
     group = components(rest["line"].to_numpy(), rest["item"].to_numpy())
     for _, rows in rest.groupby(group, sort=True):
         _name(state, rows["line"].unique().tolist(), rows["item"].unique().tolist())
     if len(wide):
         _name_wide(state, lines[~ours[lines["at"].to_numpy()]].merge(wide, on=_KEY), items.merge(wide, on=_KEY))
+
+
+def _alone(found: pd.DataFrame) -> np.ndarray:
+    """Per pair: its line and its item are in no other pair."""
+    sizes = [found.groupby(side)["line"].transform("size").to_numpy() for side in ("line", "item")]
+    alone: np.ndarray = (sizes[0] == 1) & (sizes[1] == 1)
+    return alone
 
 
 def _name_wide(state: Comparison, lines: pd.DataFrame, items: pd.DataFrame) -> None:

@@ -247,6 +247,12 @@ def test_amount_and_date_alone_are_only_proposed() -> None:
     assert {row[0] for row in named(outcome)} == {"UNIDENTIFIED_RECEIPT", "TIMING"}
 
 
+def test_a_line_that_names_another_order_casts_no_doubt_on_one_that_names_none() -> None:
+    outcome = match_frames(bank({}, {"references": "ORD20259999"}), book({"references": R}), RULES)
+    assert pairs(outcome, "suggested") == {frozenset({"L1", "I1"})}
+    assert {row[:2] for row in named(outcome)} == {("UNIDENTIFIED_RECEIPT", "L1"), ("MISSING_IN_LEDGER", "L2"), ("TIMING", "")}
+
+
 def test_amounts_beyond_a_floats_precision_are_told_apart() -> None:
     lines = bank({"references": R, "amount": 2**53 + 1})
     assert pairs(match_frames(lines, book({"references": R, "amount": 2**53 + 1}), RULES)) == {frozenset({"L1", "I1"})}
