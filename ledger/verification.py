@@ -141,6 +141,7 @@ GUARDS = (
     ("posting_batch", "posting_batch_seal"),
     ("posting_batch", "posting_batch_stamp_digest_in_order"),
     ("transfer", "transfer_guard"),
+    ("transfer", "transfer_keeps_instructions"),
     ("transfer", "transfer_refuse_change"),
     ("transfer", "transfer_refuse_truncate"),
 )

@@ -179,12 +179,13 @@ def _next_commands(days: Sequence[date], data_folder: Path, account: str) -> lis
     elsewhere = "" if data_folder == Path.cwd() / "var" else f" --data {_shown([data_folder])[0]}"
     # The demonstration's books are embedded ones: where the environment names a server, the commands must not go there.
     embedded = "env -u ESCROW_DATABASE_URL " if os.environ.get("ESCROW_DATABASE_URL") else ""
-    program = f"{embedded}{_shown([Path(sys.argv[0]).resolve()])[0]}{elsewhere} --books {_BOOKS}"
-    folder = Path(sys.argv[0]).resolve().parent
-    # Messages name commands without the books they were asked of; with these two settings they run as they stand.
-    settings = [] if elsewhere or embedded else [(f'export ESCROW_BOOKS={_BOOKS} PATH="{folder}:$PATH"', "commands above run so")]
+    full = f"{embedded}{_shown([Path(sys.argv[0]).resolve()])[0]}{elsewhere} --books {_BOOKS}"
+    # Messages name commands without the books they were asked of; after this setting they run as they stand.
+    setting = f'export ESCROW_BOOKS={_BOOKS} PATH="{Path(sys.argv[0]).resolve().parent}:$PATH"'
+    plain = not elsewhere and not embedded
+    program = "escrow" if plain else full
     return [
-        *settings,
+        *([(setting, "")] if plain else []),
         (f"{program} discrepancy list --open", "what nobody has resolved yet"),
         (f"{program} reconciliation show --date {last}", "the last day, account by account"),
         (f"{program} ledger trial-balance --as-of {last}", "the books; debits equal credits"),
@@ -192,7 +193,7 @@ def _next_commands(days: Sequence[date], data_folder: Path, account: str) -> lis
         (f"{program} ledger verify", "prove it; exits 3 when a byte was changed"),
         (f"{program} export hledger --out var/export", "then: hledger check --strict -f var/export/books.journal"),
         (
-            f"{program} evidence pack --account {account} --from {days[0]} --to {last} --out pack.zip",
-            "what an auditor gets; then: python3 pack.zip",
+            f"{program} evidence pack --account {account} --from {days[0]} --to {last} --out var/pack.zip",
+            "for an auditor; then: python3 var/pack.zip",
         ),
     ]

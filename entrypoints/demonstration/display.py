@@ -89,7 +89,7 @@ def closing_panel(certificates: Sequence[Path], commands: Sequence[tuple[str, st
             Text(""),
         ]
     lines.append(Text("Try next:", style="bold"))
-    width = max(len(command) for command, _ in commands)
+    width = max(len(command) for command, meaning in commands if meaning)
     for command, meaning in commands:
         lines.append(Text.assemble(("  " + command.ljust(width + 2), "cyan"), meaning))
     return Panel(Group(*lines), title="Done", expand=False)

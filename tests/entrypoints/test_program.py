@@ -34,8 +34,8 @@ COMMANDS = leaf_commands()
 
 
 def called_in(text: str, command: str) -> bool:
-    """Whether the text shows a call of the command's group, whoever acts."""
-    return re.search(rf"escrow( --as \S+)? {re.escape(command.split(maxsplit=1)[0])}\b", text) is not None
+    """Whether the text shows a call of the command's group, whoever acts on whichever books."""
+    return re.search(rf"escrow( --\S+ \S+)* {re.escape(command.split(maxsplit=1)[0])}\b", text) is not None
 
 
 def escrow(*arguments: str, data: Path | None = None) -> subprocess.CompletedProcess[str]:

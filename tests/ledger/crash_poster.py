@@ -19,7 +19,7 @@ from ledger.store import account_ids, post
 from money import Money
 from storage.embedded import embedded_server
 
-DATABASE, INSTITUTION, SIZE = "crash", 7, 300
+DATABASE, INSTITUTION, SIZE = "crash", 1, 300
 DAY = date(2025, 3, 3)
 
 

@@ -162,10 +162,15 @@ def rewrite_an_amount(conn: Connection) -> None:
     )
     conn.execute(
         text("""
-            UPDATE account_day d SET debits_minor_units = p.debits, credits_minor_units = p.credits FROM (
-                SELECT account_id, booking_date, sum(debit) AS debits, sum(credit) AS credits FROM (
-                    SELECT debit_account_id AS account_id, booking_date, amount_minor_units AS debit, 0 AS credit FROM transfer
-                    UNION ALL SELECT credit_account_id, booking_date, 0, amount_minor_units FROM transfer) AS legs
+            UPDATE account_day d SET debits_minor_units = p.debits, credits_minor_units = p.credits, balance_minor_units = p.balance
+            FROM (
+                SELECT account_id, booking_date, sum(debit) AS debits, sum(credit) AS credits,
+                    (array_agg(balance ORDER BY seq DESC))[1] AS balance
+                FROM (
+                    SELECT debit_account_id AS account_id, booking_date, amount_minor_units AS debit, 0 AS credit,
+                        debit_seq AS seq, debit_balance_minor_units AS balance FROM transfer
+                    UNION ALL SELECT credit_account_id, booking_date, 0, amount_minor_units,
+                        credit_seq, credit_balance_minor_units FROM transfer) AS legs
                 GROUP BY 1, 2) AS p WHERE p.account_id = d.account_id AND p.booking_date = d.booking_date
         """)
     )

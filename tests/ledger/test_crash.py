@@ -20,10 +20,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from ledger.store import verify
-from migrations import runner
 from storage.embedded import embedded_server
-from tests.ledger.conftest import Desk
-from tests.ledger.crash_poster import DATABASE, INSTITUTION, SIZE, last_acknowledged
+from tests.ledger.crash_poster import DATABASE, SIZE, last_acknowledged
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "2"))
 ROOT = Path(__file__).parents[2]
@@ -37,19 +35,27 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
+INSTITUTION_FILE = """institution_code,name,jurisdiction_code,bank_code,account_number,account_name,currency,opened_on,\
+beneficiary_name,beneficiary_account,beneficiary_bank
+913301065J7AT6DG6L,Music School,330100,NRB,6010000069829372620,Music School custody,CNY,2025-03-01,\
+Music School,30000052696486216,North River Bank
+"""
+
+
+def escrow(folder: Path, *arguments: str) -> None:
+    """Run the program on the books of the test; it must end with 0."""
+    environment = {**os.environ, "ESCROW_DATA": str(folder), "ESCROW_BOOKS": DATABASE}
+    environment.pop("ESCROW_DATABASE_URL", None)
+    program = [sys.executable, "-c", "from entrypoints.cli import main; main()", *arguments]
+    done = subprocess.run(program, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def prepare(folder: Path) -> None:
-    """Empty books at head with the accounts the poster uses."""
-    with embedded_server(folder) as server:
-        maintenance = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
-        with maintenance.connect() as conn:
-            conn.execute(text(f"CREATE DATABASE {DATABASE}"))
-        maintenance.dispose()
-        engine = create_engine(server.url(DATABASE))
-        with engine.connect() as conn:
-            runner.upgrade(conn)
-        with engine.begin() as conn:
-            Desk(conn, institution=INSTITUTION)
-        engine.dispose()
+    """Books at head with one institution, whose accounts the poster uses."""
+    file = folder / "institutions.csv"
+    file.write_text(INSTITUTION_FILE, encoding="utf-8")
+    escrow(folder, "import", "institutions", str(file))
 
 
 def kill_server(folder: Path) -> None:
@@ -109,8 +115,4 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_posted_twice(folder: Path) 
         if ROUNDS <= 5 or turn % 5 == 4:
             examine(folder, acknowledged)
     examine(folder, acknowledged)
-    environment = {**os.environ, "ESCROW_DATA": str(folder), "ESCROW_BOOKS": DATABASE}
-    environment.pop("ESCROW_DATABASE_URL", None)
-    program = [sys.executable, "-c", "from entrypoints.cli import main; main()", "ledger", "verify"]
-    done = subprocess.run(program, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    escrow(folder, "ledger", "verify")
