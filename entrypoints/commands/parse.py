@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -163,11 +164,13 @@ _WORDS = {
         "closing": "closing", "line": "line", "booked": "booked", "in": "in", "out": "out", "balance": "balance",
         "counterparty": "counterparty", "reference": "reference", "more": "and {count} more lines; --json shows all",
         "severity": "severity", "where": "where", "what": "what is wrong", "file": "file", "lines": "lines",
+        "next": "Next: ask its sender for a right one, or see what each part of it was taken for: escrow profile test {file}",
     },
     Language.ZH: {
         "accepted": "通过", "refused": "拒收", "statement": "对账单", "account": "账号", "opening": "期初", "closing": "期末",
         "line": "行", "booked": "记账日", "in": "收入", "out": "支出", "balance": "余额", "counterparty": "对方", "reference": "参考号",
         "more": "另有 {count} 笔，--json 显示全部", "severity": "级别", "where": "位置", "what": "问题", "file": "文件", "lines": "笔",
+        "next": "下一步：请发送方更正后重发；或查看各部分如何识别：escrow profile test {file}",
     },
 }  # fmt: skip
 
@@ -220,6 +223,8 @@ def _print_table(reading: StatementFileReading, file: str, lang: Language) -> No
         for finding in reading.findings:
             place = f"{words['line']} {finding.line}" if finding.line else words["file"]
             message = (finding.message_zh if lang is Language.ZH else None) or finding.message
-            where = f"{place} {finding.field or ''}".strip()
+            where = f"{place} {finding.field or ''}".strip() if finding.field != "file" else place
             table.add_row(Text(finding.severity.value, styles[finding.severity]), Text(where), Text(message))
         console.print(table)
+    if not reading.accepted and not any(finding.code == "file_unreadable" for finding in reading.findings):
+        console.print(Text(words["next"].format(file=shlex.quote(file))))

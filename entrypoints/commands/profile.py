@@ -97,6 +97,8 @@ def explain_file(
         typer.echo(f"  {finding.severity.value}, line {finding.line or '-'}: {finding.message}")
     if seen.header_line is not None and (unclaimed or reading.profile == seen.profile):
         _print_table(seen)
+    elif unclaimed:
+        typer.echo("No table was found in it. The table of a new bank: docs/howto/add-a-bank.md; anything else: ask its sender.")
     raise typer.Exit(1 if unclaimed else 0)
 
 
