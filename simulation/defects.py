@@ -24,6 +24,7 @@ class DefectKind(StrEnum):
     DUPLICATE_LEDGER = "DUPLICATE_LEDGER"
     FEE_VARIANCE = "FEE_VARIANCE"
     LATE = "LATE"
+    RETURNED = "RETURNED"
     AMBIGUOUS = "AMBIGUOUS"
     BANK_INTEREST = "BANK_INTEREST"
     BANK_CHARGE = "BANK_CHARGE"
@@ -47,6 +48,9 @@ class OrderFate(StrEnum):
     REPORTED_TWICE = "reported_twice"  # the platform reported one payment as two orders
     LATE = "late"  # the money arrives after the window
     TWINS = "twins"  # two orders and two bank lines under one payment reference: nobody can tell them apart
+    TAKEN_BACK = "taken_back"  # the bank reverses the receipt on the next day
+    IN_PARTS = "in_parts"  # trap, no defect: one payment booked as two lines of one day
+    MERGED = "merged"  # trap, no defect: one transfer pays two orders that carry its number
     AFTER_CUT = "after_cut"  # trap, no defect: paid 23:30 or later, so the channel pays it a day later
 
 
@@ -55,6 +59,7 @@ class BatchFate(StrEnum):
 
     FEE_KEPT = "fee_kept"  # the channel keeps its fee back
     LOST = "lost"  # listed as settled, never arrives
+    IN_PARTS = "in_parts"  # trap, no defect: paid by two lines of one day
 
 
 class PaymentFate(StrEnum):
@@ -63,6 +68,7 @@ class PaymentFate(StrEnum):
     WRONG_AMOUNT = "wrong_amount"
     LOST = "lost"
     TWICE = "twice"
+    RETURNED = "returned"  # executed, and back on the next working day
 
 
 class StrayKind(StrEnum):
@@ -108,10 +114,11 @@ PROFILES: dict[str, DefectRates] = {
             (OrderFate.LOST, 0.75), (OrderFate.LOST_IN_CHANNEL, 0.75), (OrderFate.UNREPORTED, 0.75),
             (OrderFate.WRONG_AMOUNT, 0.75), (OrderFate.WRONG_DIRECTION, 0.5), (OrderFate.BOOKED_TWICE, 0.75),
             (OrderFate.REPORTED_TWICE, 0.75), (OrderFate.LATE, 0.75), (OrderFate.TWINS, 0.5), (OrderFate.AFTER_CUT, 3.0),
+            (OrderFate.TAKEN_BACK, 0.5), (OrderFate.IN_PARTS, 0.75), (OrderFate.MERGED, 0.5),
         ),
         strays=((StrayKind.UNIDENTIFIED, 1.0), (StrayKind.UNEXPLAINED, 0.5), (StrayKind.CHARGE, 0.5)),
-        batch_fates=((BatchFate.FEE_KEPT, 3), (BatchFate.LOST, 1)),
-        payment_fates=((PaymentFate.WRONG_AMOUNT, 2), (PaymentFate.LOST, 1), (PaymentFate.TWICE, 1)),
+        batch_fates=((BatchFate.FEE_KEPT, 3), (BatchFate.LOST, 1), (BatchFate.IN_PARTS, 1)),
+        payment_fates=((PaymentFate.WRONG_AMOUNT, 2), (PaymentFate.LOST, 1), (PaymentFate.TWICE, 1), (PaymentFate.RETURNED, 1)),
         statement_fates=(
             (StatementFate.LATE_FILE, 2), (StatementFate.NEVER, 1), (StatementFate.OVERTAKEN, 1),
             (StatementFate.CONTINUITY, 1), (StatementFate.BALANCE, 1), (StatementFate.SAME_BYTES, 1),
@@ -125,10 +132,11 @@ PROFILES: dict[str, DefectRates] = {
             (OrderFate.LOST, 4.0), (OrderFate.LOST_IN_CHANNEL, 4.0), (OrderFate.UNREPORTED, 4.0),
             (OrderFate.WRONG_AMOUNT, 4.0), (OrderFate.WRONG_DIRECTION, 2.0), (OrderFate.BOOKED_TWICE, 4.0),
             (OrderFate.REPORTED_TWICE, 4.0), (OrderFate.LATE, 4.0), (OrderFate.TWINS, 3.0), (OrderFate.AFTER_CUT, 12.0),
+            (OrderFate.TAKEN_BACK, 3.0), (OrderFate.IN_PARTS, 4.0), (OrderFate.MERGED, 3.0),
         ),
         strays=((StrayKind.UNIDENTIFIED, 5.0), (StrayKind.UNEXPLAINED, 3.0), (StrayKind.CHARGE, 2.0)),
-        batch_fates=((BatchFate.FEE_KEPT, 10), (BatchFate.LOST, 4)),
-        payment_fates=((PaymentFate.WRONG_AMOUNT, 6), (PaymentFate.LOST, 4), (PaymentFate.TWICE, 4)),
+        batch_fates=((BatchFate.FEE_KEPT, 10), (BatchFate.LOST, 4), (BatchFate.IN_PARTS, 4)),
+        payment_fates=((PaymentFate.WRONG_AMOUNT, 6), (PaymentFate.LOST, 4), (PaymentFate.TWICE, 4), (PaymentFate.RETURNED, 4)),
         statement_fates=(
             (StatementFate.LATE_FILE, 6), (StatementFate.NEVER, 2), (StatementFate.OVERTAKEN, 4),
             (StatementFate.CONTINUITY, 4), (StatementFate.BALANCE, 4), (StatementFate.SAME_BYTES, 3),

@@ -138,7 +138,8 @@ class Disbursement:
 class BankMovement:
     """One line of a bank's own books.
 
-    ``purpose`` is order, settlement, disbursement, refund, interest, or stray for money that belongs to no book item.
+    ``purpose`` is order, order_part, settlement, disbursement, refund, reversal, return, interest, or stray for money that
+    belongs to no book item.
     ``book_references`` are the order ids, instruction id or refund reference this line truly settles; ``certainty`` says
     what the engine may do with the pair: ``required`` must be matched, ``optional`` may be, ``never`` must not.
     """

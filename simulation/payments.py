@@ -50,7 +50,7 @@ def _choose(
                 continue
             if fate is PaymentFate.LOST and _last_day(books, each) >= books.span.end:
                 continue
-            if fate is PaymentFate.TWICE:
+            if fate in (PaymentFate.TWICE, PaymentFate.RETURNED):
                 again = books.span.working_day_after(day)
                 if again is None or (here, again) in quiet:
                     continue
@@ -93,8 +93,12 @@ def _disburse(books: BankBooks, each: Disbursement, day: date, fate: PaymentFate
         )
         return
     first = _payment(books, each, day, each.amount, "required")
-    again = books.span.working_day_after(day) if fate is PaymentFate.TWICE else None
-    if again is not None:
+    if fate is None:
+        return
+    again = books.span.working_day_after(day)
+    if again is not None and fate is PaymentFate.RETURNED:
+        _returned(books, each, again, first)
+    elif again is not None:
         books.enter(
             DefectKind.DUPLICATE_BANK,
             here,
@@ -107,6 +111,24 @@ def _disburse(books: BankBooks, each: Disbursement, day: date, fate: PaymentFate
             context=(first,),
             sentence=f"The bank executed disbursement {name} ({yuan(each.amount)}) on {day} and again on {again}.",
         )
+
+
+def _returned(books: BankBooks, each: Disbursement, day: date, first: BankMovement | None) -> None:
+    school = books.institutions[each.institution_no]
+    sender = Party(school.beneficiary_name, school.beneficiary_account)
+    line = Line(each.institution_no, day, Direction.IN, each.amount, each.instruction_id, sender, "退汇", "return", code="NRTI")
+    books.enter(
+        DefectKind.RETURNED,
+        each.institution_no,
+        day,
+        amount=each.amount,
+        difference=each.amount,
+        references=(each.instruction_id,),
+        items=(each.instruction_id,),
+        lines=(books.post(line),),
+        context=(first,),
+        sentence=f"Disbursement {each.instruction_id} ({yuan(each.amount)}) came back on {day}.",
+    )
 
 
 def _payment(books: BankBooks, each: Disbursement, day: date, amount: int, certainty: str = "never") -> BankMovement | None:

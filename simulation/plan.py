@@ -51,6 +51,7 @@ class Plan:
     visible_on: dict[AccountDay, date | None] = field(default_factory=dict)
     extra_reports: dict[str, Order] = field(default_factory=dict)
     twins: list[tuple[Order, Order]] = field(default_factory=list)
+    merged: list[tuple[Order, Order]] = field(default_factory=list)
     strays: list[tuple[StrayKind, int, date]] = field(default_factory=list)
     quiet: set[AccountDay] = field(default_factory=set)
     interest_on: date | None = None
@@ -203,6 +204,8 @@ class _Planner:
                 self.plan.extra_reports[order.order_id] = self._again(order, order.channel_reference)
             elif fate is OrderFate.TWINS:
                 self._twins(order)
+            elif fate is OrderFate.MERGED:
+                self._merged(order)
             elif fate is OrderFate.LATE:
                 self.plan.arrivals[order.order_id] = self._late_day(order)
 
@@ -240,6 +243,9 @@ class _Planner:
             OrderFate.BOOKED_TWICE: lambda order, arrival: by_bank(order, arrival) and seen(order, arrival + timedelta(days=1)),
             OrderFate.REPORTED_TWICE: lambda order, arrival: seen(order, arrival) and _twice_within_limits(order),
             OrderFate.LATE: lambda order, arrival: by_bank(order, arrival) and self._late_day(order) <= end,
+            OrderFate.TAKEN_BACK: lambda order, arrival: by_bank(order, arrival) and seen(order, arrival + timedelta(days=1)),
+            OrderFate.IN_PARTS: by_bank,
+            OrderFate.MERGED: lambda order, arrival: by_bank(order, arrival) and _twice_within_limits(order),
             # on the day they are paid: until the lines come, two orders with one reference look like one reported twice
             OrderFate.TWINS: lambda order, arrival: (
                 by_bank(order, arrival) and arrival == order.paid_on and _twice_within_limits(order)
@@ -253,7 +259,7 @@ class _Planner:
 
     def _again(self, order: Order, channel_reference: str) -> Order:
         """Another order of the same payer for the same course, under a number no other order has."""
-        serial = 900000 + len(self.plan.extra_reports) + len(self.plan.twins)
+        serial = 900000 + len(self.plan.extra_reports) + len(self.plan.twins) + len(self.plan.merged)
         return replace(order, order_id=f"OD{order.paid_on:%Y%m%d}{serial:06d}", channel_reference=channel_reference)
 
     def _twins(self, order: Order) -> None:
@@ -262,6 +268,15 @@ class _Planner:
         self.plan.order_fates[twin.order_id] = OrderFate.TWINS
         self.plan.arrivals[twin.order_id] = self.plan.arrivals[order.order_id]
         self.plan.orders.append(twin)
+
+    def _merged(self, order: Order) -> None:
+        """The same payer's second, smaller order, paid by the same transfer; its amount differs, so it is no second report."""
+        again = self._again(order, order.channel_reference)
+        smaller = replace(again, amount=order.amount // 2, class_hours=max(1, order.class_hours // 2))
+        self.plan.merged.append((order, smaller))
+        self.plan.order_fates[smaller.order_id] = OrderFate.MERGED
+        self.plan.arrivals[smaller.order_id] = self.plan.arrivals[order.order_id]
+        self.plan.orders.append(smaller)
 
     def _strays(self, kind: StrayKind, count: int) -> None:
         days = self.span.days

@@ -25,10 +25,12 @@ def receive_transfers(books: BankBooks, plan: Plan) -> None:
     for order in plan.orders:
         if order.channel == "bank_transfer":
             fate = plan.order_fates.get(order.order_id)
-            if fate is not OrderFate.TWINS:
+            if fate not in (OrderFate.TWINS, OrderFate.MERGED):
                 _receive(books, plan, order, fate)
     for first, second in plan.twins:
         _twins(books, first, second, plan.arrivals[first.order_id])
+    for first, second in plan.merged:
+        _merged(books, first, second, plan.arrivals[first.order_id])
 
 
 def _slip(
@@ -123,6 +125,11 @@ def _receive(books: BankBooks, plan: Plan, order: Order, fate: OrderFate | None)
             context=(first,),
             sentence=f"The bank booked the payment of order {order_id} ({yuan(amount)}) on {day} and again on {day + _A_DAY}.",
         )
+    elif fate is OrderFate.TAKEN_BACK:
+        first = _slip(books, order, day, amount, "required")
+        _taken_back(books, order, day + _A_DAY, first)
+    elif fate is OrderFate.IN_PARTS:
+        _in_parts(books, order, day)
     elif fate is OrderFate.REPORTED_TWICE:
         _slip(books, order, day, amount, "required")
         _reported_twice(books, plan, order)
@@ -140,6 +147,50 @@ def _receive(books: BankBooks, plan: Plan, order: Order, fate: OrderFate | None)
             money_from=window_end(order, books.terms) + _A_DAY,
             sentence=f"The payment of order {order_id} ({yuan(amount)}, paid {order.paid_on}) arrived on {day}: too late.",
         )
+
+
+def _taken_back(books: BankBooks, order: Order, day: date, first: BankMovement | None) -> None:
+    """The bank reverses a receipt it has booked, under the same reference."""
+    payer = Party(order.payer_name, order.payer_account)
+    line = Line(order.institution_no, day, Direction.OUT, order.amount, order.order_id, payer, "冲正", "reversal", code="NRTI")
+    books.enter(
+        DefectKind.RETURNED,
+        order.institution_no,
+        day,
+        amount=order.amount,
+        difference=-order.amount,
+        references=(order.order_id, order.channel_reference),
+        items=(order.order_id,),
+        lines=(books.post(line),),
+        context=(first,),
+        sentence=f"The bank took the payment of order {order.order_id} ({yuan(order.amount)}) back on {day}.",
+    )
+
+
+def _in_parts(books: BankBooks, order: Order, day: date) -> None:
+    """One payment booked as two lines of one day: together they are the order's, apart they are nothing."""
+    part = max(1, order.amount // 3)
+    payer = Party(order.payer_name, order.payer_account)
+    for amount in (part, order.amount - part):
+        line = Line(
+            order.institution_no, day, Direction.IN, amount, order.order_id, payer, f"{order.course_name}培训费", "order_part"
+        )
+        books.post(line._replace(settles=(order.order_id,), certainty="required", opens=17, shuts=23))
+    books.arrived[order.order_id] = day
+    sentence = f"Order {order.order_id} ({yuan(order.amount)}) was paid in two parts on {day}, which together are right."
+    books.traps.append(Trap("IN_PARTS", order.institution_no, day, order.amount, (order.order_id,), sentence))
+
+
+def _merged(books: BankBooks, first: Order, second: Order, day: date) -> None:
+    """One transfer for two orders, under the number both carry."""
+    amount, orders = first.amount + second.amount, (first.order_id, second.order_id)
+    payer = Party(first.payer_name, first.payer_account)
+    line = Line(first.institution_no, day, Direction.IN, amount, first.channel_reference, payer, "培训费", "order")
+    books.post(line._replace(settles=orders, certainty="required", opens=17, shuts=23))
+    for order_id in orders:
+        books.arrived[order_id] = day
+    sentence = f"One transfer of {yuan(amount)} on {day} paid orders {orders[0]} and {orders[1]}."
+    books.traps.append(Trap("MERGED", first.institution_no, day, amount, orders, sentence))
 
 
 def _reported_twice(books: BankBooks, plan: Plan, order: Order) -> None:
@@ -231,7 +282,10 @@ def _settle(books: BankBooks, plan: Plan, key: BatchKey) -> None:
             sentence=f"Settlement {batch} of {len(ids)} orders ({yuan(gross)}) was listed by the channel and never arrived.",
         )
     else:
-        _arrive(books, key, batch, ids, gross, fee=gross * _FEE_PER_MILLE // 1000 if fate is BatchFate.FEE_KEPT else 0)
+        parts = 2 if fate is BatchFate.IN_PARTS else 1
+        _arrive(
+            books, key, batch, ids, gross, parts=parts, fee=gross * _FEE_PER_MILLE // 1000 if fate is BatchFate.FEE_KEPT else 0
+        )
     for order in listed:
         order_fate = plan.order_fates.get(order.order_id)
         if order_fate is OrderFate.REPORTED_TWICE:
@@ -240,11 +294,17 @@ def _settle(books: BankBooks, plan: Plan, key: BatchKey) -> None:
             _trap(books, order, day)
 
 
-def _arrive(books: BankBooks, key: BatchKey, batch: str, ids: tuple[str, ...], gross: int, *, fee: int) -> None:
-    """The one line of a settlement batch, less a fee the channel was not to keep."""
+def _arrive(books: BankBooks, key: BatchKey, batch: str, ids: tuple[str, ...], gross: int, *, fee: int, parts: int) -> None:
+    """The one line of a settlement batch, less a fee the channel was not to keep; or its ``parts`` lines."""
     channel, here, day = key
     payer = Party(CHANNEL_COMPANIES.get(channel), CHANNEL_ACCOUNTS.get(channel))
     line = Line(here, day, Direction.IN, gross - fee, batch, payer, "渠道结算款", "settlement", opens=10, shuts=12)
+    if parts > 1:
+        first = max(1, gross // 3)
+        sentence = f"Settlement {batch} of {len(ids)} orders ({yuan(gross)}) was paid by two lines on {day}."
+        books.traps.append(Trap("IN_PARTS", here, day, gross, (batch, *ids), sentence))
+        books.post(line._replace(amount=first, settles=ids, certainty="required"))
+        line = line._replace(amount=gross - first)
     posted = books.post(line if fee else line._replace(settles=ids, certainty="required"))
     for order_id in ids:
         books.arrived[order_id] = day

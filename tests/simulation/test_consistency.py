@@ -271,14 +271,26 @@ def test_class_hours_follow_the_order_of_life(seed: int) -> None:
     assert {"payer", "deemed"} == {each.basis for each in district.releases}
 
 
-def test_traps_are_paid_after_the_cut_and_settled_within_their_window() -> None:
+def test_what_is_paid_after_the_cut_is_settled_within_its_window() -> None:
     district = make_district(2)
     orders = {each.order_id: each for each in district.reported}
-    assert district.traps
-    for trap in district.traps:
+    after_cut = [trap for trap in district.traps if trap.trap == "CUT_OFF"]
+    assert after_cut
+    for trap in after_cut:
         order = orders[trap.references[0]]
         assert (order.paid_at.hour, order.paid_at.minute) >= (23, 30)
         assert district.arrived[order.order_id] == order.paid_on + timedelta(days=2) <= district.last_in_time[order.order_id]
+
+
+def test_split_and_merged_payments_come_to_exactly_what_their_orders_cost() -> None:
+    district = make_district(2)
+    cost = {each.order_id: each.amount for each in district.reported}
+    for trap in (trap for trap in district.traps if trap.trap != "CUT_OFF"):
+        orders = [reference for reference in trap.references if reference in cost]
+        lines = [each for each in district.movements if set(each.book_references) == set(orders)]
+        assert sum(each.amount for each in lines) == sum(cost[order] for order in orders) == trap.amount
+        assert len(lines) == (1 if trap.trap == "MERGED" else 2), trap
+    assert {trap.trap for trap in district.traps} == {"CUT_OFF", "IN_PARTS", "MERGED"}
 
 
 @pytest.mark.parametrize(("seed", "orders", "days"), [(1, 3, 2), (17, 1, 1)])

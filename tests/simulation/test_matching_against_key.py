@@ -93,11 +93,11 @@ def found_by_the_matcher(sides: Sides, last_day: date) -> Found:
     outcome = match_frames(pd.DataFrame(sides.bank), pd.DataFrame(sides.book), load_matching_rules(), last_day)
     matches: list[FoundMatch] = []
     for _, members in outcome.confirmed.groupby("match_id"):
-        (line_id,) = members.loc[members["side"] == "bank", "member_id"]
-        account, line = sides.lines[line_id]
         items = tuple(members.loc[members["side"] == "book", "member_id"])
-        assert line.booking_date is not None
-        matches.append(FoundMatch(account, line.booking_date, line.bank_reference or "", line.amount.minor_units, items))
+        for line_id in members.loc[members["side"] == "bank", "member_id"]:
+            account, line = sides.lines[line_id]
+            assert line.booking_date is not None
+            matches.append(FoundMatch(account, line.booking_date, line.bank_reference or "", line.amount.minor_units, items))
     discrepancies: list[FoundDiscrepancy] = []
     for row in outcome.discrepancies.itertuples():
         lines = [sides.lines[line_id][1] for line_id in _parts(row.line_ids)]
