@@ -39,7 +39,8 @@ class Coverage:
     Requirement: ``held`` (per order, each at least 0) + ``payable`` + ``disbursements_in_transit`` + ``refunds_in_transit`` +
     ``unidentified`` + ``open_receipts`` (bank lines IN nobody has explained and no held prepayment stands for yet) -
     ``open_payments`` (bank lines OUT that stand for an item still counted in transit). Resource: ``bank_closing``; with what
-    is proven in transit: + ``proven_in_transit`` (receipts within their time). ``closing_date``: the statement it is from.
+    is proven in transit: + ``proven_in_transit`` (receipts within their time for which no line has come).
+    ``closing_date``: the statement it is from.
     """
 
     account: CustodyAccountRef
@@ -121,12 +122,12 @@ def coverage_of(
     overdue = sum(item.amount.minor_units for item in receipts) - proven
     lines = open_bank_lines(conn, ref, as_of) if lines is None else lines
     inward = (lines["direction"] == "IN").to_numpy(dtype=bool)
-    late = {str(item.item_id) for item in receipts if not in_time[item.item_id]}
     if found is None:
         states = [DiscrepancyState.OPEN, DiscrepancyState.PREPARED]
         standing = records(conn, custody_account_id=ref.custody_account_id, states=states)
         found = [one.discrepancy for one in standing]
-    paired_in, paired_out = _standing_for(conn, ref, found, dict(zip(lines["line_id"], lines["amount"], strict=True)), late)
+    stands = _standing_for(conn, ref, found, dict(zip(lines["line_id"], lines["amount"], strict=True)))
+    proven -= sum(item.amount.minor_units for item in receipts if in_time[item.item_id] and str(item.item_id) in stands.arrived)
     return Coverage(
         account=ref,
         as_of=as_of,
@@ -138,8 +139,8 @@ def coverage_of(
         disbursements_in_transit=balances.get("disbursements_in_transit", 0),
         refunds_in_transit=balances.get("refunds_in_transit", 0),
         unidentified=balances.get("unidentified_receipts", 0),
-        open_receipts=int(lines.loc[inward, "amount"].sum()) - paired_in,
-        open_payments=paired_out,
+        open_receipts=int(lines.loc[inward, "amount"].sum()) - stands.for_receipts,
+        open_payments=stands.for_payments,
         proven_in_transit=proven,
         overdue_in_transit=overdue,
         fee_receivable=balances.get("fee_receivable", 0),
@@ -148,22 +149,33 @@ def coverage_of(
     )
 
 
-def _standing_for(
-    conn: Connection, ref: CustodyAccountRef, found: Sequence[Discrepancy], open_lines: Mapping[str, int], late: set[str]
-) -> tuple[int, int]:
-    """How much of the open bank lines already stands for something counted elsewhere (minor units IN, OUT).
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Minor units of open lines IN and OUT that stand for items counted elsewhere, and the items they have come for."""
 
-    A line that came late or with another amount for a receipt past its time pays for a prepayment counted as held; one that
-    went out for an instruction still in transit has paid what is counted as in transit.
+    for_receipts: int
+    for_payments: int
+    arrived: frozenset[str]
+
+
+def _standing_for(
+    conn: Connection, ref: CustodyAccountRef, found: Sequence[Discrepancy], open_lines: Mapping[str, int]
+) -> _Standing:
+    """What the open bank lines already stand for.
+
+    A line that came late or with another amount for a receipt pays for a prepayment counted as held, and the receipt is no
+    longer on its way: what the line lacks is missing from that day on. One that went out for an instruction still in transit
+    has paid what is counted as in transit.
     """
     totals = {"IN": 0, "OUT": 0}
+    arrived: set[str] = set()
     pairs = [
         one
         for one in found
         if one.kind in _PAYS_FOR_ITS_ITEM and one.item_ids and one.line_ids and set(one.line_ids) <= open_lines.keys()
     ]
     if not pairs:
-        return 0, 0
+        return _Standing(0, 0, frozenset())
     wanted = sorted({item for one in pairs for item in one.item_ids})
     rows = conn.execute(
         text(
@@ -175,7 +187,7 @@ def _standing_for(
         ),
         {"institution": ref.institution_id, "items": wanted},
     )
-    items = {item: (direction, int(amount)) for item, direction, amount in rows if direction == "OUT" or item in late}
+    items = {item: (direction, int(amount)) for item, direction, amount in rows}
     # Each item is stood for at most once, whichever lines claim it: otherwise one receipt could hide two missing ones.
     for one in sorted(pairs, key=lambda pair: pair.discrepancy_id):
         left = sum(int(open_lines[line]) for line in one.line_ids)
@@ -185,7 +197,9 @@ def _standing_for(
             items[item] = (direction, amount - took)
             totals[direction] += took
             left -= took
-    return totals["IN"], totals["OUT"]
+            if took:
+                arrived.add(item)
+    return _Standing(totals["IN"], totals["OUT"], frozenset(arrived))
 
 
 _PAYS_FOR_ITS_ITEM = frozenset(

@@ -7,7 +7,7 @@ counted once, as right, wrong or missed, and everything found beyond it as inven
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -47,8 +47,6 @@ class Score:
     key is invented. ``by_kind``: the same for every kind. ``confusion``: (expected kind, found kind) -> count of defects.
 
     ``carried`` and ``consequences``: found discrepancies that are rightly there without being defects of their own.
-    ``shortfalls_unseen``: account-days on which money was truly short and coverage was called proven; told, but no part of
-    ``perfect``, because from which day an unresolved difference counts as short is the engine's convention.
     """
 
     matches: Tally
@@ -62,7 +60,6 @@ class Score:
     carried: int
     consequences: int
     others: tuple[Tally, ...]
-    shortfalls_unseen: tuple[str, ...]
 
     @property
     def tallies(self) -> tuple[Tally, ...]:
@@ -102,7 +99,6 @@ def score(key: ScoringKey, found: Found) -> Score:
         carried=named.carried,
         consequences=named.consequences,
         others=tuple(others),
-        shortfalls_unseen=_shortfalls_unseen(key, found.balances or ()),
     )
 
 
@@ -180,17 +176,22 @@ def _balances(key: ScoringKey, found: Sequence[FoundBalance]) -> list[Tally]:
             coverage.fault("wrong", key.balances[spot].surplus, f"account {spot[0]} on {spot[1]}: covered, but not proven")
         else:
             coverage.right += 1
-    return [balances, coverage]
+    return [balances, coverage, _shortfalls(key, seen)]
 
 
-def _shortfalls_unseen(key: ScoringKey, found: Iterable[FoundBalance]) -> tuple[str, ...]:
-    """Account-days called covered although the truth is short; by how much, in fen."""
-    unseen: list[str] = []
-    for each in found:
-        truth = key.balances.get((each.account_number, each.day))
-        if truth is not None and each.covered and not truth.covered:
-            unseen.append(f"account {each.account_number} on {each.day}: {-truth.surplus} fen short, called covered")
-    return tuple(sorted(unseen))
+def _shortfalls(key: ScoringKey, seen: Mapping[tuple[str, date], FoundBalance]) -> Tally:
+    """Account-days on which money is truly missing: never called covered."""
+    short = {spot: truth for spot, truth in key.balances.items() if truth.delivered and not truth.covered}
+    tally = Tally("days short of money, told", expected=len(short))
+    for spot, truth in sorted(short.items(), key=lambda each: each[0]):
+        given = seen.get(spot)
+        if given is None:
+            tally.fault("missed", truth.surplus, f"account {spot[0]} on {spot[1]}: {-truth.surplus} fen short, nothing said")
+        elif given.covered:
+            tally.fault("wrong", truth.surplus, f"account {spot[0]} on {spot[1]}: {-truth.surplus} fen short, called covered")
+        else:
+            tally.right += 1
+    return tally
 
 
 def _findings(key: ScoringKey, found: Sequence[FoundFinding]) -> Tally:

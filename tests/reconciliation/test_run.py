@@ -258,6 +258,17 @@ def test_an_act_that_is_not_possible_names_state_person_and_the_next_command(tow
         approve()
 
 
+@pytest.mark.parametrize(("came", "short"), [(119999, 1), (120000, 0), (120001, 0)])
+def test_the_first_missing_fen_is_told_the_day_it_is_missing_though_the_receipt_is_still_in_time(
+    town: Town, came: int, short: int
+) -> None:
+    town.order("ORD20250001", 120000, MONDAY)
+    town.order("ORD20250002", 50000, MONDAY)
+    town.day(TUESDAY, (IN, came, "ORD20250001"))
+    told = [one.discrepancy.amount_minor_units for one in found(town, DiscrepancyKind.COVERAGE_SHORTFALL)]
+    assert told == ([short] if short else [])
+
+
 def test_money_nobody_can_name_goes_to_suspense(town: Town) -> None:
     town.day(TUESDAY, (IN, 700, ""), (OUT, 300, ""))
     for one in found(town, DiscrepancyKind.UNIDENTIFIED_RECEIPT, DiscrepancyKind.UNEXPLAINED_PAYMENT):
