@@ -339,6 +339,7 @@ ACT_TITLES: dict[Act, Said] = {
     Act.BOOK_BANK_CHARGE: Said("book bank charge", "登记银行收费"),
     Act.CLAIM_FROM_BANK: Said("claim from bank", "向银行追回"),
     Act.CHARGE_FEE_TO_INSTITUTION: Said("charge fee to institution", "手续费由机构补足"),
+    Act.SETTLE_FROM_SUSPENSE: Said("settle from suspense", "以暂收暂付款项核销"),
     Act.EXPLAIN: Said("explain", "说明"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from entrypoints.bootstrap import SchemaNotAtHead, open_books
@@ -72,6 +73,8 @@ class _relay:  # noqa: N801 - reads as a sentence in ``with``
     def __init__(self, server: EmbeddedServer) -> None:
         self.target = str(server.socket_folder / ".s.PGSQL.5432")
         self.listener = socket.create_server(("127.0.0.1", 0))
+        self.pumps: list[threading.Thread] = []
+        self.open: list[socket.socket] = []
 
     def __enter__(self) -> int:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -79,6 +82,13 @@ class _relay:  # noqa: N801 - reads as a sentence in ``with``
 
     def __exit__(self, *_: object) -> None:
         self.listener.close()
+        for one in self.open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for pump in self.pumps:
+            pump.join(10)
+        for one in self.open:
+            one.close()
 
     def _accept(self) -> None:
         while True:
@@ -88,8 +98,11 @@ class _relay:  # noqa: N801 - reads as a sentence in ``with``
                 return
             upstream = socket.socket(socket.AF_UNIX)
             upstream.connect(self.target)
+            self.open += [client, upstream]
             for source, sink in ((client, upstream), (upstream, client)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+                pump = threading.Thread(target=self._pump, args=(source, sink), daemon=True)
+                self.pumps.append(pump)
+                pump.start()
 
     @staticmethod
     def _pump(source: socket.socket, sink: socket.socket) -> None:
@@ -175,8 +188,10 @@ def test_embedded_books_that_do_not_exist_are_refused_and_nothing_is_made(folder
 
 def test_books_of_another_revision_are_refused_with_the_next_step(books_url: str) -> None:
     settings = Settings(Path("/nowhere"), "unused", books_url)
-    with open_books(settings) as engine, engine.begin() as connection:
+    owner = create_engine(books_url)
+    with owner.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0001_foundation'"))
+    owner.dispose()
     said = r"revision 0001_foundation, the program expects .*; run: escrow db upgrade"
     with pytest.raises(SchemaNotAtHead, match=said), open_books(settings):
         pass

@@ -29,7 +29,8 @@ def test_every_right_is_held_by_some_role() -> None:
 
 
 def test_an_auditor_only_reads() -> None:
-    assert ROSTER.principal("auditor.wu").rights == {Right.READ_LEDGER, Right.EXPORT, Right.EXPORT_PERSONAL}
+    reads = {Right.READ_LEDGER, Right.READ_INSTRUCTION, Right.EXPORT, Right.EXPORT_PERSONAL}
+    assert ROSTER.principal("auditor.wu").rights == reads
 
 
 def test_a_refusal_names_the_roles_that_may() -> None:
