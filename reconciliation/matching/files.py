@@ -126,7 +126,9 @@ class _Reader:
         except UnicodeDecodeError as error:
             raise MatchFileRefused(f"{self.path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
         except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise MatchFileRefused(f"{self.path} is not a CSV file with a header line: {error}") from error
+            raise MatchFileRefused(
+                f"{self.path} is not a CSV file with a header line ({error}); its columns are listed by: escrow match --help"
+            ) from error
         skipped = {number for number, _ in invalid}
         lines = np.arange(2, table.num_rows + len(skipped) + 2)
         lines = lines[~np.isin(lines, sorted(skipped))][: table.num_rows]

@@ -1534,6 +1534,8 @@ def main(arguments: list[str] | None = None) -> int:
                 json.dumps({"verified": False, "file": broken.file, "row": broken.row, "what": broken.what}, ensure_ascii=False)
             )
         print(f"BROKEN 不成立: {broken}", file=sys.stderr)
+        print("Rely on nothing in this file: keep it as it is and ask its maker for it again.", file=sys.stderr)
+        print("请勿采信此文件：原样保存，并请出具方重新提供。", file=sys.stderr)
         return 3
     if told.json:
         print(json.dumps({"verified": True, "keys_given": bool(trusted), **summary}, ensure_ascii=False))
