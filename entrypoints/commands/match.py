@@ -10,6 +10,17 @@ import typer
 
 _SHOWN_FINDINGS = 20
 
+#: Every column the readers know (``reconciliation.matching.files``; a test holds both lists to them). Names stand here because
+#: ``--help`` answers without pandas.
+_BANK_COLUMNS_HELP = (
+    "CSV or Parquet. Needed: line_id, account, direction, amount, booking_date (or value_date). Also: currency, value_date, "
+    "references, counterparty_name, counterparty_account, description, bank_reference, transaction_code"
+)
+_BOOK_COLUMNS_HELP = (
+    "CSV or Parquet. Needed: item_id, account, direction, amount, due_date. Also: currency, references, counterparty_name, "
+    "counterparty_account, group_key, expected_fee, kind, original_item_id"
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
@@ -18,8 +29,8 @@ def register(app: typer.Typer) -> None:
         epilog="Example: escrow match --bank-lines bank.csv --book-lines book.parquet --out result/",
     )
     def match(  # noqa: PLR0917 - the command line is the signature
-        bank_lines: Annotated[Path, typer.Option(help="CSV or Parquet: line_id, account, currency, direction, amount, ...")],
-        book_lines: Annotated[Path, typer.Option(help="CSV or Parquet: item_id, account, currency, direction, amount, ...")],
+        bank_lines: Annotated[Path, typer.Option(help=_BANK_COLUMNS_HELP)],
+        book_lines: Annotated[Path, typer.Option(help=_BOOK_COLUMNS_HELP)],
         out: Annotated[Path, typer.Option(help="Folder for matches.csv, discrepancies.csv, findings.csv, summary.json")],
         rules: Annotated[Path | None, typer.Option(help="Rules file; the program's own when left out")] = None,
         as_of: Annotated[
@@ -29,7 +40,20 @@ def register(app: typer.Typer) -> None:
         workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes; the result is the same")] = 1,
         as_json: Annotated[bool, typer.Option("--json", help="Print summary.json on standard output")] = False,
     ) -> None:
-        """Compare bank lines with book lines and name every difference. Exit 1 when something is outstanding."""
+        """Compare bank lines with book lines and name every difference. Exit 1 when something is outstanding.
+
+        CSV files are UTF-8 with a first line of column names, in any order; others are ignored.
+
+        direction: IN or OUT of the custody account. currency: CNY when left out.
+
+        amount, expected_fee: decimals without sign, 1234.56. Dates: 2025-03-04.
+
+        references: several in one cell are joined by |. group_key: the settlement it came in.
+
+        expected_fee: what the channel keeps back. original_item_id: the item this one reverses.
+
+        kind: receipt, disbursement, refund, or another kind of the rules file's windows.
+        """
         from config.loading import ConfigRefused
         from config.matching import load_matching_rules
         from reconciliation.matching import FrameRefused

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +14,14 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from entrypoints.cli import app
+from reconciliation.matching.files import (
+    BANK_COLUMNS,
+    BOOK_COLUMNS,
+    MatchFileRefused,
+    Side,
+    read_bank_lines,
+    read_book_lines,
+)
 
 BANK = """line_id,account,currency,direction,amount,booking_date,value_date,references,counterparty_name,counterparty_account,description
 000123,A,CNY,IN,1234567890123456.78,2025-03-04,2025-03-04,ORD20250001|NA,,,
@@ -114,3 +124,32 @@ def test_output_is_safe_to_open_in_a_spreadsheet(tmp_path: Path) -> None:
     run(tmp_path, BANK.replace("L2,A", "=HYPERLINK(1),A"))
     (one,) = rows(tmp_path, "discrepancies.csv")
     assert one["member_ids"].startswith("'=")
+
+
+def columns_in_help(option: str) -> tuple[set[str], set[str]]:
+    """What ``escrow match --help`` says a side needs, and everything it names for it."""
+    shown = CliRunner().invoke(app, ["match", "--help"], env={"COLUMNS": "100", "TERM": "dumb"}).output
+    text = " ".join(re.sub(r"[│╭╰─╮╯*]", " ", shown).split())
+    about = re.split(r" --[a-z]", text.split(f" {option} <path> ", 1)[1], maxsplit=1)[0].removesuffix(" [required]")
+    needed, also = about.split("Needed: ", 1)[1].split(". Also: ")
+    words = [set(re.findall(r"[a-z]+(?:_[a-z]+)*", part)) for part in (re.sub(r"\(.*?\)", "", needed), also)]
+    return words[0], words[0] | words[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "columns", "read"),
+    [("--bank-lines", BANK_COLUMNS, read_bank_lines), ("--book-lines", BOOK_COLUMNS, read_book_lines)],
+)
+def test_help_lists_every_column_and_which_are_needed(
+    tmp_path: Path, option: str, columns: tuple[str, ...], read: Callable[[Path], Side]
+) -> None:
+    needed, named = columns_in_help(option)
+    assert named == set(columns)
+
+    file = tmp_path / "lines.csv"
+    file.write_text(",".join(sorted(needed)) + "\n", encoding="utf-8")
+    assert read(file).findings == ()
+    for left_out in needed:
+        file.write_text(",".join(sorted(needed - {left_out})) + "\n", encoding="utf-8")
+        with pytest.raises(MatchFileRefused, match=left_out):
+            read(file)
