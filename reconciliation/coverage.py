@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import pandas as pd
 from sqlalchemy import Connection, text
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from calendars import WorkingCalendar
 from ledger.store import open_items, trial_balance
 from reconciliation.discrepancy import Discrepancy, DiscrepancyKind, DiscrepancyState
-from reconciliation.discrepancy_store import records
+from reconciliation.discrepancy_store import open_as_known, records
 from reconciliation.matching import MatchingRules
 from reconciliation.model import CustodyAccountRef
 from reconciliation.run_store import StatementSummary, counted_statements
@@ -101,32 +101,36 @@ def coverage_of(
     *,
     found: Sequence[Discrepancy] | None = None,
     lines: pd.DataFrame | None = None,
+    known_at: datetime | None = None,
 ) -> Coverage:
     """Coverage of an account at the end of a business day, against the newest statement through it (0 without any).
 
     ``found`` and ``lines``: what a run, not written yet, has just found open; by default what is open in the database.
+    ``known_at``: as somebody asking at that instant was answered: statements that counted, lines that were matched, batches and
+    discrepancies that were recorded by then, whatever came later. The windows are those of ``rules``, today's as a rule.
     """
-    newest: list[StatementSummary] = counted_statements(conn, ref, as_of)
+    newest: list[StatementSummary] = counted_statements(conn, ref, as_of, known_at=known_at)
+    account = ref.custody_account_id
     balances = {
         row.kind: row.balance.minor_units
-        for row in trial_balance(conn, as_of=as_of, custody_account_id=ref.custody_account_id, by="kind")
+        for row in trial_balance(conn, as_of=as_of, known_at=known_at, custody_account_id=account, by="kind")
     }
-    receipts = [
-        item for item in open_items(conn, custody_account_id=ref.custody_account_id, as_of=as_of) if item.direction == "IN"
-    ]
+    in_transit = open_items(conn, custody_account_id=account, as_of=as_of, known_at=known_at)
+    receipts = [item for item in in_transit if item.direction == "IN"]
     in_time = {
         item.item_id: rules.window(item.kind).ends(item.due_date, calendar) >= as_of and item.due_date >= item.booking_date
         for item in receipts
     }
     proven = sum(item.amount.minor_units for item in receipts if in_time[item.item_id])
     overdue = sum(item.amount.minor_units for item in receipts) - proven
-    lines = open_bank_lines(conn, ref, as_of) if lines is None else lines
+    lines = open_bank_lines(conn, ref, as_of, known_at=known_at) if lines is None else lines
     inward = (lines["direction"] == "IN").to_numpy(dtype=bool)
-    if found is None:
+    if found is None and known_at is not None:
+        found = open_as_known(conn, account, known_at)
+    elif found is None:
         states = [DiscrepancyState.OPEN, DiscrepancyState.PREPARED]
-        standing = records(conn, custody_account_id=ref.custody_account_id, states=states)
-        found = [one.discrepancy for one in standing]
-    stands = _standing_for(conn, ref, found, dict(zip(lines["line_id"], lines["amount"], strict=True)))
+        found = [one.discrepancy for one in records(conn, custody_account_id=account, states=states)]
+    stands = _standing_for(conn, ref, found, dict(zip(lines["line_id"], lines["amount"], strict=True)), known_at)
     proven -= sum(item.amount.minor_units for item in receipts if in_time[item.item_id] and str(item.item_id) in stands.arrived)
     return Coverage(
         account=ref,
@@ -159,7 +163,11 @@ class _Standing:
 
 
 def _standing_for(
-    conn: Connection, ref: CustodyAccountRef, found: Sequence[Discrepancy], open_lines: Mapping[str, int]
+    conn: Connection,
+    ref: CustodyAccountRef,
+    found: Sequence[Discrepancy],
+    open_lines: Mapping[str, int],
+    known_at: datetime | None,
 ) -> _Standing:
     """What the open bank lines already stand for.
 
@@ -176,18 +184,7 @@ def _standing_for(
     ]
     if not pairs:
         return _Standing(0, 0, frozenset())
-    wanted = sorted({item for one in pairs for item in one.item_ids})
-    rows = conn.execute(
-        text(
-            """
-            SELECT CAST(i.item_id AS text), i.direction, i.amount_minor_units FROM open_item i
-            LEFT JOIN open_item_clearing k USING (institution_id, item_id)
-            WHERE i.institution_id = :institution AND i.item_id = ANY (CAST(:items AS uuid[])) AND k.item_id IS NULL
-            """
-        ),
-        {"institution": ref.institution_id, "items": wanted},
-    )
-    items = {item: (direction, int(amount)) for item, direction, amount in rows}
+    items = _still_open(conn, ref, sorted({item for one in pairs for item in one.item_ids}), known_at)
     # Each item is stood for at most once, whichever lines claim it: otherwise one receipt could hide two missing ones.
     for one in sorted(pairs, key=lambda pair: pair.discrepancy_id):
         left = sum(int(open_lines[line]) for line in one.line_ids)
@@ -200,6 +197,26 @@ def _standing_for(
             if took:
                 arrived.add(item)
     return _Standing(totals["IN"], totals["OUT"], frozenset(arrived))
+
+
+def _still_open(
+    conn: Connection, ref: CustodyAccountRef, wanted: Sequence[str], known_at: datetime | None
+) -> dict[str, tuple[str, int]]:
+    """Direction and minor units of those of the items that nothing has cleared, by id; ``known_at``: nothing recorded by then."""
+    if known_at is not None:
+        known = {str(item.item_id): item for item in open_items(conn, institution_id=ref.institution_id, known_at=known_at)}
+        return {item: (known[item].direction, known[item].amount.minor_units) for item in wanted if item in known}
+    rows = conn.execute(
+        text(
+            """
+            SELECT CAST(i.item_id AS text), i.direction, i.amount_minor_units FROM open_item i
+            LEFT JOIN open_item_clearing k USING (institution_id, item_id)
+            WHERE i.institution_id = :institution AND i.item_id = ANY (CAST(:items AS uuid[])) AND k.item_id IS NULL
+            """
+        ),
+        {"institution": ref.institution_id, "items": wanted},
+    )
+    return {item: (direction, int(amount)) for item, direction, amount in rows}
 
 
 _PAYS_FOR_ITS_ITEM = frozenset(

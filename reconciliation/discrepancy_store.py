@@ -110,6 +110,36 @@ def records(
     return [_record(row) for row in rows]
 
 
+def open_as_known(conn: Connection, custody_account_id: int, known_at: datetime) -> list[Discrepancy]:
+    """Discrepancies of an account that stood open at an instant, as far as was recorded by then.
+
+    Decided as in the view discrepancy_state, from the events recorded by then. Twins in the books are told with the lines the
+    newest run recorded by then saw, as in ``records``.
+    """
+    rows = conn.execute(
+        text(
+            """
+            SELECT d.*, CASE WHEN d.kind = 'DUPLICATE_LEDGER' THEN (
+                    SELECT r.line_ids FROM run_discrepancy r
+                    WHERE r.institution_id = d.institution_id AND r.discrepancy_id = d.discrepancy_id
+                      AND r.recorded_at <= :known_at
+                    ORDER BY r.run_id DESC LIMIT 1
+                ) END AS lines_now
+            FROM discrepancy d CROSS JOIN LATERAL (
+                SELECT e.event FROM discrepancy_event e
+                WHERE e.institution_id = d.institution_id AND e.discrepancy_id = d.discrepancy_id
+                  AND e.event NOT IN ('assigned', 'commented') AND e.recorded_at <= :known_at
+                ORDER BY e.event_no DESC LIMIT 1
+            ) s
+            WHERE d.custody_account_id = :account AND s.event NOT IN ('approved', 'auto_cleared')
+            ORDER BY d.since, d.kind, d.discrepancy_id
+            """
+        ),
+        {"account": custody_account_id, "known_at": known_at},
+    )
+    return [_discrepancy(row) for row in rows]
+
+
 def find_record(conn: Connection, prefix: str) -> DiscrepancyRecord:
     """The discrepancy whose id begins with ``prefix`` (at least 6 characters). Raises LookupError: none, or several."""
     ids = conn.execute(
@@ -127,6 +157,22 @@ def find_record(conn: Connection, prefix: str) -> DiscrepancyRecord:
 _SHORTEST_PREFIX = 6
 
 
+def _discrepancy(row: Any) -> Discrepancy:
+    return Discrepancy(
+        discrepancy_id=row.discrepancy_id,
+        institution_id=row.institution_id,
+        custody_account_id=row.custody_account_id,
+        kind=DiscrepancyKind(row.kind),
+        since=row.since,
+        currency=row.currency,
+        amount_minor_units=int(row.amount_minor_units),
+        difference_minor_units=int(row.difference_minor_units),
+        line_ids=tuple(row.line_ids) if row.lines_now is None else tuple(filter(None, row.lines_now.split("|"))),
+        item_ids=tuple(str(item) for item in row.item_ids),
+        explanation=row.explanation,
+    )
+
+
 def _record(row: Any) -> DiscrepancyRecord:
     proposal = None
     if row.state == "prepared":
@@ -134,19 +180,7 @@ def _record(row: Any) -> DiscrepancyRecord:
             row.proposal_event_no, Act(row.act), tuple(row.proposed_item_ids or ()), row.prepared_by, row.proposal_reason or ""
         )
     return DiscrepancyRecord(
-        discrepancy=Discrepancy(
-            discrepancy_id=row.discrepancy_id,
-            institution_id=row.institution_id,
-            custody_account_id=row.custody_account_id,
-            kind=DiscrepancyKind(row.kind),
-            since=row.since,
-            currency=row.currency,
-            amount_minor_units=int(row.amount_minor_units),
-            difference_minor_units=int(row.difference_minor_units),
-            line_ids=tuple(row.line_ids) if row.lines_now is None else tuple(filter(None, row.lines_now.split("|"))),
-            item_ids=tuple(str(item) for item in row.item_ids),
-            explanation=row.explanation,
-        ),
+        discrepancy=_discrepancy(row),
         state=DiscrepancyState(row.state),
         owner=row.owner,
         proposal=proposal,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
@@ -50,8 +50,10 @@ def _keys(ref: CustodyAccountRef) -> dict[str, Any]:
     return {"institution": ref.institution_id, "account": ref.custody_account_id}
 
 
-def counted_statements(conn: Connection, ref: CustodyAccountRef, through: date, *, newest: int = 1) -> list[StatementSummary]:
-    """The newest counted statements through a day, newest first."""
+def counted_statements(
+    conn: Connection, ref: CustodyAccountRef, through: date, *, newest: int = 1, known_at: datetime | None = None
+) -> list[StatementSummary]:
+    """The newest counted statements through a day, newest first; ``known_at``: of those that counted by then."""
     rows = conn.execute(
         text(
             """
@@ -60,25 +62,30 @@ def counted_statements(conn: Connection, ref: CustodyAccountRef, through: date, 
             FROM statement_counted c JOIN statement s USING (institution_id, statement_id)
             JOIN statement_file f USING (statement_file_id)
             WHERE c.institution_id = :institution AND c.custody_account_id = :account AND c.business_date <= :through
+              AND (CAST(:known_at AS timestamptz) IS NULL OR c.recorded_at <= :known_at)
             ORDER BY c.link DESC LIMIT :newest
             """
         ),
-        {**_keys(ref), "through": through, "newest": newest},
+        {**_keys(ref), "through": through, "newest": newest, "known_at": known_at},
     )
     return [StatementSummary(*row) for row in rows]
 
 
-def counts_after(conn: Connection, ref: CustodyAccountRef, day: date) -> bool:
-    """Whether a later statement counts: it opens with the balance before it, so nothing moved on a day without one."""
+def counts_after(conn: Connection, ref: CustodyAccountRef, day: date, *, known_at: datetime | None = None) -> bool:
+    """Whether a later statement counts: it opens with the balance before it, so nothing moved on a day without one.
+
+    ``known_at``: whether one counted by then.
+    """
     return bool(
         conn.execute(
             text(
                 """
                 SELECT EXISTS (SELECT FROM statement_counted
-                    WHERE institution_id = :institution AND custody_account_id = :account AND business_date > :day)
+                    WHERE institution_id = :institution AND custody_account_id = :account AND business_date > :day
+                      AND (CAST(:known_at AS timestamptz) IS NULL OR recorded_at <= :known_at))
                 """
             ),
-            {**_keys(ref), "day": day},
+            {**_keys(ref), "day": day, "known_at": known_at},
         ).scalar_one()
     )
 

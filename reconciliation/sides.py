@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -28,8 +28,11 @@ ITEM_COLUMNS = (
 )  # fmt: skip
 
 
-def open_bank_lines(conn: Connection, ref: CustodyAccountRef, through: date) -> pd.DataFrame:
-    """Lines of counted statements through a day that no match has consumed (LINE_COLUMNS; amount in Int64 minor units)."""
+def open_bank_lines(conn: Connection, ref: CustodyAccountRef, through: date, *, known_at: datetime | None = None) -> pd.DataFrame:
+    """Lines of counted statements through a day that no match has consumed (LINE_COLUMNS; amount in Int64 minor units).
+
+    ``known_at``: lines of statements that counted by then, which no match recorded by then has consumed.
+    """
     rows = conn.execute(
         text(
             """
@@ -40,13 +43,15 @@ def open_bank_lines(conn: Connection, ref: CustodyAccountRef, through: date) -> 
                 row_number() OVER (ORDER BY c.link, l.position), c.business_date
             FROM statement_line l
             JOIN statement_counted c USING (institution_id, statement_id)
-            LEFT JOIN match_bank_line m USING (institution_id, line_id)
+            LEFT JOIN match_bank_line m ON m.institution_id = l.institution_id AND m.line_id = l.line_id
+                AND (CAST(:known_at AS timestamptz) IS NULL OR m.recorded_at <= :known_at)
             WHERE l.institution_id = :institution AND l.custody_account_id = :account AND c.business_date <= :through
+              AND (CAST(:known_at AS timestamptz) IS NULL OR c.recorded_at <= :known_at)
               AND m.line_id IS NULL
             ORDER BY l.line_id
             """
         ),
-        {"institution": ref.institution_id, "account": ref.custody_account_id, "through": through},
+        {"institution": ref.institution_id, "account": ref.custody_account_id, "through": through, "known_at": known_at},
     )
     return _frame(rows, LINE_COLUMNS, whole=("amount", "position"))
 

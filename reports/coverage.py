@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from config.calendars import load_calendar
 from config.matching import load_matching_rules
@@ -70,20 +70,34 @@ def custody_account_refs(conn: Connection) -> list[CustodyAccountRef]:
     ]
 
 
-def coverage(conn: Connection, as_of: date, accounts: Iterable[CustodyAccountRef] | None = None) -> list[CoverageRow]:
-    """Coverage of every custody account (or of ``accounts``) at the end of ``as_of``. Accounts are never added up."""
+def coverage(
+    conn: Connection,
+    as_of: date,
+    accounts: Iterable[CustodyAccountRef] | None = None,
+    *,
+    known_at: datetime | None = None,
+) -> list[CoverageRow]:
+    """Coverage of every custody account (or of ``accounts``) at the end of ``as_of``. Accounts are never added up.
+
+    ``known_at``: as it was answered at that instant (``reconciliation.coverage.coverage_of``); accounts filed later are left out.
+    """
     rules, calendar = load_matching_rules(), load_calendar()
     wanted = custody_account_refs(conn) if accounts is None else accounts
+    later = set() if known_at is None else set(conn.scalars(text(_FILED_LATER), {"known_at": known_at}))
     found = []
     for ref in wanted:
-        if ref.opened_on <= as_of:
-            one = coverage_of(conn, ref, as_of, rules, calendar)
+        if ref.opened_on <= as_of and ref.custody_account_id not in later:
+            one = coverage_of(conn, ref, as_of, rules, calendar, known_at=known_at)
             known = one.closing_date is not None and (
-                one.closing_date == as_of or counts_after(conn, ref, as_of) or not calendar.is_working_day(as_of)
+                one.closing_date == as_of
+                or counts_after(conn, ref, as_of, known_at=known_at)
+                or not calendar.is_working_day(as_of)
             )
             found.append(CoverageRow(ref.account_number, ref.bank_code, ref.account_name, one, known))
     return found
 
+
+_FILED_LATER = "SELECT custody_account_id FROM custody_account WHERE recorded_at > :known_at"
 
 _TITLES = {
     "held": ("prepayments held", "预收费托管余额"),

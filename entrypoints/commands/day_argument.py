@@ -11,13 +11,23 @@ if TYPE_CHECKING:
     from reconciliation.model import CustodyAccountRef
 
 
-def business_day(connection: Connection, given: datetime | None) -> date:
-    """The day given, or the newest one reconciled. Raises LookupError when nothing was reconciled yet."""
+def business_day(connection: Connection, given: date | None, known_at: datetime | None = None) -> date:
+    """The day given, or the newest one reconciled (by an instant). Raises LookupError when nothing was reconciled yet."""
     from sqlalchemy import text
 
     if given is not None:
-        return given.date()
-    newest: date | None = connection.execute(text("SELECT max(business_date) FROM reconciliation_run")).scalar_one()
+        return given.date() if isinstance(given, datetime) else given
+    newest: date | None = connection.execute(
+        text(
+            "SELECT max(business_date) FROM reconciliation_run "
+            "WHERE CAST(:known_at AS timestamptz) IS NULL OR recorded_at <= :known_at"
+        ),
+        {"known_at": known_at},
+    ).scalar_one()
+    if newest is None and known_at is not None:
+        raise LookupError(
+            f"no day had been reconciled by {known_at.isoformat()}; give a later --known-at, or name a day: --as-of"
+        )
     if newest is None:
         raise LookupError("no day has been reconciled yet; name one with a date option, or run: escrow run-day DATE")
     return newest

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from entrypoints.report_desk import ReportDesk
 
 
-def _day(value: str) -> date:
+def day_given(value: str) -> date:
+    """A day as typed. Raises BadParameter."""
     try:
         return date.fromisoformat(value)
     except ValueError:
@@ -32,7 +33,8 @@ def _instant(value: str) -> datetime:
 
 
 AsOf = Annotated[
-    date | None, typer.Option("--as-of", parser=_day, metavar="DATE", help="Balances through this business day; else everything.")
+    date | None,
+    typer.Option("--as-of", parser=day_given, metavar="DATE", help="Balances through this business day; else everything."),
 ]
 KnownAt = Annotated[
     datetime | None,
@@ -47,9 +49,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 #: Larger than any number the books give out.
 LARGEST_NUMBER = 2**62
 
-From = Annotated[date | None, typer.Option("--from", parser=_day, metavar="DATE", help="First booking date.")]
+From = Annotated[date | None, typer.Option("--from", parser=day_given, metavar="DATE", help="First booking date.")]
 To = Annotated[
-    date | None, typer.Option("--to", "--as-of", parser=_day, metavar="DATE", help="Only what is booked through this day.")
+    date | None, typer.Option("--to", "--as-of", parser=day_given, metavar="DATE", help="Only what is booked through this day.")
 ]
 
 

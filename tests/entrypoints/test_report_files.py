@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 from click.testing import Result
 from python_calamine import CalamineWorkbook
 from sqlalchemy import Engine, text
@@ -109,3 +111,38 @@ def test_pages_of_an_account_lead_to_the_next_one_and_end(run: Run, books: Engin
     assert [int(row["seq"]) for row in rows] == list(range(1, 7))
     assert all(row["counter_account"] for row in rows)
     assert Money.parse(rows[-1]["balance"]) == Money(600_000)
+
+
+def reading_commands() -> dict[str, set[str]]:
+    """Every command that answers what the books say, with its options."""
+    acts = {"ledger verify", "ledger close-period", "ledger reopen-period", "ledger period"}
+    found = {}
+    for group in ("ledger", "export"):
+        commands = typer.main.get_command(app).commands[group].commands  # type: ignore[attr-defined]
+        for name, command in commands.items():
+            if f"{group} {name}" not in acts:
+                found[f"{group} {name}"] = {option for parameter in command.params for option in parameter.opts}
+    return found
+
+
+def test_every_report_can_be_asked_as_of_a_day_and_as_known_at_an_instant() -> None:
+    commands = reading_commands()
+    assert {f"ledger {arguments[0]}" for arguments in REPORTS.values()} <= set(commands)
+    assert {name: options & {"--as-of", "--known-at"} for name, options in commands.items()} == {
+        name: {"--as-of", "--known-at"} for name in commands
+    }
+
+
+def test_before_anything_was_filed_there_was_no_coverage_to_tell(run: Run) -> None:
+    asked = ("ledger", "coverage", "--as-of", "2025-03-10")
+    now = [json.loads(line) for line in run(*asked, "--json").stdout.splitlines()]
+    assert {row["known_at"] for row in now} == {None}
+    then = run(*asked, "--known-at", "2099-01-01", "--json")
+    assert [json.loads(line) | {"known_at": None} for line in then.stdout.splitlines()] == now
+    shown = run(*asked, "--known-at", "2099-01-01", "--lang", "zh").output
+    assert "2099-01-01T00:00:00+08:00 尚无 2025-03-10 的对账单" in shown.replace("\n", "")
+    before = run(*asked, "--known-at", "2001-01-01T00:00+08:00")
+    assert before.exit_code == 1
+    assert "give a later --as-of or --known-at" in str(before.exception)
+    nothing = run("ledger", "coverage", "--known-at", "2001-01-01T00:00+08:00")
+    assert "no day had been reconciled by 2001-01-01T00:00:00+08:00" in str(nothing.exception)
