@@ -122,8 +122,13 @@ def find_account(conn: Connection, account_id: int) -> Account:
     """The account of that number. Raises LookupError."""
     row = conn.execute(_with_closing().where(account.c.account_id == account_id)).one_or_none()
     if row is None:
-        raise LookupError(f"the books have no account {account_id}; escrow ledger trial-balance lists them")
+        raise unknown_account(account_id)
     return _account(row)
+
+
+def unknown_account(account_id: int) -> LookupError:
+    """The error to raise about a number that no account has."""
+    return LookupError(f"the books have no account {account_id}; escrow ledger trial-balance lists them")
 
 
 def accounts(conn: Connection, *, custody_account_id: int | None = None) -> list[Account]:

@@ -12,11 +12,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
-from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from ledger.accounts import find_account
+from ledger.accounts import unknown_account
 from ledger.model import Side
 from money import Money
 
@@ -45,45 +44,32 @@ class TrialBalanceRow:
         return self.debit - self.credit if self.normal_side is Side.DEBIT else self.credit - self.debit
 
 
-@dataclass(frozen=True, slots=True)
-class JournalLine:
-    """One transfer as it stands in the journal, with the batch that says who wrote it, when and by which rules."""
-
-    institution_id: int
-    batch_id: int
-    line: int
-    transfer_id: UUID
-    booking_date: date
-    posted_at: datetime
-    debit_account_id: int
-    debit_account: str
-    credit_account_id: int
-    credit_account: str
-    amount: Money
-    reason: str
-    source_kind: str
-    source_ref: str
-    reverses: UUID | None
-    actor: str
-    rule_version: str
-
-
 def balance(conn: Connection, account_id: int, as_of: date | None = None, known_at: datetime | None = None) -> Money:
     """The balance of an account on its normal side: now, through a business day, as known at an instant, or both.
 
     Raises LookupError for an unknown account.
     """
-    account = find_account(conn, account_id)
-    units = conn.execute(
-        _BALANCE, {"institution": account.institution_id, "account": account_id, "as_of": as_of, "known_at": known_at}
-    ).scalar_one()
-    return Money(int(units) if account.normal_side is Side.DEBIT else -int(units), account.currency)
+    if as_of is None and known_at is None:
+        found = conn.exec_driver_sql(_BALANCE_NOW, (account_id,)).one_or_none()
+    else:
+        found = conn.exec_driver_sql(_BALANCE_THEN, (as_of, known_at, known_at, account_id)).one_or_none()
+    if found is None:
+        raise unknown_account(account_id)
+    normal_side, currency, units = found
+    return Money(units if normal_side == Side.DEBIT else -units, currency)
 
 
-_BALANCE = text("""
-    SELECT balance_at(:institution, :account, CAST(:as_of AS date),
-        CASE WHEN CAST(:known_at AS timestamptz) IS NOT NULL THEN known_batch(:institution, :known_at) END)
-""")
+# One round trip of a constant statement, which the server plans once a session.
+_BALANCE_NOW = """
+    SELECT a.normal_side, a.currency, b.balance_minor_units FROM account a
+    JOIN account_balance b ON b.institution_id = a.institution_id AND b.account_id = a.account_id
+    WHERE a.account_id = %s
+"""
+_BALANCE_THEN = """
+    SELECT normal_side, currency, balance_at(institution_id, account_id, %s::date,
+        CASE WHEN %s::timestamptz IS NOT NULL THEN known_batch(institution_id, %s) END)
+    FROM account WHERE account_id = %s
+"""
 
 
 def trial_balance(
@@ -222,95 +208,3 @@ _BY_KIND = """
         AND (CAST(:institutions AS integer[]) IS NULL OR a.institution_id = ANY (:institutions))
     GROUP BY a.kind, a.normal_side, a.currency ORDER BY a.kind, a.currency
 """
-
-
-def journal(
-    conn: Connection,
-    *,
-    institution_id: int | None = None,
-    institution_ids: Collection[int] | None = None,
-    custody_account_id: int | None = None,
-    source_kind: str | None = None,
-    source_ref: str | None = None,
-    from_: date | None = None,
-    to: date | None = None,
-    known_at: datetime | None = None,
-    after: tuple[int, int, int] | None = None,
-    limit: int | None = 50,
-) -> list[JournalLine]:
-    """A page of the journal in posting order per institution; all filters are optional, ``limit`` None gives everything.
-
-    ``after`` is (institution_id, batch_id, line) of the last line seen.
-    """
-    start = after or (0, 0, 0)
-    rows = conn.execute(
-        _JOURNAL,
-        {
-            "institution": institution_id,
-            "institutions": None if institution_ids is None else list(institution_ids),
-            "custody_account": custody_account_id,
-            "source_kind": source_kind,
-            "source_ref": source_ref,
-            "from_": from_ or date.min,
-            "to": to or date.max,
-            "known_at": known_at,
-            "after_institution": start[0],
-            "after_batch": start[1],
-            "after_line": start[2],
-            "limit": limit,
-        },
-    )
-    return [
-        JournalLine(
-            **{name: getattr(row, name) for name in _PLAIN_JOURNAL_FIELDS},
-            debit_account=_code(row.debit_custody_account_id, row.debit_kind, row.debit_subject),
-            credit_account=_code(row.credit_custody_account_id, row.credit_kind, row.credit_subject),
-            amount=Money(row.amount_minor_units, row.currency),
-        )
-        for row in rows
-    ]
-
-
-_PLAIN_JOURNAL_FIELDS = (
-    "institution_id",
-    "batch_id",
-    "line",
-    "transfer_id",
-    "booking_date",
-    "posted_at",
-    "debit_account_id",
-    "credit_account_id",
-    "reason",
-    "source_kind",
-    "source_ref",
-    "reverses",
-    "actor",
-    "rule_version",
-)
-
-
-def _code(custody_account_id: int, kind: str, subject: str) -> str:
-    return f"{custody_account_id}:{kind}:{subject}" if subject else f"{custody_account_id}:{kind}"
-
-
-_JOURNAL = text("""
-    SELECT t.institution_id, t.batch_id, t.line, t.transfer_id, t.booking_date, b.posted_at, t.debit_account_id,
-        t.credit_account_id, t.amount_minor_units, t.currency, t.reason, t.source_kind, t.source_ref, t.reverses,
-        b.actor, b.rule_version,
-        d.custody_account_id AS debit_custody_account_id, d.kind AS debit_kind, d.subject AS debit_subject,
-        c.custody_account_id AS credit_custody_account_id, c.kind AS credit_kind, c.subject AS credit_subject
-    FROM transfer t
-    JOIN posting_batch b ON b.institution_id = t.institution_id AND b.batch_id = t.batch_id
-    JOIN account d ON d.institution_id = t.institution_id AND d.account_id = t.debit_account_id
-    JOIN account c ON c.institution_id = t.institution_id AND c.account_id = t.credit_account_id
-    WHERE (t.institution_id, t.batch_id, t.line) > (:after_institution, :after_batch, :after_line)
-        AND (CAST(:institution AS integer) IS NULL OR t.institution_id = :institution)
-        AND (CAST(:institutions AS integer[]) IS NULL OR t.institution_id = ANY (:institutions))
-        AND (CAST(:custody_account AS bigint) IS NULL OR :custody_account IN (d.custody_account_id, c.custody_account_id))
-        AND (CAST(:source_kind AS text) IS NULL OR t.source_kind = :source_kind)
-        AND (CAST(:source_ref AS text) IS NULL OR t.source_ref = :source_ref)
-        AND t.booking_date BETWEEN :from_ AND :to
-        AND (CAST(:known_at AS timestamptz) IS NULL OR b.recorded_at <= :known_at)
-    ORDER BY t.institution_id, t.batch_id, t.line
-    LIMIT :limit
-""")

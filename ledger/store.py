@@ -7,8 +7,9 @@ Writing: ``open_accounts``, ``open_chart``, ``close_account``, ``post``, ``rever
 from __future__ import annotations
 
 from ledger.accounts import AccountRefused, account_ids, accounts, close_account, find_account, open_accounts, open_chart
+from ledger.journal import journal
 from ledger.open_items import open_items
-from ledger.reading import balance, journal, trial_balance
+from ledger.reading import balance, trial_balance
 from ledger.reversal import correct, reverse
 from ledger.statement import account_statement
 from ledger.verification import examine, verify

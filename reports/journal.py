@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ledger.reading import JournalLine, journal
+from ledger.journal import JournalLine, journal
 from reports.report_table import Cell, Column, ColumnType, Fact, ReportTable
 from reports.sources import Source, sources_of
 
