@@ -27,7 +27,8 @@ from money import Money
 
 _KINDS = {"Stmt": StatementKind.STATEMENT, "Rpt": StatementKind.INTRADAY, "Ntfctn": StatementKind.NOTIFICATION}
 _PAGINATION = frozenset({"StmtPgntn", "RptPgntn", "NtfctnPgntn"})
-_PROLOG = re.compile(r"\A\ufeff?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<!DOCTYPE", re.DOTALL | re.IGNORECASE)
+# (?>..): a comment is never tried longer than to its first end mark; else n comments could be told apart in 2^n ways.
+_PROLOG = re.compile(r"\A\ufeff?\s*(?:(?><\?.*?\?>|<!--.*?-->)\s*)*+<!DOCTYPE", re.DOTALL | re.IGNORECASE)
 _ReadBalance = tuple[Money, date | None, int | None]
 DEFAULT_ZONE = ZoneInfo("Asia/Shanghai")
 

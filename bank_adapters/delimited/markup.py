@@ -16,8 +16,10 @@ from bank_adapters.delimited.rows import Row
 from bank_adapters.delimited.sheets import Sheet, SheetRefused
 from bank_adapters.limits import MAX_COLUMNS, MAX_ROWS
 
+# A comment ends at its first end mark and is never tried longer (?>..): else n comments could be told apart in 2^n ways.
 _HTML = re.compile(
-    r"\s*(?:<!--.*?-->\s*)*(?:<!DOCTYPE\s+html[^>]*>\s*)?<(?:html|table|head|meta|body|style|div)\b", re.IGNORECASE | re.DOTALL
+    r"\s*(?:(?><!--.*?-->)\s*)*+(?:<!DOCTYPE\s+html[^>]*>\s*)?<(?:html|table|head|meta|body|style|div)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 _SPREADSHEET = "urn:schemas-microsoft-com:office:spreadsheet"
 _BLANKS = re.compile(r"[ \t\r\n\u00a0]+")
@@ -110,8 +112,11 @@ class _Tables(HTMLParser):
 
 def _html_sheets(text: str) -> list[Sheet]:
     tables = _Tables()
-    tables.feed(text)
-    tables.close()
+    try:
+        tables.feed(text)
+        tables.close()
+    except AssertionError as problem:  # how the standard library's tokenizer gives up on a broken declaration such as <![
+        raise SheetRefused(f"a broken declaration in the markup ({problem})") from problem
     if tables.depth or tables.row is not None:
         raise SheetRefused("a table is never closed: the file is cut short")
     return [sheet for sheet in tables.sheets if sheet.rows]

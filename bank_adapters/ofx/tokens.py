@@ -16,7 +16,7 @@ _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9_.]{0,40})(?:\s[^<>]*?)?(/?)>")
 _BEGIN_OF_COMMENT = re.compile(r"<!--|<\?")
 _ENTITY = re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});")
 _LONGEST_COMMENT = 1 << 16  # one that is not closed by then is none
-_LONGEST_TEXT = 1 << 22  # without a single tag
+_LONGEST_TEXT = 1 << 18  # without a single tag; a longer one is passed over, or every piece of a file would read it again
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": " "}
 
 #: Aggregates that matter, or whose elements must not be taken for those of the aggregate around them.
@@ -79,12 +79,14 @@ def _without_comments(pieces: Iterable[str]) -> Iterator[str]:
         kept: list[str] = []
         at = 0
         waiting = -1  # where a comment begins that is not closed yet
+        absent: set[str] = set()  # ends that do not stand behind a mark looked at, so behind no later one either
         for found in _BEGIN_OF_COMMENT.finditer(text):
             if found.start() < at:
                 continue
             end = ends[found[0]]
-            after = text.find(end, found.end())
+            after = -1 if end in absent else text.find(end, found.end())
             if after < 0:
+                absent.add(end)
                 if len(text) - found.start() > _LONGEST_COMMENT:
                     continue
                 waiting = found.start()
@@ -108,6 +110,8 @@ def tokens(pieces: Iterable[str]) -> Iterator[Token]:
         done = 0
         if until > 0:
             done = yield from _tokens_in(text, until, state)
+            if until - done > _LONGEST_TEXT:
+                state.element, done = "", until
         elif len(text) > _LONGEST_TEXT:
             done = len(text)
         state.line += text.count("\n", 0, done)
