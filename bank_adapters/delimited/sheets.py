@@ -81,7 +81,7 @@ def sheets_of(data: bytes, kind: str) -> list[Sheet]:
         raise SheetRefused(str(problem) or type(problem).__name__) from problem
     found: list[Sheet] = []
     for sheet in sheets:
-        if sheet.height > MAX_ROWS or sheet.width > MAX_COLUMNS:
+        if sheet.height > MAX_ROWS or sheet.width > MAX_COLUMNS or sheet.height * sheet.width > MAX_CELLS:
             raise SheetRefused(f"sheet of {sheet.height} rows and {sheet.width} columns")
         rows = [
             Row(number, tuple(map(cell_text, cells))) for number, cells in enumerate(sheet.to_python(skip_empty_area=False), 1)
