@@ -2,8 +2,9 @@
 
 A commit costs a write to disk whatever it holds, and a hot account's row can change hands only at a commit; so callers who
 each commit for themselves queue behind each other's disk writes. Here they queue in memory instead: one worker takes what
-has gathered, posts it as one batch per institution, commits once, and hands out the outcomes. Nobody waits for a timer:
-while one group commits, the next gathers.
+has gathered, posts it as one batch per institution, commits once, and hands out the outcomes. While one group commits, the next
+gathers. After a group of several the worker lets those it has just answered come back before it starts the next, for as long
+as they keep coming: otherwise callers fall into two halves that wait for each other's commits. A lone caller waits for nobody.
 
 A caller hears of success only after the commit. A refused caller takes no other down. When the connection is lost or the
 database asks for another try, the group is posted again: ids are idempotency keys, so what had been committed unheard counts
@@ -30,6 +31,9 @@ from sqlalchemy.exc import DBAPIError
 from ledger.links import Attachments
 from ledger.model import PostingCall, PostingOutcome, PostingRefused
 from ledger.writing import post_calls
+
+#: Callers that come one after the other in less than this are taken together, for at most so long.
+_GAP_SECONDS, _GATHERING_SECONDS = 0.001, 0.008
 
 #: SQLSTATEs after which the same transaction may succeed: serialization failure, deadlock, server going or coming.
 _TRY_AGAIN = ("40001", "40P01", "57P01", "57P02", "57P03")
@@ -77,6 +81,8 @@ class GroupCommit:
         self._waiting: deque[_Waiting] = deque()
         self._changed = Condition()
         self._closing = False
+        #: Callers in the group before: alone, or with others who may come back together.
+        self._last_size = 0
         #: Commits made, and calls they held: how well callers gather.
         self.commits = 0
         self.calls = 0
@@ -152,6 +158,8 @@ class GroupCommit:
             self._changed.wait_for(lambda: self._waiting or self._closing)
             if not self._waiting:
                 return None
+            if self._last_size > 1:
+                self._gather()
             group: list[_Waiting] = []
             room = self._most_together
             while self._waiting and (not group or len(self._waiting[0].call.transfers) <= room):
@@ -159,7 +167,16 @@ class GroupCommit:
                 if one.future.set_running_or_notify_cancel():
                     group.append(one)
                     room -= len(one.call.transfers)
+            self._last_size = len(group)
             return group
+
+    def _gather(self) -> None:
+        """Wait while callers keep coming, until a group is full or the gathering has taken long enough. Holds the lock."""
+        end = time.monotonic() + _GATHERING_SECONDS
+        there = 0
+        while there < len(self._waiting) < self._most_together and not self._closing and time.monotonic() < end:
+            there = len(self._waiting)
+            self._changed.wait(_GAP_SECONDS)
 
     def _settle(self, group: list[_Waiting]) -> None:
         try:
