@@ -29,6 +29,7 @@ COMMAND_MODULES = (
     "instruction",
     "match",
     "ledger",
+    "explain",
     "export",
     "evidence",
     "database",

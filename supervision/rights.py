@@ -34,6 +34,7 @@ class Right(StrEnum):
     PREPARE_RETURN = "instruction.prepare"  # of a rejected instruction's money
     APPROVE_RETURN = "instruction.approve"
     READ_LEDGER = "ledger.read"
+    READ_PERSONAL = "ledger.read_personal"  # what names payers, one thing at a time; each look is written into the audit log
     EXPORT = "ledger.export"
     EXPORT_PERSONAL = "ledger.export_personal"  # names and accounts of payers in an evidence pack, the banks' files as received
     CONFIGURE = "configuration.change"
