@@ -62,7 +62,7 @@ test: $(READY) hledger
 	@$(BIN)/python -m pytest $(if $(filter-out 1,$(TEST_PROCESSES)),-n $(TEST_PROCESSES) --dist loadfile) $(TESTS)
 
 soak: $(READY)
-	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -q tests/ledger/test_state_machine.py
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -q -s tests/ledger/test_state_machine.py
 
 crash: $(READY)
 	@CRASH_ROUNDS=50 $(BIN)/python -m pytest -q tests/ledger/test_crash.py

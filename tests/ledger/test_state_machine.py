@@ -1,6 +1,9 @@
 """A small dictionary model against the books, under faults: killed sessions, duplicate delivery, clock jumps, posters at once.
 
 ``make soak`` runs 10,000 steps; by default a sample of them. Each example is an institution of its own in one database.
+
+What a killed session leaves behind is a matter of time, so an example may end otherwise when it is tried again: rules have
+no preconditions (what may be drawn next must not follow from it), and a failing soak shows its steps as they were.
 """
 
 from __future__ import annotations
@@ -16,9 +19,9 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -50,6 +53,7 @@ class Books(RuleBasedStateMachine):
     """What must be true of the books, kept in dictionaries."""
 
     engine: Engine
+    steps = 0
 
     @initialize()
     def open(self) -> None:
@@ -156,6 +160,8 @@ class Books(RuleBasedStateMachine):
         with self.engine.begin() as conn:  # delivered again, as a caller without an answer does
             outcome = post(conn, transfers, **self.header(), on_refusal="report")
         expected = self.accept(transfers)
+        if outcome.already_posted:  # the first delivery was kept, so what it refused is judged anew, on top of what it posted
+            expected += self.accept([t for t in transfers if t not in expected])
         assert {*outcome.posted, *outcome.already_posted} == {t.transfer_id for t in expected}
         if acknowledged is not None:
             assert set(outcome.already_posted) >= set(acknowledged)
@@ -170,11 +176,12 @@ class Books(RuleBasedStateMachine):
             again = post(conn, transfers, **self.header())
         assert (again.posted, set(again.already_posted)) == ((), {t.transfer_id for t in transfers})
 
-    @precondition(lambda self: any(self.delivered))
     @rule(which=st.integers(0, 1_000), other=st.booleans())
     def an_old_call_comes_again(self, which: int, other: bool) -> None:
         """With the same content it changes nothing; with another it is refused."""
         filled = [call for call in self.delivered if call]
+        if not filled:
+            return
         transfers = filled[which % len(filled)]
         self.deliver_again(transfers)
         if other:
@@ -235,7 +242,6 @@ class Books(RuleBasedStateMachine):
         self.reserved[source] += fen
         self.waiting[pending.pending_id] = (pending, source, to)
 
-    @precondition(lambda self: self.waiting)
     @rule(
         which=st.integers(0, 1_000),
         part=st.integers(1, 30),
@@ -243,6 +249,8 @@ class Books(RuleBasedStateMachine):
         act=st.sampled_from(["post", "void", "expire"]),
     )
     def a_reservation_ends(self, which: int, part: int, day: int, act: str) -> None:
+        if not self.waiting:
+            return
         pending, source, to = self.waiting[sorted(self.waiting)[which % len(self.waiting)]]
         on = DAY + timedelta(days=day)
         if act == "expire":
@@ -294,15 +302,17 @@ class Books(RuleBasedStateMachine):
     def balances_and_what_is_available_agree(self) -> None:
         if not hasattr(self, "balances"):
             return
+        type(self).steps += 1
         with self.engine.connect() as conn:
             for name, number in self.ids.items():
                 assert balance(conn, number).minor_units == self.balances[name] * SIGN[name]
                 if name in FLOORED:
                     assert available(conn, number).minor_units == self.balances[name] * SIGN[name] - self.reserved[name]
 
-    @precondition(lambda self: self.history)
     @rule(moment=st.integers(0, 1_000), days=st.none() | st.integers(-42, 6))
     def any_two_times_agree(self, moment: int, days: int | None) -> None:
+        if not self.history:
+            return
         known_at = self.history[moment % len(self.history)][0]
         as_of = None if days is None else DAY + timedelta(days=days)
         expected: dict[int, int] = defaultdict(int)
@@ -330,20 +340,24 @@ def _kill_pid(engine: Engine, pid: int) -> None:
 
 
 def test_the_books_agree_with_a_dictionary_whatever_happens(books: Engine) -> None:
-    examples, steps = (100, 100) if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else (2, 20)
+    soak = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+    examples, steps, wanted = (50, 100, 10_000) if soak else (2, 20, 1)
+    of_this_run = {"phases": [Phase.generate], "database": None} if soak else {"derandomize": True}
 
     class OnThisDatabase(Books):
         engine = books
 
-    run_state_machine_as_test(
-        OnThisDatabase,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            derandomize=examples < 100,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    while OnThisDatabase.steps < wanted:  # an example may be shorter than it could be
+        run_state_machine_as_test(
+            OnThisDatabase,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                **of_this_run,
+            ),
+        )
     with books.connect() as conn:
         assert verify(conn) == []
+    print(f"{OnThisDatabase.steps:,} steps")
