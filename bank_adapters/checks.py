@@ -6,10 +6,15 @@ every question of sign: figures are never mended to satisfy it.
 
 from __future__ import annotations
 
+from itertools import accumulate, islice
+from operator import eq
+
 from bank_adapters.draft import ControlTotals, Declared, StatementDraft, signed_units
 from bank_adapters.findings import Findings, amount_text
 from bank_adapters.model import LineStatus
-from bank_adapters.packing import PackedLine, unpack_line
+from bank_adapters.packing import PackedColumns, lines_of
+
+_BOOKED = LineStatus.BOOKED
 
 
 def check_dates(draft: StatementDraft, findings: Findings) -> None:
@@ -115,31 +120,45 @@ def check_running_balances(draft: StatementDraft, findings: Findings) -> None:
     if not draft.tally.running_balances:
         return
     before = draft.opening_balance.minor_units if draft.opening_balance else None
-    last_booked: PackedLine | None = None
-    for values in draft.lines.packed(newest_first=draft.newest_first):
-        _, _, direction, units, _, status, number, _, _, _, _, _, _, _, _, found, currency, _, _, _ = values
-        if status != LineStatus.BOOKED:
+    last: tuple[int, int | None] | None = None  # line and balance of the last booked line
+    currency = ""
+    for count, figures in draft.lines.figures(newest_first=draft.newest_first):
+        _, _, _, numbers, balances, currencies = figures
+        if before is not None and _chained(before, count, figures):
+            before, currency, last = balances[-1], currencies[-1], (numbers[-1], balances[-1])
             continue
-        last_booked = values
-        if found is None:
-            before = None  # the chain cannot be followed over a gap; the balance identity still holds the statement
-            continue
-        if before is not None:
-            expected = before + signed_units(direction, units)
-            if found != expected:
-                findings.add(
-                    "running_balance", line=number, field="running_balance",
-                    found=amount_text(found, currency), expected=amount_text(expected, draft.currency),
-                )  # fmt: skip
-        before = found
-    last = unpack_line(last_booked) if last_booked else None
-    if last is None or last.running_balance is None or draft.closing_balance is None:
+        for way, moved, booked, number, found, of in lines_of(count, figures):
+            if booked != _BOOKED:
+                continue
+            last = number, found
+            if found is None:
+                before = None  # the chain cannot be followed over a gap; the balance identity still holds the statement
+                continue
+            currency = of
+            if before is not None:
+                expected = before + signed_units(way, moved)
+                if found != expected:
+                    findings.add(
+                        "running_balance", line=number, field="running_balance",
+                        found=amount_text(found, of), expected=amount_text(expected, draft.currency),
+                    )  # fmt: skip
+            before = found
+    if last is None or last[1] is None or draft.closing_balance is None:
         return
-    if last.running_balance.minor_units != draft.closing_balance.minor_units:
+    if last[1] != draft.closing_balance.minor_units:
         findings.add(
-            "running_balance_end", line=last.line, field="closing_balance",
-            found=last.running_balance.plain, expected=draft.closing_balance.plain,
+            "running_balance_end", line=last[0], field="closing_balance",
+            found=amount_text(last[1], currency), expected=draft.closing_balance.plain,
         )  # fmt: skip
+
+
+def _chained(before: int, count: int, figures: PackedColumns) -> bool:
+    """Whether all these lines are booked and every running balance follows from the one before."""
+    direction, units, status, _, balances, _ = figures
+    if status.count(_BOOKED) != len(status) or len(balances) != count or None in balances:
+        return False
+    moved = [signed_units(way, each) for way, each in lines_of(count, (direction, units))]
+    return all(map(eq, balances, islice(accumulate(moved, initial=before), 1, None)))
 
 
 CHECKS = (

@@ -146,7 +146,7 @@ class Document:
     def _read_by(self, claim: Claim, text: Text) -> tuple[Statement, ...]:
         findings, profile = self.findings, claim.profile
         if claim.format == "mt940":
-            self.format, statements = read_mt940(text.lines(), findings)
+            self.format, statements = read_mt940(text.pieces(), findings)
             return statements
         if claim.format == "camt":
             if has_doctype(text.head):

@@ -6,7 +6,9 @@ made when somebody asks for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta, timezone
+from itertools import repeat
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +18,8 @@ from money import Money
 #: In the order of ``StatementLine``: dates as ordinals, direction and status as their text, each amount as minor units and
 #: currency, ``booked_at`` as the parts of a time and its zone.
 PackedLine = tuple[Any, ...]
+#: Lines by column, in the order of ``PackedLine``: as many values as there are lines, or one that all of them share.
+PackedColumns = tuple[Sequence[Any], ...]
 
 _DIRECTIONS = {each.value: each for each in Direction}
 _STATUSES = {each.value: each for each in LineStatus}
@@ -46,6 +50,16 @@ def unpack_line(values: PackedLine) -> StatementLine:
         Money(balance, balance_currency) if balance_currency is not None else None,
         booked_at and _time_of(booked_at), source, finer,
     )  # fmt: skip
+
+
+def columns_of(lines: Iterable[PackedLine]) -> PackedColumns:
+    """Lines, at least one, by column."""
+    return tuple(zip(*lines, strict=True))
+
+
+def lines_of(count: int, columns: PackedColumns) -> Iterator[PackedLine]:
+    """The ``count`` lines of these columns, one by one."""
+    return zip(*(repeat(column[0], count) if len(column) == 1 else column for column in columns), strict=True)
 
 
 def pack_time(moment: datetime) -> tuple[Any, ...]:

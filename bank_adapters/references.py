@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from operator import eq
 
 #: What banks write where a reference would stand but none is given, or to point to another field.
 NO_REFERENCE = frozenset({
@@ -16,6 +18,7 @@ _TOKEN = re.compile(
     r"(?<![0-9A-Za-z*])(?=[A-Za-z_-]*(?:[0-9][A-Za-z_-]*){4})[0-9A-Za-z][0-9A-Za-z_-]{7,39}(?![0-9A-Za-z*])", re.ASCII
 )
 _SHORTEST = 8  # characters of such a word: text without one is not searched
+_LONG_WORD = re.compile(rf"[0-9A-Za-z_-]{{{_SHORTEST}}}", re.ASCII)
 #: Text beyond this is not searched: a reference stands near the front, and searching must stay linear.
 _SEARCHED = 512
 
@@ -43,3 +46,41 @@ def reference_set(given: Iterable[str | None], text: str | None = None) -> tuple
         for token in _TOKEN.findall(text[:_SEARCHED]):
             found[token] = None
     return tuple(found)
+
+
+def meaningful_ones(references: Sequence[str | None]) -> Sequence[str | None]:
+    """``meaningful`` of each."""
+    if None in references:
+        return [each and meaningful(each) for each in references]
+    stripped = [each.strip() for each in references if each is not None]
+    if min(map(len, stripped), default=0) > _LONGEST_NO_REFERENCE:
+        return stripped
+    return [meaningful(each) for each in references]
+
+
+def reference_sets(given: Iterable[Sequence[str | None]], texts: Sequence[str | None]) -> list[tuple[str, ...]]:
+    """``reference_set`` of each row of the columns ``given`` and the text of ``texts`` beside it."""
+    rows = len(texts)
+    columns: list[Sequence[str | None]] = []
+    for column in given:
+        if column.count(None) < rows and column not in columns:
+            columns.append(column)
+    if not _may_hold_tokens(texts):
+        if not columns:
+            return [()] * rows
+        plain = all(None not in column and meaningful_ones(column) == column for column in columns)
+        if plain and not any(any(map(eq, one, other)) for one, other in combinations(columns, 2)):
+            return list(zip(*columns, strict=True))
+        texts = [None] * rows
+    if not columns:
+        return [reference_set((), text) for text in texts]
+    return [reference_set(references, text) for references, text in zip(zip(*columns, strict=True), texts, strict=True)]
+
+
+def _may_hold_tokens(texts: Sequence[str | None]) -> bool:
+    """Whether any text may hold reference-like words."""
+    held = [text for text in texts if text]
+    if max(map(len, held), default=0) > _SEARCHED:
+        return True  # a word cut there may look like one
+    text = "\n".join(held)
+    return _LONG_WORD.search(text) is not None and _TOKEN.search(text) is not None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
+from typing import Any
 
 from bank_adapters.model import Direction, LineStatus, StatementLine
-from bank_adapters.packing import PackedLine
+from bank_adapters.packing import PackedColumns, PackedLine, lines_of
 
 _IN, _OUT, _BOOKED = Direction.IN, Direction.OUT, LineStatus.BOOKED  # a name of an enum costs more than the comparison
 
@@ -100,6 +102,33 @@ class Tally:
                 self.running_balances += 1
             side.add(direction, units, reversal=reversal)
 
+    def add_columns(self, count: int, columns: PackedColumns) -> None:
+        """Count lines given by column; one by one where they differ in more than direction and amount."""
+        (
+            _, _, direction, units, currency, status, _, _, _, _, _, _, _, reversal, _, _, balance_currency, _, _, finer,
+        ) = columns  # fmt: skip
+        if not (_all_are(currency[0], currency) and _all_are(status[0], status) and _all_are(False, reversal)):
+            self.add_packed(lines_of(count, columns))
+            return
+        if any(finer):
+            self.finer = True
+        self.running_balances += (len(balance_currency) - balance_currency.count(None)) * (count // len(balance_currency))
+        side = self._side(currency[0], booked=status[0] == _BOOKED)
+        side.lines += count
+        if len(direction) < count:
+            direction = [*direction] * count
+        if len(units) < count:
+            units = [*units] * count
+        in_count, out_count = direction.count(_IN), direction.count(_OUT)
+        in_total = sum(compress(units, [each == _IN for each in direction]))
+        side.in_count += in_count
+        side.in_total += in_total
+        side.out_count += out_count
+        if in_count + out_count == count:
+            side.out_total += sum(units) - in_total
+        else:  # some move nothing
+            side.out_total += sum(compress(units, [each == _OUT for each in direction]))
+
     def _side(self, currency: str, *, booked: bool) -> Side:
         """The side that lines of this status count on; their currency is noted."""
         self.currencies.add(currency)
@@ -107,3 +136,7 @@ class Tally:
             return self.other
         self.booked_currencies.add(currency)
         return self.booked
+
+
+def _all_are(value: object, column: Sequence[Any]) -> bool:
+    return column.count(value) == len(column)

@@ -26,12 +26,12 @@ class Details:
 
 NOTHING = Details()
 
-_GERMAN = re.compile(r"\s?([0-9]{3})([?>~<^\x1e])(?=[0-9]{2})", re.ASCII)
-_SUBFIELDS = {f"{number:02d}": "" for number in range(100)}  # what a subfield is for, by its number; '' is nothing of ours
-_SUBFIELDS |= {"00": "label", "31": "account", "38": "iban", "32": "name", "33": "name"}
-_SUBFIELDS |= {f"{number}": "purpose" for number in (*range(20, 30), *range(60, 64))}
-_SPREAD = frozenset({"purpose", "name"})  # over several subfields; of the others the last counts
-_SEPA_KEYS = frozenset({
+GERMAN = re.compile(r"\s?([0-9]{3})([?>~<^\x1e])(?=[0-9]{2})", re.ASCII)
+SUBFIELDS = {f"{number:02d}": "" for number in range(100)}  # what a subfield is for, by its number; '' is nothing of ours
+SUBFIELDS |= {"00": "label", "31": "account", "38": "iban", "32": "name", "33": "name"}
+SUBFIELDS |= {f"{number}": "purpose" for number in (*range(20, 30), *range(60, 64))}
+SPREAD = frozenset({"purpose", "name"})  # over several subfields; of the others the last counts
+SEPA_KEYS = frozenset({
     "EREF", "KREF", "MREF", "CRED", "DEBT", "SVWZ", "ABWA", "ABWE", "COAM", "OAMT", "IBAN", "PURP",
 })  # fmt: skip
 _KEYWORDS = (
@@ -43,7 +43,7 @@ _DUTCH = re.compile(rf"/({_KEYWORDS})/")
 
 def read_details(first: str, more: Sequence[str]) -> Details:
     """Interpret the lines of :86: (all :86: of one :61: together)."""
-    if found := _GERMAN.match(first):
+    if found := GERMAN.match(first):
         return _german(found, "".join((first, *more)) if more else first)
     if not more and not first.strip():
         return NOTHING
@@ -77,9 +77,9 @@ def _german(found: re.Match[str], text: str) -> Details:
     taken: dict[str, str] = {}
     use = ""
     for piece in text[found.end() :].split(mark):
-        if (number := piece[:2]) in _SUBFIELDS:
-            use = _SUBFIELDS[number]
-            taken[use] = taken[use] + piece[2:] if use in _SPREAD and use in taken else piece[2:]
+        if (number := piece[:2]) in SUBFIELDS:
+            use = SUBFIELDS[number]
+            taken[use] = taken[use] + piece[2:] if use in SPREAD and use in taken else piece[2:]
         else:  # the mark stands in the text of a subfield
             taken[use] += mark + piece
     take = taken.get
@@ -104,7 +104,7 @@ def _sepa_keys(text: str) -> dict[str, str]:
     key, *pieces = "", *text.split("+")
     value = ""
     for piece in pieces[:-1]:
-        width = 4 if piece[-4:] in _SEPA_KEYS else 3 if piece[-3:] == "BIC" else 0
+        width = 4 if piece[-4:] in SEPA_KEYS else 3 if piece[-3:] == "BIC" else 0
         if not width:
             value += piece + "+"
             continue

@@ -64,7 +64,7 @@ class LineField:
 _LINE = re.compile(
     r"([0-9]{6})([0-9]{4}| {4})?(R[CD]|E[CD]|[CD])([A-Z])?([0-9][0-9., ]*|,[0-9]+)([NFS][A-Z0-9 ]{3})?(.*)", re.ASCII | re.DOTALL
 )
-_MARKS = {
+MARKS = {
     "C": (Direction.IN.value, False, False),
     "D": (Direction.OUT.value, False, False),
     "RC": (Direction.OUT.value, True, False),
@@ -80,11 +80,11 @@ def read_line(content: str, exponent: int) -> LineField:
     if found is None:
         raise FieldUnreadable(content)
     value_text, entry_text, mark, _, amount, type_code, rest = found.groups()
-    value_date, entry_date = _days(value_text, entry_text)
+    value_date, entry_date = read_days(value_text, entry_text)
     amount = amount.strip()
     has_comma = "," in amount or "." in amount
     units = parse_comma_amount(amount, exponent, comma_required=type_code is None)
-    direction, reversal, expected = _MARKS[mark]
+    direction, reversal, expected = MARKS[mark]
     customer, _, bank = rest.partition("//")
     return LineField(
         value_date, entry_date, direction, reversal, expected, units, has_comma,
@@ -93,7 +93,7 @@ def read_line(content: str, exponent: int) -> LineField:
 
 
 @lru_cache(maxsize=4096)
-def _days(value_text: str, entry_text: str | None) -> tuple[ReadDate, ReadDate | None]:
+def read_days(value_text: str, entry_text: str | None) -> tuple[ReadDate, ReadDate | None]:
     """Value date and entry date of a :61:; a file has few of them. Raises DateUnreadable."""
     value_date = read_yymmdd(value_text)
     return value_date, read_mmdd_near(entry_text, value_date.day) if entry_text else None

@@ -28,8 +28,9 @@ from bank_adapters.mt940.fields import (
     read_line,
     read_number,
 )
+from bank_adapters.mt940.ordinary import Ordinary
 from bank_adapters.mt940.pages import PageMark, check_pages
-from bank_adapters.mt940.scanner import Event, Kind, scan
+from bank_adapters.mt940.scanner import Event, Kind, Lines, scan
 from bank_adapters.references import reference_set
 from money import Money
 
@@ -37,13 +38,18 @@ _INTRADAY_TAGS = ("34F", "90D", "90C", "13D")
 _UNREADABLE = (FieldUnreadable, AmountUnreadable, DateUnreadable)
 _LINE_TAGS = frozenset({"61", "86", "NS"})  # within a statement these open nothing
 _FIELD = Kind.FIELD
+_DECIMALS = 2  # of the currencies whose ordinary movements are read by column
 _IN_BLOCK = re.compile(r"\{4:\s*\Z")
 
 
-def read_mt940(lines: Iterable[str], findings: Findings) -> tuple[str, tuple[Statement, ...]]:
-    """Statements of a file's lines and the format's name: mt940 or mt942."""
-    reader = _Reader(findings)
-    for event in scan(lines):
+#: Fewer ordinary movements in a row are read one by one.
+SHORTEST_RUN = 20
+
+
+def read_mt940(pieces: Iterable[str], findings: Findings, shortest_run: int = SHORTEST_RUN) -> tuple[str, tuple[Statement, ...]]:
+    """Statements of a file's text, given in pieces, and the format's name: mt940 or mt942."""
+    reader = _Reader(findings, shortest_run)
+    for event in scan(Lines(pieces), reader.take_run):
         reader.take(event)
     reader.finish()
     findings.statement = None
@@ -56,8 +62,11 @@ def read_mt940(lines: Iterable[str], findings: Findings) -> tuple[str, tuple[Sta
 class _Reader:
     """State of one file: the statement being read and those finished."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, shortest_run: int) -> None:
         self.findings = findings
+        self.ordinary = Ordinary()
+        self.shortest_run = shortest_run
+        self.one_by_one_to = 0  # lines up to this one hold a run that is too short
         self.statements: list[Statement] = []
         self.marks: list[PageMark] = []
         self.draft: StatementDraft | None = None
@@ -104,6 +113,23 @@ class _Reader:
         else:
             self._flush_line()
             self.findings.add("unknown_content", line=event.line, field=event.tag or None, excerpt=event.content)
+
+    def take_run(self, lines: Lines) -> bool:
+        """Take the ordinary movements that begin at the current :61:, where there are enough of them; see ``scan``."""
+        draft = self.draft
+        if lines.number <= self.one_by_one_to or draft is None or self.ended or not draft.currency:
+            return False
+        if exponent_or_two(draft.currency) != _DECIMALS:
+            return False
+        count, taken, columns = self.ordinary.run(*lines.here(), lines.number, draft.currency)
+        if count < self.shortest_run:
+            self.one_by_one_to = lines.number + taken - 1
+            return False
+        self._flush_line()
+        self.tags |= {"61", "86"}
+        draft.lines.append_columns(count, columns)
+        lines.skip(taken - 1)
+        return True
 
     def finish(self) -> None:
         """The end of the file."""

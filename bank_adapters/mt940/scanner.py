@@ -8,10 +8,8 @@ look like a tag (a time of day cut at its colon) or like the end mark; the rules
 from __future__ import annotations
 
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
-from itertools import islice
 
 #: MT940, MT942 and MT950 fields, the German :NS:, and the :940: some banks put before :20:.
 TAGS = frozenset({
@@ -32,7 +30,7 @@ _ENVELOPE = re.compile(
     r"|XXX",
     re.ASCII,
 )
-_CONTROL = "\x00\x01\x02\x03\x04\x1a"
+CONTROL = "\x00\x01\x02\x03\x04\x1a"
 _BLOCK_FOUR = "{4:"
 
 
@@ -64,7 +62,7 @@ class Event:
 def is_mt940(text: str) -> bool:
     """Whether the first line that is neither blank nor envelope opens a field of MT940/942/950."""
     for raw in text[:20_000].replace("\r", "\n").split("\n"):
-        line = raw.strip(_CONTROL + " \t\ufeff")
+        line = raw.strip(CONTROL + " \t\ufeff")
         if not line:
             continue
         if found := _TAG.match(line):
@@ -76,40 +74,83 @@ def is_mt940(text: str) -> bool:
     return False
 
 
-class _Around:
-    """The lines in turn, with a look at those before and after the current one."""
+class Lines:
+    """The lines of a text given in pieces, in turn, with a look at those before and after the current one."""
 
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = iter(lines)
-        self._ahead: deque[str] = deque()
+    def __init__(self, pieces: Iterable[str]) -> None:
+        self._pieces = iter(pieces)
+        self._rest: str | None = ""  # of the last piece behind its last line end; None when all is in ``_lines``
+        self._lines: list[str] = []
+        self._next = 0  # of ``_lines``
+        self._text = ""  # those of ``_lines`` that a line end follows
+        self._offset, self._offset_of = 0, 0  # where in ``_text`` a line of ``_lines`` begins
         self.before = self.current = ""
+        self.number = 0  # of the current line, 1-based
 
     def __iter__(self) -> Iterator[str]:
-        ahead, lines = self._ahead, self._lines
-        while True:
-            if ahead:
-                line = ahead.popleft()
-            else:
-                try:
-                    line = next(lines)
-                except StopIteration:
-                    return
-            self.before, self.current = self.current, line
-            yield line
+        return self
+
+    def __next__(self) -> str:
+        if self._next >= len(self._lines) and not self._more():
+            raise StopIteration
+        line = self._lines[self._next]
+        self._next += 1
+        self.number += 1
+        self.before, self.current = self.current, line
+        return line
+
+    def _more(self) -> bool:
+        """Put lines behind those not read yet; False when there are none."""
+        rest = self._rest
+        while rest is not None:
+            piece = next(self._pieces, None)
+            text = rest if piece is None else rest + piece
+            cut = len(text) if piece is None else text.rfind("\n")
+            if cut < 0:
+                rest = text
+                continue
+            kept = self._lines[self._next :]
+            self._text = "".join(f"{line}\n" for line in kept) + text[: cut + 1]
+            self._lines = [*kept, *text[:cut].split("\n")]
+            self._next = self._offset = self._offset_of = 0
+            self._rest = None if piece is None else text[cut + 1 :]
+            return True
+        self._rest = None
+        return False
 
     def ahead(self, count: int) -> list[str]:
         """Up to ``count`` lines after the current one."""
-        self._ahead.extend(islice(self._lines, max(0, count - len(self._ahead))))
-        return list(islice(self._ahead, count))
+        while self._next + count > len(self._lines) and self._more():
+            pass
+        return self._lines[self._next : self._next + count]
+
+    def here(self) -> tuple[str, int]:
+        """The text in memory and where in it the current line begins; lines but the file's last are whole in it."""
+        if not self._next:  # the current line is not in memory any more
+            return "", 0
+        at = self._next - 1
+        self._offset += sum(map(len, self._lines[self._offset_of : at])) + at - self._offset_of
+        self._offset_of = at
+        return self._text, self._offset
+
+    def skip(self, count: int) -> None:
+        """Pass over ``count`` lines behind the current one; they stand in memory."""
+        self._next += count
+        self.number += count
+        self.before, self.current = self._lines[self._next - 2], self._lines[self._next - 1]
 
 
-def scan(physical: Iterable[str]) -> Iterator[Event]:
-    """Events of a file's physical lines (1-based), in order."""
-    lines = _Around(physical)
+def scan(lines: Lines, take_run: Callable[[Lines], bool]) -> Iterator[Event]:
+    """Events of a file's physical lines (1-based), in order.
+
+    At every :61: ``take_run`` is asked, when it was given all events before, whether it takes that line and further ones itself.
+    It may only pass over whole movements in front of another :61:.
+    """
     tags = TAGS
     current: Event | None = None
     closed = False  # the closing balance of the current message was seen
-    for number, raw in enumerate(lines, 1):
+    for raw in lines:
+        number = lines.number
         if raw[:1] == ":":
             end = raw.find(":", 1, 6)
             tag = raw[1:end] if end > 0 else ""
@@ -117,6 +158,10 @@ def scan(physical: Iterable[str]) -> Iterator[Event]:
                 if tag[0] > "5" or current is None or current.tag not in _TEXT_TAGS or not _is_wrapped_time(lines, raw):
                     if current is not None:
                         yield current
+                    current = None
+                    if tag == "61" and take_run(lines):
+                        closed = False
+                        continue
                     current = Event(_FIELD, number, tag, raw[end + 1 :])
                     closed = tag in _CLOSING or (closed and tag in _AFTER_CLOSING)
                     continue
@@ -126,7 +171,7 @@ def scan(physical: Iterable[str]) -> Iterator[Event]:
                 current = None
                 yield Event(Kind.UNKNOWN, number, found[1], raw)
                 continue
-        line = raw.strip(_CONTROL) if raw[-1:] in _CONTROL or raw[:1] in _CONTROL else raw
+        line = raw.strip(CONTROL) if raw[-1:] in CONTROL or raw[:1] in CONTROL else raw
         if not line or line.isspace() or line == "\ufeff":
             if current is not None and current.tag in _TEXT_TAGS:
                 current.more.append("")
@@ -164,7 +209,7 @@ def _marks(number: int, line: str) -> Iterator[Event]:
         yield Event(Kind.FIELD, number, found[1], rest.strip()[found.end() :])
 
 
-def _is_mark(lines: _Around, line: str, current: Event | None, *, closed: bool) -> bool:
+def _is_mark(lines: Lines, line: str, current: Event | None, *, closed: bool) -> bool:
     """Whether this line ends a message or belongs to the envelope, and is not text of :86:."""
     if line.startswith("{"):
         return bool(re.match(r"\{[1-5S]:", line))
@@ -173,12 +218,12 @@ def _is_mark(lines: _Around, line: str, current: Event | None, *, closed: bool) 
     return bool(_END.fullmatch(line)) and _ends_message(lines, current, closed=closed)
 
 
-def _ends_message(lines: _Around, current: Event | None, *, closed: bool) -> bool:
+def _ends_message(lines: Lines, current: Event | None, *, closed: bool) -> bool:
     """A lone ``-`` inside :86: before the closing balance is text, unless a new message or the file's end follows."""
     if closed or current is None or current.tag not in _TEXT_TAGS or lines.current.startswith("-}"):
         return True
     for raw in lines.ahead(20):
-        line = raw.strip(_CONTROL + " \t")
+        line = raw.strip(CONTROL + " \t")
         if not line:
             continue
         return line.startswith((":20:", "{", ":940:", ":942:")) or bool(_ENVELOPE.fullmatch(line))
@@ -189,7 +234,7 @@ _TIME_TAIL = re.compile(r":([0-5][0-9]):(?:[0-5][0-9])?(?![0-9])", re.ASCII)
 _HOUR_END = re.compile(r"(?<![0-9])[0-2]?[0-9]\s*\Z", re.ASCII)
 
 
-def _is_wrapped_time(lines: _Around, raw: str) -> bool:
+def _is_wrapped_time(lines: Lines, raw: str) -> bool:
     """Whether ``:26:37 ..`` is the rest of a time of day whose hour ends the line before."""
     if not _TIME_TAIL.match(raw) or not _HOUR_END.search(lines.before):
         return False

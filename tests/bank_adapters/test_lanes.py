@@ -1,0 +1,121 @@
+"""Large files are read by column where they are ordinary and line by line elsewhere: both lanes say the same of every file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bank_adapters.findings import Findings
+from bank_adapters.line_store import LineStore
+from bank_adapters.model import Finding, Statement
+from bank_adapters.mt940.reader import read_mt940
+from bank_adapters.packing import PackedColumns
+from bank_adapters.reading import read_statement_file
+from benchmarks.statement_files import WRITERS
+from config.profiles import load_profiles
+
+NEVER = 10**9
+
+
+@pytest.fixture
+def by_column(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many lines each block read by column has."""
+    counts: list[int] = []
+    append_columns = LineStore.append_columns
+
+    def counted(self: LineStore, count: int, columns: PackedColumns) -> None:
+        counts.append(count)
+        append_columns(self, count, columns)
+
+    monkeypatch.setattr(LineStore, "append_columns", counted)
+    return counts
+
+
+ROWS = 6_000
+
+
+@pytest.mark.parametrize(("kind", "share"), [("mt940", 0.99)])
+def test_nearly_all_lines_of_an_ordinary_file_are_read_by_column(
+    kind: str, share: float, by_column: list[int], tmp_path: Path
+) -> None:
+    WRITERS[kind](tmp_path / kind, ROWS)
+    assert read_statement_file(tmp_path / kind, kind, load_profiles()).accepted
+    assert sum(by_column) >= share * ROWS
+
+
+def in_pieces(text: str, size: int) -> Iterator[str]:
+    return (text[at : at + size] for at in range(0, len(text), size))
+
+
+# -- MT940 -------------------------------------------------------------------------------------------------------------
+
+SUBFIELD = st.sampled_from([
+    "?00TRANSFER", "?20EREF+ORD-0000012345", "?20EREF+NONREF", "?21SVWZ+course fee", "?21SVWZ+fee REF00012345678", "?22KREF+K1",
+    "?23MREF+mandate 7", "?20plain text", "?20a+b", "?20BIC+X", "?21xEREF+", "?31622200000000012345", "?38DE02120300000000202051",
+    "?32Payer", "?33 & Sons", "?32", "?61more", "?32P?ayer", "?", "?99other",
+])  # fmt: skip
+LAYOUTS = st.sampled_from([
+    ["?00TRANSFER", "?20EREF+ORD-0000012345", "?21SVWZ+course fee", "?31622200000000012345", "?32Payer"],
+    ["?00TRANSFER", "?20EREF+ORD-0000054321", "?21SVWZ+other fee", "?31622200000000054321", "?32Payee"],
+])  # fmt: skip
+DETAILS = st.one_of(
+    st.builds(lambda parts: "166" + "".join(parts), LAYOUTS | st.lists(SUBFIELD, min_size=1, max_size=6)),
+    st.builds(lambda parts: "166" + "".join(parts).replace("?", "^"), LAYOUTS),
+    st.sampled_from(["", " ", "text", "/EREF/E1/REMI/fee of June/", "166", " 166?00x?20y", "166?2", "x" * 70]),
+)
+FURTHER = st.lists(st.sampled_from(["more text", "?21SVWZ+x", "0TRANSFER", " indented", "-", "", "\x1a", "x\x00", "{x", "XXX", "\u3000", "12:30:00"]), max_size=2)  # fmt: skip
+REFERENCES = st.sampled_from(
+    ["ORD-0000012345//BK000000012345", "NONREF", "NONREF//B1", "A/B//", "same00000000//same00000000", ""]
+)
+MOVEMENT = st.builds(
+    lambda days, mark, amount, code, references, below, details, more: "\n".join(
+        [f":61:{days}{mark}{amount}{code}{references}", *below, *([] if details is None else [f":86:{details}"]), *more]
+    ),
+    st.sampled_from(["2601010101", "260101", "2512310102", "260230", "2602280230", "260101    ", "26010"]),
+    st.sampled_from(["C", "D", "RC", "RD", "CR", "EC", "Q"]),
+    st.sampled_from(["79,19", "1,00", "100,", "0,00", "1,001", "1.000,00", "12345678901234567,00", ",50"]),
+    st.sampled_from(["NTRF", "SBNK", "N123", "N 12", ""]),
+    REFERENCES, FURTHER, st.none() | DETAILS, FURTHER,
+)  # fmt: skip
+ORDINARY = st.builds(
+    lambda mark, cents, parts: f":61:2601010101{mark}79,{cents:02d}NTRFORD-0000012345//BK000000012345\n:86:166{''.join(parts)}",
+    st.sampled_from(["C", "D"]), st.integers(0, 99), LAYOUTS,
+)  # fmt: skip
+BETWEEN = st.sampled_from(
+    [":86:stray", ":64:C260131CNY1,00", ":62F:C260131CNY1,00", "-", ":20:NEXT\n:25:2\n:28C:2\n:60F:C260131CNY1,00", "??", ""]
+)
+RUN = st.lists(ORDINARY, min_size=2, max_size=6).map("\n".join)
+MT940 = st.lists(RUN | RUN | MOVEMENT | MOVEMENT | BETWEEN, min_size=2, max_size=12)
+
+
+@given(MT940, st.sampled_from(["CNY", "JPY"]), st.sampled_from([7, 300, 2_000, 9_000]))
+@example(["\n".join(f":61:2601010101C1,00NTRFA\n:86:166?20x?32{name}" for name in ("P", "P?ayer", "P", "P"))], "CNY", 99)
+def test_ordinary_movements_of_mt940_say_the_same_by_column(parts: list[str], currency: str, size: int) -> None:
+    head = f":20:X\n:25:1\n:28C:1\n:60F:C260101{currency}100,00"
+    text = "\n".join([head, *parts, f":62F:C260131{currency}100,00", "-", ""])
+
+    def read(shortest_run: int) -> tuple[Any, tuple[Finding, ...]]:
+        findings = Findings()
+        return read_mt940(in_pieces(text, size), findings, shortest_run), findings.finished()
+
+    assert read(1) == read(NEVER)
+
+
+def test_a_movement_that_is_not_ordinary_is_read_among_thousands_that_are(by_column: list[int], tmp_path: Path) -> None:
+    WRITERS["mt940"](tmp_path / "x", 4_000)
+    text = (tmp_path / "x").read_text(encoding="ascii")
+    movements = text.split(":61:")
+    movements[2_000] = movements[2_000].replace("2601", "2613", 1)  # no month of the year
+    movements[3_000] = movements[3_000].replace(":86:", "supplement\n:86:", 1)
+    reading = read_statement_file(":61:".join(movements).encode(), "x", load_profiles())
+    (statement,) = reading.statements
+    assert [(each.code, each.line) for each in reading.findings][:1] == [("date_unreadable", 2 * 2_000 + 3)]
+    assert (len(statement.lines), sum(by_column) > 3_500) == (3_999, True)
+    supplemented: Statement = statement
+    assert (supplemented.lines[2_998].description or "").endswith(" supplement")
+    assert supplemented.lines[-1].line == 2 * 4_000 + 4  # one line more than two a movement
