@@ -78,9 +78,12 @@ class PostingFigures:
 
 @dataclass(frozen=True, slots=True)
 class BenchBooks:
-    """Accounts of the scratch books: one for cash, many orders'; ``spread`` are order accounts that batches can draw on."""
+    """Accounts of the scratch books: one for cash, many orders'; ``quiet`` is never posted to, ``spread`` are order
+    accounts that batches can draw on.
+    """
 
     cash: int
+    quiet: int
     orders: list[int]
     spread: list[int]
 
@@ -96,7 +99,7 @@ def open_bench_books(engine: Engine, chart: Chart, accounts: int) -> BenchBooks:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.execute(text("VACUUM ANALYZE account"))
         conn.execute(text("VACUUM ANALYZE account_balance"))
-    return BenchBooks(ids["custody_cash", ""], held[:accounts], held[accounts:])
+    return BenchBooks(ids["custody_cash", ""], ids["bank_charges", ""], held[:accounts], held[accounts:])
 
 
 def measure_posting(engine: Engine, chart: Chart, plan: PostingPlan) -> PostingFigures:
