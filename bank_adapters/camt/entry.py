@@ -19,9 +19,9 @@ from bank_adapters.references import meaningful, reference_set
 from money import Money
 from money.amount import AmountRefused
 
-_DIRECTIONS = {"CRDT": Direction.IN, "DBIT": Direction.OUT}
+DIRECTIONS = {"CRDT": Direction.IN, "DBIT": Direction.OUT}
 _IN, _BOOKED = Direction.IN, LineStatus.BOOKED
-_NOT_BOOKED = {"PDNG": LineStatus.PENDING, "FUTR": LineStatus.PENDING, "INFO": LineStatus.INFORMATION}
+NOT_BOOKED = {"PDNG": LineStatus.PENDING, "FUTR": LineStatus.PENDING, "INFO": LineStatus.INFORMATION}
 
 
 def local(element: Element) -> str:
@@ -43,7 +43,7 @@ _MOST_NAMES = 4096
 _LOCAL = _LocalNames()
 
 
-def _parts(element: Element) -> dict[str, Element]:
+def parts_of(element: Element) -> dict[str, Element]:
     """The first child of each local name: one walk instead of one for every child asked for."""
     if len(element) == 1:
         (only,) = element
@@ -122,7 +122,7 @@ def read_direction(element: Element, findings: Findings) -> Direction | None:
 
 
 def _direction(text: str | None, owner: Element, findings: Findings) -> Direction | None:
-    direction = _DIRECTIONS.get(text or "")
+    direction = DIRECTIONS.get(text or "")
     if direction is None:
         findings.add("direction_unreadable", line=line_of(owner), field="CdtDbtInd", excerpt=text or "")
     return direction
@@ -132,15 +132,8 @@ def read_day(holder: Element | None, findings: Findings, zone: ZoneInfo, field: 
     """Dt or DtTm inside ``holder``: the date as written, and the instant (naive times are the bank's zone)."""
     if holder is None:
         return None, None
-    text = None
-    for each in holder:
-        name = _LOCAL[each.tag]
-        if name == "Dt" and (text := _plain(each)):
-            break
-        if name == "DtTm":
-            text = text or _plain(each)
-    text = text or (holder.text or "").strip()
-    if not text:
+    text = day_text(holder)
+    if text is None:
         findings.add("date_unreadable", line=line_of(holder), field=field, excerpt="")
         return None, None
     try:
@@ -155,10 +148,25 @@ def read_day(holder: Element | None, findings: Findings, zone: ZoneInfo, field: 
     return read.day, instant
 
 
-def read_entry(
-    entry: Element, currency: str | None, findings: Findings, zone: ZoneInfo, reversal_sign: ReversalSign
-) -> PackedLine | None:
-    """The statement line of one Ntry, or None with findings when amount or direction cannot be read."""
+def day_text(holder: Element) -> str | None:
+    """Dt, else DtTm inside ``holder``, else its own text."""
+    text = None
+    for each in holder:
+        name = _LOCAL[each.tag]
+        if name == "Dt" and (text := plain(each)):
+            break
+        if name == "DtTm":
+            text = text or plain(each)
+    return text or plain(holder)
+
+
+def status_text(element: Element) -> str | None:
+    """What Sts says, in the element itself or, since version 8, inside Cd or Prtry."""
+    return plain(element) or text_of(element, "Cd") or text_of(element, "Prtry")
+
+
+def parted(entry: Element) -> tuple[dict[str, Element], list[Element]]:
+    """The first child of an Ntry by each local name, and every TxDtls of all its NtryDtls."""
     parts: dict[str, Element] = {}
     details: list[Element] = []
     for each in entry:
@@ -167,12 +175,20 @@ def read_entry(
             details.extend(detail for detail in each if _LOCAL[detail.tag] == "TxDtls")
         else:
             parts.setdefault(name, each)
+    return parts, details
+
+
+def read_entry(
+    entry: Element, currency: str | None, findings: Findings, zone: ZoneInfo, reversal_sign: ReversalSign
+) -> PackedLine | None:
+    """The statement line of one Ntry, or None with findings when amount or direction cannot be read."""
+    parts, details = parted(entry)
     amount = read_amount(parts.get("Amt"), currency, findings, entry)
     if amount is not None and currency is not None and amount.currency != currency:
         counter = child(parts.get("AmtDtls"), "CntrValAmt", "Amt")
         if counter is not None and counter.get("Ccy") == currency:  # the bank's own conversion into the account's currency
             amount = read_amount(counter, currency, findings, entry)
-    direction = _direction(_plain(parts.get("CdtDbtInd")), entry, findings)
+    direction = _direction(plain(parts.get("CdtDbtInd")), entry, findings)
     reversal = _is_reversal(parts.get("RvslInd"), findings)
     booking_date, booked_at = read_day(parts.get("BookgDt"), findings, zone, "BookgDt")
     value_date, _ = read_day(parts.get("ValDt"), findings, zone, "ValDt")
@@ -183,29 +199,30 @@ def read_entry(
         direction = Direction.OUT if direction is Direction.IN else Direction.IN
     if not amount.minor_units:
         findings.add("amount_zero", line=line_of(entry), field="Amt")
-    bank_reference = meaningful(_plain(parts.get("AcctSvcrRef")))
-    facts = _details(details) if details else _NO_DETAILS
+    bank_reference = meaningful(plain(parts.get("AcctSvcrRef")))
+    facts = details_of(details) if details else NO_DETAILS
     if len(details) == 1 and facts.other_direction(direction) and not reversal:
         findings.add("detail_direction", line=line_of(entry), field="TxDtls/CdtDbtInd")
-    description = facts.description or _plain(parts.get("AddtlNtryInf"))
+    description = facts.description or plain(parts.get("AddtlNtryInf"))
     from_payer = (direction is _IN) != reversal
     if booking_date is None and status is _BOOKED:
         booking_date = value_date
     return (
         booking_date and booking_date.toordinal(), value_date and value_date.toordinal(), direction._value_, amount.minor_units,
         amount.currency, status._value_, line_of(entry) or 0, bank_reference, facts.end_to_end_reference,
-        reference_set((bank_reference, *facts.references, _plain(parts.get("NtryRef"))), description),
+        reference_set((bank_reference, *facts.references, plain(parts.get("NtryRef"))), description),
         facts.name_in if from_payer else facts.name_out, facts.account_in if from_payer else facts.account_out, description,
-        reversal, _transaction_code(parts.get("BkTxCd")), None, None, booked_at and pack_time(booked_at), None, None,
+        reversal, transaction_code(parts.get("BkTxCd")), None, None, booked_at and pack_time(booked_at), None, None,
     )  # fmt: skip
 
 
-def _plain(element: Element | None) -> str | None:
+def plain(element: Element | None) -> str | None:
+    """Stripped text of an element, None when absent or empty."""
     return (element.text or "").strip() or None if element is not None else None
 
 
 def _is_reversal(element: Element | None, findings: Findings) -> bool:
-    text = _plain(element)
+    text = plain(element)
     if text in (None, "false", "0"):
         return False
     if text not in ("true", "1"):
@@ -221,28 +238,29 @@ def _status(element: Element | None, findings: Findings) -> LineStatus:
     """
     if element is None:
         return LineStatus.BOOKED
-    text = _plain(element) or text_of(element, "Cd") or text_of(element, "Prtry")
+    text = status_text(element)
     if text is None or text == "BOOK":
         return _BOOKED
-    if text not in _NOT_BOOKED:
+    if text not in NOT_BOOKED:
         findings.add("status_unknown", line=line_of(element), field="Sts", excerpt=text)
-    return _NOT_BOOKED.get(text, LineStatus.PENDING)
+    return NOT_BOOKED.get(text, LineStatus.PENDING)
 
 
-def _transaction_code(element: Element | None) -> str | None:
+def transaction_code(element: Element | None) -> str | None:
+    """BkTxCd: the bank's own code, or domain, family and sub-family joined by dashes."""
     if element is None:
         return None
-    parts = _parts(element)
+    parts = parts_of(element)
     if proprietary := text_of(parts.get("Prtry"), "Cd"):
         return proprietary
     if (domain := parts.get("Domn")) is None:
         return None
-    domains = _parts(domain)
-    code, family = _plain(domains.get("Cd")), domains.get("Fmly")
+    domains = parts_of(domain)
+    code, family = plain(domains.get("Cd")), domains.get("Fmly")
     if family is None:
         return code
-    families = _parts(family)
-    return "-".join(filter(None, (code, _plain(families.get("Cd")), _plain(families.get("SubFmlyCd"))))) or None
+    families = parts_of(family)
+    return "-".join(filter(None, (code, plain(families.get("Cd")), plain(families.get("SubFmlyCd"))))) or None
 
 
 @dataclass(slots=True)
@@ -257,13 +275,13 @@ class _Details:
     indicator: str | None = None
 
     def other_direction(self, direction: Direction) -> bool:
-        return self.indicator is not None and _DIRECTIONS.get(self.indicator) not in (None, direction)
+        return self.indicator is not None and DIRECTIONS.get(self.indicator) not in (None, direction)
 
 
-_NO_DETAILS = _Details()
+NO_DETAILS = _Details()
 
 
-def _details(details: list[Element]) -> _Details:
+def details_of(details: list[Element]) -> _Details:
     """References of every TxDtls; parties and end-to-end reference only when there is one (a batch has many)."""
     references: list[str | None] = []
     texts: list[str] = []
@@ -274,7 +292,7 @@ def _details(details: list[Element]) -> _Details:
             name = _LOCAL[part.tag]
             if name == "Refs":
                 for each in part:
-                    kind, value = _LOCAL[each.tag], _plain(each)
+                    kind, value = _LOCAL[each.tag], plain(each)
                     if kind == "Prtry":
                         value = text_of(each, "Ref")
                     if kind == "EndToEndId":
@@ -285,8 +303,8 @@ def _details(details: list[Element]) -> _Details:
             elif name == "RmtInf":
                 _remittance(part, texts, references)
             elif name == "CdtDbtInd":
-                indicator = _plain(part)
-            elif name == "AddtlTxInf" and not texts and (information := _plain(part)):
+                indicator = plain(part)
+            elif name == "AddtlTxInf" and not texts and (information := plain(part)):
                 texts.append(information)
     one = len(details) == 1
     return _Details(
@@ -306,11 +324,11 @@ def _parties(element: Element) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for each in element:
         role = local(each)
-        parts = _parts(each)
+        parts = parts_of(each)
         if role.endswith("Acct"):
             found[role] = text_of(parts.get("Id"), "IBAN") or text_of(parts.get("Id"), "Othr", "Id")
         else:
-            name = _plain(parts.get("Nm")) or text_of(parts.get("Pty"), "Nm")
+            name = plain(parts.get("Nm")) or text_of(parts.get("Pty"), "Nm")
             found[role] = name or text_of(parts.get("Agt"), "FinInstnId", "Nm")
     return found
 

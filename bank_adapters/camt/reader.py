@@ -16,6 +16,7 @@ from lxml.etree import _Element as Element
 from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_point_amount
 from bank_adapters.camt.documents import ROOT, OneRoot
 from bank_adapters.camt.entry import child, line_of, local, read_amount, read_day, read_direction, read_entry, text_of
+from bank_adapters.camt.ordinary import Ordinary, Run
 from bank_adapters.camt.pages import check_pages
 from bank_adapters.checks import run_checks
 from bank_adapters.draft import Declared, StatementDraft
@@ -30,6 +31,9 @@ _PAGINATION = frozenset({"StmtPgntn", "RptPgntn", "NtfctnPgntn"})
 # (?>..): a comment is never tried longer than to its first end mark; else n comments could be told apart in 2^n ways.
 _PROLOG = re.compile(r"\A\ufeff?\s*(?:(?><\?.*?\?>|<!--.*?-->)\s*)*+<!DOCTYPE", re.DOTALL | re.IGNORECASE)
 _ReadBalance = tuple[Money, date | None, int | None]
+#: Fewer ordinary entries in a row are left to the parser.
+SHORTEST_RUN = 4
+_USUAL_DEPTH = 32  # of an entry; deeper ones are left to the parser, which knows how deep is too deep
 DEFAULT_ZONE = ZoneInfo("Asia/Shanghai")
 
 
@@ -44,16 +48,21 @@ def is_camt(head: str) -> bool:
 
 
 def read_camt(
-    pieces: Iterable[str], findings: Findings, reversal_sign: ReversalSign = ReversalSign.ISO, zone: ZoneInfo = DEFAULT_ZONE
+    pieces: Iterable[str],
+    findings: Findings,
+    reversal_sign: ReversalSign = ReversalSign.ISO,
+    zone: ZoneInfo = DEFAULT_ZONE,
+    shortest_run: int = SHORTEST_RUN,
 ) -> tuple[Statement, ...]:
     """Statements, reports and notifications of an XML text, given in pieces.
 
     Statements finished before a break in the XML are kept.
     """
-    source = OneRoot(pieces)
-    reader = _Reader(findings, reversal_sign, zone)
+    ordinary = Ordinary(reversal_sign, zone, shortest_run)
+    source = OneRoot(pieces, ordinary)
+    reader = _Reader(findings, reversal_sign, zone, ordinary)
     root: Element | None = None
-    tags = [f"{{*}}{name}" for name in (*_KINDS, "Ntry")]
+    tags = [f"{{*}}{name}" for name in (*_KINDS, "Ntry", ordinary.element)]
     try:
         for event, element in etree.iterparse(
             source, events=("start", "end"), tag=tags, encoding="utf-8", resolve_entities=False, no_network=True,
@@ -87,8 +96,9 @@ def _accepted(drafts: list[StatementDraft], findings: Findings) -> tuple[Stateme
 class _Reader:
     """State of one document: the statement being read."""
 
-    def __init__(self, findings: Findings, reversal_sign: ReversalSign, zone: ZoneInfo) -> None:
+    def __init__(self, findings: Findings, reversal_sign: ReversalSign, zone: ZoneInfo, ordinary: Ordinary) -> None:
         self.findings = findings
+        self.ordinary = ordinary
         self.reversal_sign = reversal_sign
         self.zone = zone
         self.statements: list[StatementDraft] = []
@@ -113,10 +123,19 @@ class _Reader:
             self._sweep(element)
             self._finish()
             _forget(element)
-        elif self.root is not None and element.getparent() is self.root and local(element) == "Ntry":
+            return
+        name = local(element)
+        run = self.ordinary.runs.popleft() if name == self.ordinary.element else None
+        if self.root is None or element.getparent() is not self.root:
+            return  # what stands elsewhere is no entry of the statement
+        if run is not None or name == "Ntry":
             if element.getprevious() is not None:
                 self._sweep(element)
-            self._entry(element)
+            if run is not None:
+                self._run(run)
+            else:
+                self._entry(element)
+                self._let_cut(element)
             element.clear()
 
     def _sweep(self, until: Element) -> None:
@@ -203,6 +222,21 @@ class _Reader:
             self.findings.add("date_missing", line=line[6], field="BookgDt")
         draft.lines.append_packed(line)
 
+    def _let_cut(self, entry: Element) -> None:
+        """Behind a statement's first entry further ones may be cut out, as its currency is known now; see ``camt.ordinary``."""
+        if self.ordinary.currency is None and sum(1 for _ in entry.iterancestors()) < _USUAL_DEPTH:
+            self.ordinary.currency = self._draft.currency
+
+    def _run(self, run: Run) -> None:
+        """Entries that were cut out. Those of a statement in another currency, behind the one they were cut for, are parsed."""
+        draft = self._draft
+        if draft.currency == run.currency:
+            draft.lines.append_columns(len(run.entries), run.columns)
+            return
+        for each in run.entries:
+            text = "\n" * (each.line - 1) + f"<Ntry>{each.text}"
+            self._entry(etree.fromstring(text.encode(), etree.XMLParser(resolve_entities=False, no_network=True)))
+
     def _totals(self, element: Element) -> None:
         totals = self._draft.totals
         totals.line_count = self._count(child(element, "TtlNtries"))
@@ -254,6 +288,7 @@ class _Reader:
         run_checks(draft, self.findings)
         self.statements.append(draft)
         self.draft = self.root = None
+        self.ordinary.currency = None
         self.findings.statement = None
 
     def _check_page(self) -> None:

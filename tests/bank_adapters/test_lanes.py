@@ -10,11 +10,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bank_adapters.camt.reader import read_camt
 from bank_adapters.findings import Findings
 from bank_adapters.line_store import LineStore
 from bank_adapters.model import Finding, Statement
 from bank_adapters.mt940.reader import read_mt940
 from bank_adapters.packing import PackedColumns
+from bank_adapters.profile import ReversalSign
 from bank_adapters.reading import read_statement_file
 from benchmarks.statement_files import WRITERS
 from config.profiles import load_profiles
@@ -39,7 +41,7 @@ def by_column(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 ROWS = 6_000
 
 
-@pytest.mark.parametrize(("kind", "share"), [("mt940", 0.99)])
+@pytest.mark.parametrize(("kind", "share"), [("mt940", 0.99), ("camt", 0.97)])
 def test_nearly_all_lines_of_an_ordinary_file_are_read_by_column(
     kind: str, share: float, by_column: list[int], tmp_path: Path
 ) -> None:
@@ -119,3 +121,91 @@ def test_a_movement_that_is_not_ordinary_is_read_among_thousands_that_are(by_col
     supplemented: Statement = statement
     assert (supplemented.lines[2_998].description or "").endswith(" supplement")
     assert supplemented.lines[-1].line == 2 * 4_000 + 4  # one line more than two a movement
+
+
+# -- camt --------------------------------------------------------------------------------------------------------------
+
+
+def either(*texts: str) -> st.SearchStrategy[str]:
+    return st.sampled_from(texts)
+
+
+AMOUNT = either(*['<Amt Ccy="CNY">80.19</Amt>', '<Amt Ccy="CNY"> 1234.50\n</Amt>'] * 3, '<Amt Ccy="CNY">0.00</Amt>',
+                '<Amt Ccy="CNY">-1.00</Amt>', '<Amt Ccy="EUR">80.19</Amt>', '<Amt Ccy="CNY">1.001</Amt>', '<Amt Ccy="CNY">7</Amt>',
+                "<Amt>1.00</Amt>", "<Amt Ccy='CNY'>1.00</Amt>", "")  # fmt: skip
+WAY = either(*["<CdtDbtInd>CRDT</CdtDbtInd>", "<CdtDbtInd>DBIT</CdtDbtInd>"] * 3, "<CdtDbtInd>X</CdtDbtInd>", "<CdtDbtInd/>", "")
+REVERSAL = either("", "", "<RvslInd>true</RvslInd>", "<RvslInd>0</RvslInd>", "<RvslInd>maybe</RvslInd>", "<RvslInd></RvslInd>")
+STATUS = either("<Sts><Cd>BOOK</Cd></Sts>", "<Sts>BOOK</Sts>", "<Sts>PDNG</Sts>", "<Sts>\n<Cd>INFO</Cd></Sts>", "<Sts>x<Cd>BOOK</Cd></Sts>",
+                "<Sts><Cd>NEW</Cd></Sts>", "<Sts><Prtry>FUTR</Prtry></Sts>", "<Sts/>", "")  # fmt: skip
+BOOKED = either("<BookgDt><Dt>2026-01-05</Dt></BookgDt>", "<BookgDt><DtTm>2026-01-05T10:00:00</DtTm></BookgDt>",
+                "<BookgDt><DtTm>2026-01-05T10:00:00.5+02:00</DtTm><Dt>2026-01-06</Dt></BookgDt>", "<BookgDt>2026-01-05</BookgDt>",
+                "<BookgDt><Dt>2026-02-30</Dt></BookgDt>", "<BookgDt><Dt>soon</Dt></BookgDt>", "<BookgDt/>", "")  # fmt: skip
+VALUED = either("<ValDt><Dt>2026-01-05</Dt></ValDt>", "<ValDt><Dt>2026-01-07</Dt></ValDt>", "")
+OWN = either("<AcctSvcrRef>BK000000000001</AcctSvcrRef>", "<AcctSvcrRef> NONREF</AcctSvcrRef>", "<AcctSvcrRef/>", "<x:AcctSvcrRef>1</x:AcctSvcrRef>", "")  # fmt: skip
+CODE = either("<BkTxCd><Domn><Cd>PMNT</Cd><Fmly><Cd>RCDT</Cd><SubFmlyCd>ESCT</SubFmlyCd></Fmly></Domn></BkTxCd>",
+              "<BkTxCd><Prtry><Cd>A-B</Cd></Prtry></BkTxCd>", "<BkTxCd><Domn><Cd>PMNT</Cd></Domn></BkTxCd>", "")  # fmt: skip
+REFS = either("<Refs><EndToEndId>ORD-0000000001</EndToEndId></Refs>", "<Refs><MsgId>M1</MsgId><EndToEndId>NOTPROVIDED</EndToEndId></Refs>",
+              "<Refs><Prtry><Tp>x</Tp><Ref>R-12345678</Ref></Prtry><InstrId>I</InstrId></Refs>", "<Refs><EndToEndId>A&amp;B</EndToEndId></Refs>", "")  # fmt: skip
+PARTIES = either("<RltdPties><Dbtr><Nm>Payer</Nm></Dbtr><DbtrAcct><Id><IBAN>DE02</IBAN></Id></DbtrAcct><Cdtr><Pty><Nm>Us</Nm></Pty></Cdtr></RltdPties>",
+                 "<RltdPties><UltmtDbtr><Nm>Ultimate</Nm></UltmtDbtr><CdtrAcct><Id><Othr><Id>622</Id></Othr></Id></CdtrAcct></RltdPties>",
+                 "<RltdPties><Dbtr><Nm/></Dbtr></RltdPties>", "")  # fmt: skip
+TEXT = either("<RmtInf><Ustrd>course fee</Ustrd></RmtInf>", "<RmtInf><Ustrd>fee REF00012345678 </Ustrd><Ustrd> more</Ustrd></RmtInf>",
+              "<RmtInf><Strd><CdtrRefInf><Ref>RF18539007547034</Ref></CdtrRefInf><AddtlRmtInf>note</AddtlRmtInf></Strd></RmtInf>",
+              "<AddtlTxInf>info</AddtlTxInf>", "<RmtInf><Ustrd>a > b</Ustrd></RmtInf>", "<RmtInf><Ustrd> </Ustrd></RmtInf>",
+              "<RmtInf><Ustrd><![CDATA[<Ntry>]]></Ustrd></RmtInf>", "<RmtInf><Ustrd>\x01</Ustrd></RmtInf>", "")  # fmt: skip
+INDICATED = either("", "", "<CdtDbtInd>CRDT</CdtDbtInd>", "<CdtDbtInd>?</CdtDbtInd>")
+DETAIL = st.builds(lambda *parts: f"<TxDtls>{''.join(parts)}</TxDtls>", REFS, INDICATED, PARTIES, TEXT)
+DETAILED = st.lists(DETAIL, max_size=2).map(lambda details: f"<NtryDtls>{''.join(details)}</NtryDtls>" if details else "")
+END = either(*["</Ntry>"] * 9, "<AddtlNtryInf>added</AddtlNtryInf>\n</Ntry>", "<Ntry></Ntry></Ntry>", "")
+TAIL = either(*["\n"] * 9, "", "text", "<!-- a comment with <Ntry></Ntry> -->", "<?pi x?>", "<Other><Ntry></Ntry></Other>")
+CAMT_ENTRY = st.builds(
+    lambda number, *parts: f"<Ntry><NtryRef>{number}</NtryRef>" + "".join(parts),
+    either("1", "12345678", "N"), AMOUNT, WAY, REVERSAL, STATUS, BOOKED, VALUED, OWN, CODE, DETAILED, END, TAIL,
+)  # fmt: skip
+PLAIN_ENTRY = st.builds(
+    lambda units, way, status, booked, valued, code, details: (
+        f'<Ntry><Amt Ccy="CNY">{units}.00</Amt>{way}<Sts><Cd>{status}</Cd></Sts>{booked}{valued}<AcctSvcrRef>BK{units:012}</AcctSvcrRef>'
+        f"{code}<NtryDtls>{details}</NtryDtls></Ntry>\n"
+    ),
+    st.integers(1, 999), either("<CdtDbtInd>CRDT</CdtDbtInd>", "<CdtDbtInd>DBIT</CdtDbtInd>"), either("BOOK", "PDNG"),
+    either("<BookgDt><Dt>2026-01-05</Dt></BookgDt>", "<BookgDt><DtTm>2026-01-05T10:00:00</DtTm></BookgDt>"), VALUED, CODE,
+    st.builds(lambda *parts: f"<TxDtls>{''.join(parts)}</TxDtls>",
+              either("<Refs><EndToEndId>ORD-0000000001</EndToEndId></Refs>", "<Refs><MsgId>M1</MsgId></Refs>"),
+              either("<RltdPties><Dbtr><Nm>Payer</Nm></Dbtr></RltdPties>", ""), either("<RmtInf><Ustrd>course fee</Ustrd></RmtInf>", "")),
+)  # fmt: skip
+CAMT_RUN = st.lists(PLAIN_ENTRY, min_size=2, max_size=6).map("".join)
+STATEMENT_END = (
+    "</Stmt><Stmt><Acct><Id><IBAN>DE02</IBAN></Id></Acct>"
+    '<Bal><Tp><CdOrPrtry><Cd>OPBD</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">1.00</Amt><CdtDbtInd>CRDT</CdtDbtInd></Bal>'
+)
+CAMT = st.lists(CAMT_RUN | CAMT_RUN | CAMT_RUN | CAMT_ENTRY | st.just(STATEMENT_END), min_size=2, max_size=10)
+
+
+@given(CAMT, st.sampled_from(ReversalSign), st.sampled_from([7, 300, 2_000, 9_000]))
+def test_ordinary_entries_of_camt_say_the_same_by_column(parts: list[str], sign: ReversalSign, size: int) -> None:
+    text = (
+        '<?xml version="1.0"?>\n<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt>\n<Stmt><Id>1</Id>\n'
+        "<Acct><Id><Othr><Id>1</Id></Othr></Id><Ccy>CNY</Ccy></Acct>" + "".join(parts) + "</Stmt></BkToCstmrStmt></Document>\n"
+    )
+
+    def read(shortest_run: int) -> tuple[Any, tuple[Finding, ...]]:
+        findings = Findings()
+        return read_camt(in_pieces(text, size), findings, sign, shortest_run=shortest_run), findings.finished()
+
+    assert read(1) == read(NEVER)
+
+
+def test_entries_are_not_cut_out_of_what_only_looks_like_them(by_column: list[int], tmp_path: Path) -> None:
+    WRITERS["camt"](tmp_path / "x", 600)
+    text = (tmp_path / "x").read_text(encoding="utf-8")
+    commented = text.replace("<Ntry><NtryRef>300<", "<!-- off <Ntry><NtryRef>300<").replace(
+        "<Ntry><NtryRef>310<", "--><Ntry><NtryRef>310<"
+    )
+    (statement,) = read_statement_file(commented.encode(), "x", load_profiles()).statements
+    assert len(statement.lines) == 590
+    moved = text.replace("<Ntry><NtryRef>300<", "<Held><Ntry><NtryRef>300<").replace(
+        "<Ntry><NtryRef>310<", "</Held><Ntry><NtryRef>310<"
+    )
+    (statement,) = read_statement_file(moved.encode(), "x", load_profiles()).statements
+    assert len(statement.lines) == 590
+    assert by_column
