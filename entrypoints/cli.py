@@ -34,6 +34,7 @@ COMMAND_MODULES = (
     "evidence",
     "database",
     "scheduler",
+    "sftp",
     "bench",
 )
 
