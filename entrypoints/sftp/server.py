@@ -81,8 +81,6 @@ class BankConnection(asyncssh.SSHServer):
             conn.abort()
             return
         self.desk.connections.add(self)
-        self.touch()
-        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - however it ended
         self.connection = None
@@ -174,6 +172,8 @@ class BankConnection(asyncssh.SSHServer):
                 admitted = False
         if not self.admitted.done():
             self.admitted.set_result(admitted)
+        self.touch()
+        self._watch()  # until here the library counts ``login_seconds``
         if not admitted and self.connection is not None:
             self.connection.disconnect(
                 asyncssh.DISC_TOO_MANY_CONNECTIONS, "not served now; close other connections, or try later"
