@@ -153,7 +153,7 @@ def test_a_key_is_changed_without_a_restart(place: Place) -> None:
         ),
         ('command="x" ssh-ed25519 AAAA', "options before the key"),
         ("ssh-ed25519 AAAA", "no public key"),
-        ("-----BEGIN OPENSSH PRIVATE KEY-----", "must begin with"),
+        ("PuTTY-User-Key-File-3: ssh-ed25519", "must begin with"),
         ("ssh-dss AAAA", "must begin with"),
         ("", "must begin with"),
     ],
