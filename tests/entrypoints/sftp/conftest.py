@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -104,6 +105,9 @@ class Place:
 
         with pytest.raises((asyncssh.DisconnectError, asyncssh.ConnectionLost, OSError)):
             asyncio.run(run())
+        until = time.monotonic() + 10
+        while self.desk.connections and time.monotonic() < until:  # the server sees the end a moment after the client
+            time.sleep(0.01)
 
     def seen(self, folder: str = "SWB") -> list[str]:
         """Files in the real inbox of a bank, hidden ones too."""
