@@ -27,7 +27,7 @@ from ledger.posting import Decision, NumberedTransfer, Verdict, decide_calls
 _ROWS_PER_WRITE = 250
 
 #: Up to so many transfers the server's usual working memory (4 MB) holds a batch.
-_SHORT_BATCH = 4_000
+_SHORT_BATCH = 4_096
 
 
 def post(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from ledger.encoding import merkle_root
 from ledger.model import Clearing, PostingRefused, RefusalCode, Side, transfer_id
@@ -289,6 +289,49 @@ def test_several_institutions_in_one_call_get_a_batch_each(connection: Connectio
     )
     assert codes(one.post(foreign, on_refusal="report")) == [RefusalCode.UNKNOWN_ACCOUNT]
     assert verify(connection) == []
+
+
+def test_pages_of_the_journal_go_on_from_one_institution_to_the_next(connection: Connection) -> None:
+    desks = [
+        Desk(connection),
+        Desk(connection, institution=8, custody_account=80),
+        Desk(connection, institution=9, custody_account=90),
+    ]
+    transfers = []
+    for number, desk in enumerate(desks):
+        desk.open_orders("A")
+        for batch in range(number):  # institution 7 has no batch at all
+            made = [
+                desk.transfer(CASH, HELD_A, 1 + batch, f"{batch}.{line}", day=DAY + timedelta(days=batch)) for line in range(3)
+            ]
+            desk.post(*made)
+            transfers += made
+    whole = journal(connection, limit=None)
+    assert [line.transfer_id for line in whole] == [t.transfer_id for t in transfers]
+    page, paged = journal(connection, limit=2), []
+    while page:
+        paged += page
+        page = journal(connection, limit=2, after=(page[-1].institution_id, page[-1].batch_id, page[-1].line))
+    assert paged == whole
+    assert journal(connection, institution_ids=[7, 8], limit=None) == whole[:3]
+    assert journal(connection, institution_ids=[7, 8], institution_id=9) == []
+    assert journal(connection, custody_account_id=90, from_=DAY + timedelta(days=1), limit=None) == whole[-3:]
+    assert journal(connection, source_ref="0.1", limit=None) == [whole[1], whole[4]]
+
+
+def test_the_server_holds_a_long_batch_in_memory_until_the_transaction_ends(books: Engine) -> None:
+    with books.connect() as conn:
+        desk = Desk(conn)
+        desk.open_orders("A")
+        conn.commit()
+        usual = conn.execute(text("SHOW work_mem")).scalar_one()
+        desk.post(*(desk.transfer(CASH, HELD_A, 1, f"n{number}") for number in range(4_200)))
+        assert conn.execute(text("SELECT pg_size_bytes(current_setting('work_mem'))")).scalar_one() == max(4_200 * 1024, 0)
+        conn.commit()
+        assert conn.execute(text("SHOW work_mem")).scalar_one() == usual
+        conn.execute(text("SET work_mem = '1GB'"))
+        desk.post(*(desk.transfer(CASH, HELD_A, 1, f"more{number}") for number in range(4_200)))
+        assert conn.execute(text("SHOW work_mem")).scalar_one() == "1GB"
 
 
 def test_accounts_open_once_and_keep_their_currency(desk: Desk) -> None:
