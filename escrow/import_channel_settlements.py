@@ -64,6 +64,7 @@ def import_channel_settlements(
     channels: Container[str],
     now: datetime,
     actor: str,
+    role: str = "system",
     progress: Progress | None = None,
 ) -> ImportReport:
     """Import a channel's settlement file.
@@ -110,7 +111,7 @@ def import_channel_settlements(
             accepted.append((key, row))
             verdicts.accepted.append(row)
     _write(conn, {key: one for key, one in batches.items() if key not in contradicting | torn}, accepted, reading.sha256)
-    return verdicts.record(conn, data, name, now=now, actor=actor)
+    return verdicts.record(conn, data, name, now=now, actor=actor, role=role)
 
 
 def _misplaced(row: ReadRow, found: Any, channels: Container[str]) -> tuple[str, str, str] | None:

@@ -46,7 +46,7 @@ _COLUMNS = (
 
 
 def import_class_hours(
-    conn: Connection, data: bytes, name: str, *, now: datetime, actor: str, progress: Progress | None = None
+    conn: Connection, data: bytes, name: str, *, now: datetime, actor: str, role: str = "system", progress: Progress | None = None
 ) -> ImportReport:
     """Import a file of class-hour events.
 
@@ -70,7 +70,7 @@ def import_class_hours(
             for institution_id, row in accepted
         ),
     )  # fmt: skip
-    return verdicts.record(conn, data, name, now=now, actor=actor)
+    return verdicts.record(conn, data, name, now=now, actor=actor, role=role)
 
 
 def _judge(conn: Connection, rows: list[ReadRow], verdicts: Verdicts, now: datetime) -> list[tuple[int, ReadRow]]:

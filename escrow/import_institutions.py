@@ -30,6 +30,7 @@ def import_institutions(
     channels: Iterable[str],
     now: datetime,
     actor: str,
+    role: str = "system",
     progress: Progress | None = None,
 ) -> ImportReport:
     """Import a file of institutions (one row a custody account): new ones are added, known ones must be the same.
@@ -54,7 +55,7 @@ def import_institutions(
         known.add(row)
         verdicts.accepted.append(row)
     _write(conn, verdicts.accepted, reading.sha256, chart, sorted(channels))
-    return verdicts.record(conn, data, name, now=now, actor=actor)
+    return verdicts.record(conn, data, name, now=now, actor=actor, role=role)
 
 
 def _sound(row: ReadRow, verdicts: Verdicts, banks: Container[str], jurisdictions: Container[str]) -> bool:

@@ -83,6 +83,7 @@ def import_opening_balances(
     proven: Collection[int],
     now: datetime,
     actor: str,
+    role: str = "system",
     progress: Progress | None = None,
 ) -> ImportReport:
     """Import a file of opening balances, one row an account, and post each: custody cash / unidentified receipts.
@@ -115,7 +116,7 @@ def import_opening_balances(
             accepted.append(_Opening(row, found))
             verdicts.accepted.append(row)
     _write(conn, accepted, reading.sha256, now=now, actor=actor)
-    return verdicts.record(conn, data, name, now=now, actor=actor)
+    return verdicts.record(conn, data, name, now=now, actor=actor, role=role)
 
 
 def _faults(row: ReadRow, known: Any, proven: Collection[int]) -> list[tuple[str, str, str]]:

@@ -53,6 +53,7 @@ def import_orders(
     policies: PolicyBook,
     now: datetime,
     actor: str,
+    role: str = "system",
     progress: Progress | None = None,
 ) -> ImportReport:
     """Import a file of orders; every accepted order is posted as receipts in transit against prepayment held.
@@ -67,7 +68,7 @@ def import_orders(
     sales = _sales(conn, reading.rows, verdicts, channels=channels, policies=policies, today=business_date(now))
     accepted = _within_limits(conn, sales, verdicts)
     _write(conn, accepted, reading.sha256, chart=chart, channels=channels, policies=policies, now=now, actor=actor)
-    return verdicts.record(conn, data, name, now=now, actor=actor)
+    return verdicts.record(conn, data, name, now=now, actor=actor, role=role)
 
 
 _LOOKED_UP = ("institution_code", "account_number", "order_id", "channel")

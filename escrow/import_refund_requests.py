@@ -27,7 +27,7 @@ _COLUMNS = (
 
 
 def import_refund_requests(
-    conn: Connection, data: bytes, name: str, *, now: datetime, actor: str, progress: Progress | None = None
+    conn: Connection, data: bytes, name: str, *, now: datetime, actor: str, role: str = "system", progress: Progress | None = None
 ) -> ImportReport:
     """Import a file of refund requests; ``approve_refunds`` decides them when they are agreed or deemed agreed."""
     take_turn(conn)
@@ -59,7 +59,7 @@ def import_refund_requests(
             accepted.append((found.institution_id, row))
             verdicts.accepted.append(row)
     copy_rows(conn, "refund_request", _COLUMNS, (_columns_of(*one, reading.sha256) for one in accepted))
-    return verdicts.record(conn, data, name, now=now, actor=actor)
+    return verdicts.record(conn, data, name, now=now, actor=actor, role=role)
 
 
 def _faults(row: ReadRow, found: Any) -> list[tuple[str, str, str]]:

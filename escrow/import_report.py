@@ -12,6 +12,7 @@ from escrow.import_layouts import Layout, Reading, ReadRow, other_content
 from escrow.import_reading import ImportFinding
 from escrow.staging import copy_rows
 from escrow.tables import import_report
+from storage import audit
 
 __all__ = ["ImportFinding", "ImportReport", "Verdicts"]
 
@@ -71,8 +72,8 @@ class Verdicts:
             self.findings.append(other_content(row, self.layout, "taken before"))
             self.refused_lines.add(row.line)
 
-    def record(self, conn: Connection, data: bytes, name: str, *, now: datetime, actor: str) -> ImportReport:
-        """Count, and write the report with its findings to the database."""
+    def record(self, conn: Connection, data: bytes, name: str, *, now: datetime, actor: str, role: str) -> ImportReport:
+        """Count, and write the report with its findings to the database and that it was imported to the audit log."""
         findings = sorted(self.findings, key=lambda each: (each.line, each.field, each.code))
         report = ImportReport(
             file=name,
@@ -101,6 +102,22 @@ class Verdicts:
             .returning(import_report.c.import_report_id)
         ).scalar_one()
         _keep_findings(conn, report_id, findings)
+        audit.record(
+            conn,
+            now=now,
+            actor=actor,
+            role=role,
+            act=f"escrow:import:{report.kind}",
+            object_kind="import_report",
+            object_id=str(report_id),
+            details={
+                "file_name": _storable(name),
+                "sha256": report.sha256,
+                "accepted": report.accepted,
+                "repeated": report.repeated,
+                "refused": report.refused,
+            },
+        )
         return report
 
 

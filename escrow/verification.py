@@ -242,6 +242,20 @@ _FINDINGS = """
     ) AS f USING (import_report_id)
     WHERE (r.row_count > 0 AND r.refused_count <> coalesce(f.refused, 0)) OR f.last <> f.found
 """
+#: Both ways, since imports are told to the audit log: books of before hold imports it never heard of.
+_IMPORT_LOG = """
+    WITH told AS (SELECT * FROM audit_event WHERE act LIKE 'escrow:import:%')
+    SELECT 'import_report', format('import %s', r.import_report_id),
+        format('the audit log tells of no import of these %s by %s then', r.kind, r.actor)
+    FROM import_report r LEFT JOIN told a ON a.act = 'escrow:import:' || r.kind AND a.object_id = r.import_report_id::text
+        AND a.actor = r.actor AND a.at = r.imported_at AND a.details ->> 'sha256' = encode(r.sha256, 'hex')
+        AND a.details ->> 'accepted' = r.accepted_count::text AND a.details ->> 'refused' = r.refused_count::text
+    WHERE a.seq IS NULL AND r.recorded_at >= (SELECT min(recorded_at) FROM told)
+    UNION ALL
+    SELECT 'audit_event', 'seq=' || a.seq, format('it tells of %s of %s, of which nothing else is recorded', a.act, a.object_id)
+    FROM told a LEFT JOIN import_report r ON a.act = 'escrow:import:' || r.kind AND a.object_id = r.import_report_id::text
+    WHERE r.import_report_id IS NULL
+"""
 #: A settlement counts with the rows we could not take, so its items may be fewer, never more.
 _SETTLED = """
     SELECT 'channel_settlement', format('institution %s, %s settlement %s', s.institution_id, s.channel, s.settlement_batch),
@@ -311,6 +325,7 @@ CHECKS = (
     ("every imported row came with an import of its file", _UNIMPORTED),
     ("every row an import took is there", _ACCEPTED),
     ("every row an import refused is told of", _FINDINGS),
+    ("every import stands in the audit log, and no other", _IMPORT_LOG),
     ("every class-hour deemed confirmed had been taught", _DEEMED),
     ("every account is of a filed custody account, and an order's of its prepayment", _ACCOUNTS),
     ("every hold stands in the audit log, and no other", _HOLDS),

@@ -6,7 +6,10 @@ Applied at the end of every upgrade that changed something, so a new table falls
 - everybody's default is nothing: no role has UPDATE, DELETE or TRUNCATE of evidence, and PUBLIC has nothing;
 - the poster adds rows to evidence; tables that the books' guards keep it can only lock; work state (job_run) it may write;
 - auditor and supervisor read every table, within ``escrow.jurisdictions``;
-- a bank reads, within ``escrow.bank``, the tables of BANK_READS and adds to those of BANK_WRITES.
+- a person's act that moves no money adds to the tables of PERSON_WRITES, within ``escrow.jurisdictions``;
+- a bank reads, within ``escrow.bank``, the tables of BANK_READS and adds to those of BANK_WRITES;
+- what each of them may tell of in tables that tell of many things is in MAY_TELL; what is about all institutions at once
+  (ABOUT_EVERYBODY) is read by those who see everything.
 """
 
 from __future__ import annotations
@@ -18,18 +21,41 @@ from storage.roles import Role
 #: What a bank's own delivery touches, and what it may look at.
 BANK_WRITES = (
     "statement_file", "statement_file_reading", "statement", "statement_line", "statement_counted", "discrepancy",
-    "discrepancy_event", "audit_event",
+    "discrepancy_event", "sign_off_event", "audit_event",
 )  # fmt: skip
 BANK_READS = (
     "institution", "custody_account", "account", "account_balance", "instruction_file", "discrepancy_state", "statement_file",
     "statement_file_reading", "statement", "statement_line", "statement_counted", "discrepancy", "discrepancy_event",
-    "alembic_version",
+    "sign_off_event", "sign_off_state", "alembic_version",
 )  # fmt: skip
 
 #: Evidence that other roles than the poster add to.
 AUDITOR_WRITES = ("audit_event",)
 
+#: What people decide; approving what posts is the poster's, because the books are written by COPY.
+PERSON_WRITES = ("hold", "hold_lift_proposal", "hold_lift", "discrepancy_event", "sign_off_event", "audit_event")
+
 _READERS = (Role.SUPERVISOR, Role.AUDITOR)
+_SCOPED = (*_READERS, Role.PERSON)
+
+#: What a role may tell of, in a table that tells of more: a file of a bank opens discrepancies, it approves none.
+MAY_TELL: dict[str, dict[Role, str]] = {
+    "discrepancy_event": {
+        Role.BANK: "event IN ('opened', 'reopened', 'auto_cleared')",
+        Role.PERSON: "event IN ('assigned', 'commented', 'prepared', 'rejected')",
+    },
+    "sign_off_event": {Role.BANK: "event = 'superseded'", Role.PERSON: "event <> 'superseded'"},
+    "audit_event": {
+        Role.BANK: "act ~ '^(intake:|escrow:instruction:|reconciliation:sign_off:superseded$|cli:)'",
+        Role.PERSON: "act ~ '^(escrow:hold:|reconciliation:)'",
+        Role.SUPERVISOR: "act ~ '^cli:'",
+        Role.AUDITOR: "act ~ '^cli:'",
+    },
+}
+
+#: Without an institution of their own, but telling of institutions: only who sees everything reads them.
+ABOUT_EVERYBODY = ("audit_event", "import_report", "import_finding")
+
 _EVERYWHERE = "(SELECT current_setting('escrow.jurisdictions', true)) = '*'"
 _OWN_BANK = "(SELECT current_setting('escrow.bank', true))"
 
@@ -51,7 +77,7 @@ def apply_privileges(connection: Connection, metadata: MetaData) -> None:
     statements += [
         f"REVOKE ALL ON alembic_version FROM PUBLIC, {', '.join(Role)}",
         f"ALTER TABLE alembic_version OWNER TO {Role.OWNER}",
-        f"GRANT SELECT ON alembic_version TO {Role.POSTER}, {Role.SUPERVISOR}, {Role.BANK}, {Role.AUDITOR}",
+        f"GRANT SELECT ON alembic_version TO {Role.POSTER}, {Role.PERSON}, {Role.SUPERVISOR}, {Role.BANK}, {Role.AUDITOR}",
     ]
     statements += list(connection.scalars(text(_FUNCTIONS), {"owner": Role.OWNER, "books": Role.BOOKS, "poster": Role.POSTER}))
     for statement in statements:
@@ -67,7 +93,7 @@ def _table_ddl(table: Table, *, kept_by_guards: bool) -> list[str]:
         f"ALTER TABLE {name} OWNER TO {owner}",
         f"REVOKE ALL ON {name} FROM PUBLIC, {', '.join(r for r in Role if r != owner)}",
     ]
-    everyone = [Role.POSTER, *_READERS]
+    everyone = [Role.POSTER, *_SCOPED]
     found.append(f"GRANT SELECT ON {name} TO {', '.join(everyone)}")
     other_owner = Role.OWNER if owner == Role.BOOKS else Role.BOOKS
     found.append(f"GRANT SELECT ON {name} TO {other_owner}")
@@ -82,6 +108,8 @@ def _table_ddl(table: Table, *, kept_by_guards: bool) -> list[str]:
         found.append(f"GRANT INSERT, UPDATE, DELETE ON {name} TO {Role.POSTER}")
     if name in AUDITOR_WRITES:
         found.append(f"GRANT INSERT ON {name} TO {', '.join(_READERS)}")
+    if name in PERSON_WRITES:
+        found.append(f"GRANT INSERT ON {name} TO {Role.PERSON}")
     if name in BANK_READS:
         found.append(f"GRANT SELECT ON {name} TO {Role.BANK}")
     if name in BANK_WRITES:
@@ -92,6 +120,9 @@ def _table_ddl(table: Table, *, kept_by_guards: bool) -> list[str]:
 def _policies(table: Table, owner: Role) -> list[str]:
     """Row-level security of a table that says whose it is; the others (seals, job runs, ...) hold no institution's data."""
     name, columns = table.name, table.columns.keys()
+    limits = _limits(name)
+    if name in ABOUT_EVERYBODY:
+        return _everybodys(name, owner) + limits
     if "institution_id" in columns:
         place = "institution_id IN (SELECT unnest(institutions_in_scope()))"
     elif "sender_bank" in columns or "bank_code" in columns:
@@ -110,13 +141,37 @@ def _policies(table: Table, owner: Role) -> list[str]:
     else:
         own = place
     wanted = {
-        "scope_of_person": f"TO {', '.join(_READERS)} USING ({_EVERYWHERE} OR {place})",
+        "scope_of_person": f"TO {', '.join(_SCOPED)} USING ({_EVERYWHERE} OR {place})",
         "scope_of_bank": f"TO {Role.BANK} USING ({own})",
         "scope_of_books": f"TO {Role.OWNER if owner == Role.BOOKS else Role.BOOKS} USING (true)",
     }
     found = [f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY"]
     for policy, rule in wanted.items():
-        found += [f"DROP POLICY IF EXISTS {policy} ON {name}", f"CREATE POLICY {policy} ON {name} {rule}"]
+        found += _policy(name, policy, rule)
+    return found + limits
+
+
+def _policy(table: str, policy: str, rule: str) -> list[str]:
+    return [f"DROP POLICY IF EXISTS {policy} ON {table}", f"CREATE POLICY {policy} ON {table} {rule}"]
+
+
+def _everybodys(table: str, owner: Role) -> list[str]:
+    """Read by who sees everything; added to by those with a grant, each within MAY_TELL."""
+    return [
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        *_policy(table, "scope_of_person", f"FOR SELECT TO {', '.join(_SCOPED)} USING ({_EVERYWHERE})"),
+        *_policy(table, "adding", f"FOR INSERT TO {', '.join((*_SCOPED, Role.BANK))} WITH CHECK (true)"),
+        *_policy(table, "scope_of_books", f"TO {Role.OWNER if owner == Role.BOOKS else Role.BOOKS} USING (true)"),
+    ]
+
+
+def _limits(table: str) -> list[str]:
+    """Restrictive policies: rows of other kinds are refused to the role, whatever its scope."""
+    found = []
+    for role, rule in MAY_TELL.get(table, {}).items():
+        found += _policy(
+            table, f"told_by_{role.removeprefix('escrow_')}", f"AS RESTRICTIVE FOR INSERT TO {role} WITH CHECK ({rule})"
+        )
     return found
 
 
@@ -125,7 +180,7 @@ def _view_ddl(view: str, materialized: bool) -> list[str]:
     found = [
         f"ALTER {kind} {view} OWNER TO {Role.OWNER}",
         f"REVOKE ALL ON {view} FROM PUBLIC, {', '.join(r for r in Role if r != Role.OWNER)}",
-        f"GRANT SELECT ON {view} TO {', '.join((Role.POSTER, Role.BOOKS, *_READERS))}",
+        f"GRANT SELECT ON {view} TO {', '.join((Role.POSTER, Role.BOOKS, *_SCOPED))}",
     ]
     if not materialized:  # else a view would show its reader what its owner may see
         found.append(f"ALTER VIEW {view} SET (security_invoker = true)")

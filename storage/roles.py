@@ -22,6 +22,7 @@ class Role(StrEnum):
     OWNER = "escrow_owner"
     BOOKS = "escrow_books"
     POSTER = "escrow_poster"
+    PERSON = "escrow_person"
     SUPERVISOR = "escrow_supervisor"
     BANK = "escrow_bank"
     AUDITOR = "escrow_auditor"
@@ -33,6 +34,7 @@ PURPOSES = {
     Role.OWNER: "owns the tables of the books; migrations only",
     Role.BOOKS: "owns the projections of the books and the guards that move them; no session works as this role",
     Role.POSTER: "writes the books: adds evidence, never changes it; every guard holds for it",
+    Role.PERSON: "adds what people decide without moving money, within escrow.jurisdictions: holds, sign-offs, proposals",
     Role.SUPERVISOR: "reads what lies in the jurisdictions of escrow.jurisdictions",
     Role.BANK: "takes in statements of the bank in escrow.bank and reads what concerns its accounts",
     Role.AUDITOR: "reads what lies in the jurisdictions of escrow.jurisdictions, * for everything; writes to the audit log only",
@@ -130,8 +132,13 @@ def _not_a_member(connection: Connection) -> list[str]:
 
 
 def become_poster(connection: Connection) -> None:
-    """Let the rest of this transaction write: what came before was looked up under the person's own scope."""
+    """Let the rest of this transaction post: what came before was looked up under the person's own scope."""
     connection.execute(text(f"SET LOCAL ROLE {Role.POSTER}"))
+
+
+def become_person(connection: Connection) -> None:
+    """Let the rest of this transaction write down what a person decides, within the person's scope; it can move no money."""
+    connection.execute(text(f"SET LOCAL ROLE {Role.PERSON}"))
 
 
 def roles_at_fault(connection: Connection) -> list[str]:

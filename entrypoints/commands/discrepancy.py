@@ -331,7 +331,7 @@ def approve(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> N
             "What is left: escrow discrepancy list --open"
         )
 
-    _do(Right.APPROVE_DISCREPANCY, as_user, identity, decide, reconcile_again=True)
+    _do(Right.APPROVE_DISCREPANCY, as_user, identity, decide, posts=True)
 
 
 @discrepancy_app.command(
@@ -354,8 +354,8 @@ def reject(identity: _Id, reason: Annotated[str, typer.Option(help="Why.")], as_
     _do(Right.APPROVE_DISCREPANCY, as_user, identity, decide)
 
 
-def _do(right: Any, as_user: str | None, identity: str, act: Any, *, reconcile_again: bool = False) -> None:
-    """Run one act in one transaction as the acting user, and print what it says."""
+def _do(right: Any, as_user: str | None, identity: str, act: Any, *, posts: bool = False) -> None:
+    """Run one act in one transaction as the acting user, and print what it says. ``posts``: the account is reconciled again."""
     from entrypoints.acting import acting_principal, reading_session, require_in_scope
     from entrypoints.bootstrap import job_settings, open_books
     from entrypoints.clock import utc_now
@@ -363,17 +363,17 @@ def _do(right: Any, as_user: str | None, identity: str, act: Any, *, reconcile_a
     from jobs.reconciling import reconcile_through
     from reconciliation.discrepancy_store import find_record
     from reconciliation.resolving import Actor, latest_day
-    from storage.roles import become_poster
+    from storage.roles import become_person, become_poster
 
     settings = read_settings(user=as_user)
     principal = acting_principal(settings, right)
     with open_books(settings, session=reading_session(principal)) as engine:
         with engine.begin() as connection:
             require_in_scope(connection, principal, find_record(connection, identity).discrepancy.custody_account_id)
-            become_poster(connection)
+            (become_poster if posts else become_person)(connection)
             said = act(connection, Actor(principal.user, principal.role), utc_now())
         typer.echo(said)
-        if reconcile_again:
+        if posts:
             with engine.begin() as connection:
                 become_poster(connection)
                 day = latest_day(connection, find_record(connection, identity))

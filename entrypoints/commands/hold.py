@@ -48,7 +48,7 @@ def place(
     from entrypoints.settings import read_settings
     from escrow.hold import HoldScope
     from escrow.holds import place_hold
-    from storage.roles import become_poster
+    from storage.roles import become_person
     from supervision.rights import Right
 
     if (order is None) == (account is None):
@@ -65,7 +65,7 @@ def place(
             require_in_scope(connection, principal, found.custody_account_id)
             institution, custody_account = found.institution_id, None
             scope = HoldScope.ORDER if class_hour is None else HoldScope.CLASS_HOUR
-        become_poster(connection)
+        become_person(connection)
         number = place_hold(
             connection,
             institution_id=institution,
@@ -96,7 +96,7 @@ def lift(
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
     from escrow.holds import approve_hold_lift, prepare_hold_lift
-    from storage.roles import become_poster
+    from storage.roles import become_person
     from supervision.rights import Right
 
     if prepare == approve:
@@ -108,7 +108,7 @@ def lift(
         standing = _in_force(connection, hold)
         require_in_scope(connection, principal, _account_of(connection, standing))
         institution = standing.institution_id
-        become_poster(connection)
+        become_person(connection)
         if prepare:
             prepare_hold_lift(connection, institution_id=institution, hold_id=hold, reason=reason, now=utc_now(), **who)
         else:

@@ -125,7 +125,8 @@ def _import(files: Sequence[Path], act: _Act, told: dict[str, Any], *, as_json: 
     with open_books(settings, make=make) as engine:
         for name, data in contents:
             with engine.begin() as connection:
-                report = _import_one(connection, act, told, name=name, data=data, now=utc_now(), actor=principal.user)
+                who = {"actor": principal.user, "role": principal.role}
+                report = _import_one(connection, act, {**told, **who}, name=name, data=data, now=utc_now())
             refused = refused or not report.all_taken
             if as_json:
                 typer.echo(json.dumps(_as_json(report), ensure_ascii=False))
@@ -136,10 +137,10 @@ def _import(files: Sequence[Path], act: _Act, told: dict[str, Any], *, as_json: 
 
 
 def _import_one(
-    connection: Connection, act: _Act, told: dict[str, Any], *, name: str, data: bytes, now: datetime, actor: str
+    connection: Connection, act: _Act, told: dict[str, Any], *, name: str, data: bytes, now: datetime
 ) -> ImportReport:
     with _progress(name, data) as progress:
-        return act(connection, data, Path(name).name, **told, now=now, actor=actor, progress=progress)
+        return act(connection, data, Path(name).name, **told, now=now, progress=progress)
 
 
 def _read(path: Path) -> bytes:

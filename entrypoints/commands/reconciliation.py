@@ -268,7 +268,7 @@ def _for_each(
     from entrypoints.settings import read_settings
     from reconciliation.resolving import Actor
     from reconciliation.sign_off import SignOffRefused
-    from storage.roles import become_poster
+    from storage.roles import become_person
 
     settings = read_settings(user=as_user)
     principal = acting_principal(settings, right)
@@ -285,7 +285,7 @@ def _for_each(
             state = ""
             try:
                 with engine.begin() as connection:
-                    become_poster(connection)
+                    become_person(connection)
                     done = act(connection, ref, date.date(), Actor(principal.user, principal.role), utc_now())
                     state = done.last_event
             except SignOffRefused as refusal:

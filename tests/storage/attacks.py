@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tests.storage.test_catalogue import WEAKENED
 
 POSTER, OWNER, SUPERUSER, SUPERVISOR = "escrow_poster", "escrow_owner", "superuser", "escrow_supervisor"
+PERSON = "escrow_person"
 
 REFUSED, NAMED = "refused", "named by verify"
 
@@ -130,6 +131,20 @@ LEDGER = (
         "SELECT institution_id, hold_id, 'mallory', 'mallory', now() FROM hold", REFUSED, "ck_hold_lift"),
     Attack("read another jurisdiction", SUPERVISOR, "row-level policy scope_of_person",
         "SELECT 1 / count(*) FROM orders", REFUSED, "division by zero"),
+    Attack("approve, as the role that may propose", PERSON, "row-level policy told_by_person",
+        "SELECT set_config('escrow.jurisdictions', '*', true);\n"
+        "INSERT INTO discrepancy_event (institution_id, discrepancy_id, event_no, event, event_at, business_date, actor, "
+        "prepared_event_no, prepared_by) VALUES (1, 'x', 2, 'approved', now(), current_date, 'x', 1, 'y')", REFUSED, "row-level security"),
+    Attack("hold money in another jurisdiction", PERSON, "row-level policy scope_of_person",
+        "SELECT set_config('escrow.jurisdictions', '330100', true);\n"
+        "INSERT INTO hold (institution_id, scope, order_id, stops_release, stops_refund, reason, placed_by, placed_at) "
+        "VALUES (1, 'order', 'ORD1', true, false, 'x', 'x', now())", REFUSED, "row-level security"),
+    Attack("post, as the role of people's acts", PERSON, _GRANTS, "INSERT INTO transfer SELECT * FROM transfer", REFUSED, "permission denied for table transfer"),
+    Attack("tell the audit log of another's act, as a reader", SUPERVISOR, "row-level policy told_by_supervisor",
+        "INSERT INTO audit_event (at, actor, role, act, object_kind, object_id, details) VALUES (now(), 'li.approve', 'approver', "
+        "'reconciliation:sign_off:approved', 'sign_off', '1/2025-03-03', '{}')", REFUSED, "row-level security"),
+    Attack("read what another city's audit log says", SUPERVISOR, "row-level policy scope_of_person",
+        "SELECT set_config('escrow.jurisdictions', '330100', true);\nSELECT 1 / count(*) FROM audit_event", REFUSED, "division by zero"),
     Attack("write as a reader", SUPERVISOR, _GRANTS, "INSERT INTO funding SELECT * FROM funding", REFUSED, "permission denied for table funding"),
 )  # fmt: skip
 
@@ -167,6 +182,13 @@ FORGED = (
     Attack("forge an import that took rows", POSTER, "verify: every row an import took is there",
         "INSERT INTO import_report (kind, file_name, sha256, byte_count, actor, imported_at, row_count, accepted_count, "
         "repeated_count, refused_count) VALUES ('orders', 'x', sha256('x'), 1, 'x', now(), 3, 3, 0, 0)", NAMED, "it took 3 rows, 0 are there"),
+    Attack("forge an import that took nothing", POSTER, _LOG,
+        "INSERT INTO import_report (kind, file_name, sha256, byte_count, actor, imported_at, row_count, accepted_count, "
+        "repeated_count, refused_count) VALUES ('orders', 'x', sha256('x'), 1, 'x', now(), 0, 0, 0, 0)",
+        NAMED, "the audit log tells of no import of these orders by x then"),
+    Attack("forge that something was imported", POSTER, _LOG,
+        "INSERT INTO audit_event (at, actor, role, act, object_kind, object_id, details) VALUES (now(), 'x', 'x', "
+        "'escrow:import:orders', 'import_report', '999', '{}')", NAMED, "tells of escrow:import:orders of 999, of which nothing else is recorded"),
     Attack("forge a finding of an import", POSTER, "verify: every row an import refused is told of",
         "INSERT INTO import_finding (import_report_id, finding_no, line, field, code, reason, refused, subject) "
         "SELECT min(import_report_id), 77, 1, 'x', 'x', 'x', true, '{}' FROM import_report", NAMED, "its findings run to 77"),
