@@ -27,7 +27,7 @@ _ACTS = """
     UNION ALL
     SELECT 'discrepancy_event', 'reconciliation:discrepancy:' || event, discrepancy_id, actor, event_at,
         format('institution %s, discrepancy %s, event %s', institution_id, discrepancy_id, event_no)
-    FROM discrepancy_event WHERE event IN ('assigned', 'prepared', 'approved', 'rejected')
+    FROM discrepancy_event WHERE event IN ('assigned', 'commented', 'prepared', 'approved', 'rejected')
     UNION ALL
     SELECT 'statement_file', 'intake:statement_file:' || CASE WHEN r.accepted THEN 'received' ELSE 'refused' END,
         f.statement_file_id::text, f.received_by, f.received_at, 'file ' || f.statement_file_id

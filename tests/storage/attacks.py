@@ -236,7 +236,7 @@ ATTACKS = (*HISTORY, *LEDGER, *FORGED, *SCHEMA)
 
 _HEAD = """# Attacks, guards, results
 
-Written by `python -m tests.storage.attacks` from the suite that tries each of them (`tests/storage/attacks.py`); a test holds this file
+Written by `python -m tests.storage.role_table` from the suite that tries each of them (`tests/storage/attacks.py`); a test holds this file
 equal to it. Further attacks are tried in `tests/ledger/test_attacks.py` (forged transfers, headers, clearings, by the owner and by a
 role granted everything), in `tests/storage/test_roles.py` (every table, by every role) and in `tests/storage/test_append_only.py`.
 
@@ -257,9 +257,3 @@ def document() -> str:
 
 def _cell(words: str) -> str:
     return words.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    from pathlib import Path
-
-    Path("docs/attacks.md").write_text(document(), encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,13 @@ from sqlalchemy.exc import DBAPIError
 
 from config.roles import load_roster
 from entrypoints.acting import reading_session
+from escrow.hold import HoldScope
+from escrow.holds import HoldRefused, place_hold
 from jobs.verifying import faults_in_books
 from migrations import runner
 from migrations.schema import load_all_tables
+from reconciliation.superseding import supersede
+from reconciliation.wording import Said
 from storage.engine import DatabaseSettings, engine_as, open_engine
 from storage.errors import DatabaseUnreachable
 from storage.roles import EVERYWHERE, Role, RolesRefused, Session, roles_at_fault
@@ -365,3 +370,62 @@ def test_every_table_falls_under_the_roles_without_a_line_of_its_own(connection:
             assert not any(can(role, table.name, "UPDATE, DELETE, TRUNCATE") for role in Role if role != Role.OWNER), table.name
         if "institution_id" in table.columns:
             assert table.name in fenced
+
+
+def test_a_bank_reopens_a_signed_day_by_what_it_delivers_and_signs_none(two_cities: Connection) -> None:
+    """A second statement of a signed-off day supersedes the sign-off, in the bank's own session; more it cannot say of it."""
+    institution, account, own = two_cities.execute(
+        text("SELECT institution_id, custody_account_id, bank_code FROM custody_account ORDER BY 2 LIMIT 1")
+    ).one()
+    day, now = date(2025, 3, 3), datetime(2025, 3, 4, tzinfo=UTC)
+    event = (
+        "INSERT INTO sign_off_event (institution_id, custody_account_id, business_date, event_no, event, event_at, actor, run_id, "
+        f"prepared_event_no, prepared_by) VALUES ({institution}, {account}, '{day}', "
+    )
+    two_cities.execute(text("SET LOCAL session_replication_role = replica"))
+    two_cities.execute(text(event + "1, 'prepared', now(), 'a', 1, NULL, NULL)"))
+    two_cities.execute(text(event + "2, 'approved', now(), 'b', 1, 1, 'a')"))
+    two_cities.execute(text("SET LOCAL session_replication_role = origin"))
+    with working_as(two_cities, Session(Role.BANK, bank=own)):
+        assert "row-level security" in refused(two_cities, event + "3, 'prepared', now(), 'c', 1, NULL, NULL)")
+        gone = supersede(
+            two_cities, institution_id=institution, custody_account_id=account, since=day, now=now, actor="bank",
+            reason=Said("another statement came", "又收到对账单"),
+        )  # fmt: skip
+        assert gone == [day]
+        assert two_cities.scalar(text("SELECT state FROM sign_off_state")) == "open"
+    with working_as(two_cities, Session(Role.BANK, bank="NOBODY")):
+        assert "row-level security" in refused(two_cities, event + "3, 'superseded', now(), 'c', NULL, NULL, NULL)")
+
+
+def test_a_person_s_act_is_written_within_the_own_scope_only_and_moves_no_money(two_cities: Connection) -> None:
+    places = dict(
+        tuple(row)
+        for row in two_cities.execute(
+            text("SELECT i.jurisdiction_code, o.order_id FROM orders o JOIN institution i USING (institution_id)")
+        )
+    )
+    own = reading_session(load_roster().principal("wang.hangzhou")).jurisdictions
+    with working_as(two_cities, Session(Role.PERSON, own)):
+        institution = two_cities.scalar(text("SELECT institution_id FROM institution"))
+        who = {
+            "institution_id": institution,
+            "scope": HoldScope.ORDER,
+            "reason": "x",
+            "actor": "wang.hangzhou",
+            "now": datetime.now(UTC),
+        }
+        assert place_hold(two_cities, **who, order_id=places["330100"]) > 0
+        with pytest.raises(HoldRefused, match="has no order"):
+            place_hold(two_cities, **{**who, "institution_id": 2 if institution == 1 else 1}, order_id=places["110000"])
+        for table in (
+            "transfer",
+            "release",
+            "refund",
+            "disbursement_instruction",
+            "orders",
+            "statement",
+            "match",
+            "period_event",
+        ):
+            assert "permission denied" in refused(two_cities, f"INSERT INTO {table} DEFAULT VALUES"), table
