@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from money import exponent_of
+from money.amount import AmountRefused
 from money.amount import LARGEST_MINOR_UNITS
 
 
@@ -94,3 +95,12 @@ def parse_comma_amount(text: str, exponent: int, *, comma_required: bool = True)
 def exponent_or_two(currency: str | None) -> int:
     """Decimals of the currency, 2 when it is unknown."""
     return exponent_of(currency) if currency else 2
+
+
+def is_currency(text: str) -> bool:
+    """Whether the text has the form of a currency code (ISO 4217: three capital letters)."""
+    try:
+        exponent_of(text)
+    except AmountRefused:
+        return False
+    return True

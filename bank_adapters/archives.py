@@ -73,7 +73,7 @@ def _files_in(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         raise ArchiveRefused(f"an archive of {len(infos)} files; at most {MAX_ARCHIVE_MEMBERS} are read")
     if any(info.flag_bits & 1 for info in infos):
         raise ArchiveRefused("it is encrypted; ask for it without password, or decrypt it first")
-    return [info for info in infos if not info.is_dir() and not any(litter in info.filename for litter in _LITTER)]
+    return [info for info in infos if not info.filename.endswith("/") and not any(litter in info.filename for litter in _LITTER)]
 
 
 def _inflated(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: int) -> bytes:

@@ -1,7 +1,8 @@
 """Digests and signatures that lie beside a file: ``FILE.sha256``, ``FILE.sm3``, ``FILE.sig``.
 
 A digest file is one line as ``sha256sum`` writes it: hexadecimal digest, two blanks, file name. A signature file is the
-signature of the file's raw bytes in base64. SHA-256 is FIPS 180-4, SM3 is GB/T 32905-2016, Ed25519 is RFC 8032.
+signature of the file's raw bytes in base64. SHA-256 is FIPS 180-4, SM3 is GB/T 32905-2016, Ed25519 is RFC 8032, SM2 is
+GB/T 32918.2-2016.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from bank_adapters import sm2
 
 
 class DigestKind(StrEnum):
@@ -42,9 +45,14 @@ def digest_file(data: bytes, name: str, kind: DigestKind) -> bytes:
     return f"{digest_of(data, kind)}  {name}\n".encode()
 
 
-def sign_detached(data: bytes, key: Ed25519PrivateKey) -> bytes:
-    """What ``FILE.sig`` holds: the Ed25519 signature of the bytes. Ed25519 is deterministic, so signing again changes nothing."""
+def sign_detached(data: bytes, key: Ed25519PrivateKey | sm2.Sm2PrivateKey) -> bytes:
+    """What ``FILE.sig`` holds: the signature of the bytes. With Ed25519 signing again changes nothing; with SM2 it does."""
     return base64.b64encode(key.sign(data)) + b"\n"
+
+
+def is_signed(data: bytes, content: bytes, public_key: str) -> bool:
+    """Whether ``content`` of a ``.sig`` is a signature of ``data`` by the key (PEM). Raises ValueError for a foreign key."""
+    return not _signature_faults(data, "", content, public_key)
 
 
 class ProofKind(StrEnum):
@@ -157,7 +165,7 @@ def _signature_faults(data: bytes, name: str, content: bytes, public_key: str) -
         return [ProofFault("signature_unreadable", f"{name}.sig is not base64", f"{name}.sig 不是 base64 编码")]
     key = _public_key(public_key)
     try:
-        if isinstance(key, Ed25519PublicKey):
+        if isinstance(key, (Ed25519PublicKey, sm2.Sm2PublicKey)):
             key.verify(signature, data)
         else:
             key.verify(signature, data, padding.PKCS1v15(), hashes.SHA256())
@@ -167,14 +175,16 @@ def _signature_faults(data: bytes, name: str, content: bytes, public_key: str) -
     return []
 
 
-def _public_key(pem: str) -> Ed25519PublicKey | RSAPublicKey:
-    """Ed25519, or RSA of at least 2048 bits (signed with PKCS #1 v1.5 and SHA-256). Raises ValueError for anything else."""
+def _public_key(pem: str) -> Ed25519PublicKey | RSAPublicKey | sm2.Sm2PublicKey:
+    """Ed25519, SM2, or RSA of at least 2048 bits (PKCS #1 v1.5 and SHA-256). Raises ValueError for anything else."""
+    if sm2.is_sm2(pem):
+        return sm2.load_public_key(pem)
     key = load_pem_public_key(pem.encode())
     if isinstance(key, Ed25519PublicKey):
         return key
     if isinstance(key, RSAPublicKey) and key.key_size >= _FEWEST_RSA_BITS:
         return key
-    raise ValueError(f"a public key must be Ed25519, or RSA of at least {_FEWEST_RSA_BITS} bits")
+    raise ValueError(f"a public key must be Ed25519, SM2, or RSA of at least {_FEWEST_RSA_BITS} bits")
 
 
 _FEWEST_RSA_BITS = 2048

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from bank_adapters.detached import DigestKind, digest_file, sign_detached
+from bank_adapters.detached import DigestKind, digest_file, is_signed, sign_detached
 from escrow.handlers import (
     DisbursementReport,
     RefundReport,
@@ -20,10 +21,10 @@ from escrow.handlers import (
     prepare_disbursements,
     release_due,
 )
-from escrow.store import instruction_files
+from escrow.store import StoredInstructionFile, instruction_files
 from jobs.collect import REFUSED, collect_statements
 from jobs.collect_answers import collect_answers
-from jobs.instruction_key import read_instruction_key
+from jobs.instruction_key import InstructionKey, public_key_text, read_instruction_key
 from jobs.outbox import place_file
 from jobs.reconciling import reconcile_through
 from jobs.runner import Job
@@ -115,9 +116,17 @@ def send(connection: sa.Connection, as_of: date, settings: JobSettings, now: dat
         for kind in DigestKind:
             place_file(folder, f"{file.file_name}.{kind}", digest_file(file.content, file.file_name, kind))
         if key is not None:
-            place_file(folder, f"{file.file_name}.sig", sign_detached(file.content, key))
+            _place_signature(folder, file, key)
         placed += place_file(folder, file.file_name, file.content)
     return {"files_placed": placed}
+
+
+def _place_signature(folder: Path, file: StoredInstructionFile, key: InstructionKey) -> None:
+    """Put the signature there, unless one lies there that fits: an SM2 signature is another one each time it is made."""
+    name = f"{file.file_name}.sig"
+    lies_there = folder / name
+    if not lies_there.exists() or not is_signed(file.content, lies_there.read_bytes(), public_key_text(key)):
+        place_file(folder, name, sign_detached(file.content, key))
 
 
 def age(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape

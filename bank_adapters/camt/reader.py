@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from lxml import etree
 from lxml.etree import _Element as Element
 
-from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_point_amount
+from bank_adapters.amounts import AmountUnreadable, exponent_or_two, is_currency, parse_point_amount
 from bank_adapters.camt.documents import ROOT, OneRoot
 from bank_adapters.camt.entry import child, line_of, local, read_amount, read_day, read_direction, read_entry, text_of
 from bank_adapters.camt.ordinary import Ordinary, Run
@@ -201,20 +201,21 @@ class _Reader:
         draft = self._draft
         draft.account = text_of(element, "Id", "IBAN") or text_of(element, "Id", "Othr", "Id") or _v1_account(element)
         draft.currency = text_of(element, "Ccy")
+        if draft.currency is not None and not is_currency(draft.currency):
+            self.findings.add("currency_unknown", line=line_of(element), field="Ccy", excerpt=draft.currency)
+            draft.currency = None
         draft.account_name = text_of(element, "Nm") or text_of(element, "Ownr", "Nm")
 
     def _balance(self, element: Element) -> None:
         code = text_of(element, "Tp", "CdOrPrtry", "Cd") or text_of(element, "Tp", "Cd") or ""
         self.balances.append((code, element))
         if self._draft.currency is None:
-            amount = child(element, "Amt")
-            self._draft.currency = amount.get("Ccy") if amount is not None else None
+            self._draft.currency = _currency_of(element)
 
     def _entry(self, element: Element) -> None:
         draft = self._draft
         if draft.currency is None:
-            amount = child(element, "Amt")
-            draft.currency = amount.get("Ccy") if amount is not None else None
+            draft.currency = _currency_of(element)
         line = read_entry(element, draft.currency, self.findings, self.zone, self.reversal_sign)
         if line is None:
             return
@@ -354,6 +355,13 @@ def _by_date(balance: _ReadBalance) -> date:
 
 def _is_message(parent: Element | None) -> bool:
     return parent is not None and local(parent).startswith("BkToCstmr")
+
+
+def _currency_of(element: Element) -> str | None:
+    """The currency of the amount in a balance or an entry; one that is none is named where the amount itself is read."""
+    amount = child(element, "Amt")
+    currency = amount.get("Ccy") if amount is not None else None
+    return currency if currency is not None and is_currency(currency) else None
 
 
 def _v1_account(element: Element) -> str | None:

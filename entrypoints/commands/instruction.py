@@ -241,7 +241,10 @@ def return_money(  # noqa: PLR0917 - the command line is the signature
 
 
 @instruction_app.command("keygen", epilog="Example: escrow --as platform instruction keygen > instructions.pub")
-def keygen(show_only: Annotated[bool, typer.Option("--show", help="Print the public key there is; make none.")] = False) -> None:
+def keygen(
+    show_only: Annotated[bool, typer.Option("--show", help="Print the public key there is; make none.")] = False,
+    with_sm2: Annotated[bool, typer.Option("--sm2", help="Make an SM2 key (GB/T 32918) instead of Ed25519.")] = False,
+) -> None:
     """Make the key that signs instruction files, and print its public half for the banks."""
     from entrypoints.acting import acting_principal
     from entrypoints.settings import read_settings
@@ -250,7 +253,7 @@ def keygen(show_only: Annotated[bool, typer.Option("--show", help="Print the pub
 
     settings = read_settings()
     acting_principal(settings, Right.CONFIGURE)
-    key = read_instruction_key(settings.keys) if show_only else make_instruction_key(settings.keys)
+    key = read_instruction_key(settings.keys) if show_only else make_instruction_key(settings.keys, with_sm2=with_sm2)
     if key is None:
         raise InstructionKeyRefused(f"{settings.keys} has no key for instructions; make one: escrow instruction keygen")
     typer.echo(public_key_text(key), nl=False)

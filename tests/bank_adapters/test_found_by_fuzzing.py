@@ -59,6 +59,33 @@ def test_an_interim_report_cut_anywhere_is_never_taken_with_fewer_lines() -> Non
     assert taken == []
 
 
+@pytest.mark.parametrize("code", ["CIiNY", "cny", "人民币", "E UR", "X" * 5_000])
+@pytest.mark.parametrize("place", ["<Ccy>CNY</Ccy>", 'Ccy="CNY"'])
+def test_a_currency_that_is_none_is_a_finding_wherever_camt_has_it(code: str, place: str) -> None:
+    """The account's currency was taken unread, and the decimals of a control sum asked for by it."""
+    data = (GOLDEN / "camt053.xml").read_text(encoding="utf-8")
+    data = data.replace("</Acct>", "<Ccy>CNY</Ccy></Acct>", 1) if "<Ccy>" not in data else data
+    assert place in data
+    reading = read(data.replace(place, place.replace("CNY", code)).encode())
+    assert "currency_unknown" in errors(reading)
+    assert "internal_error" not in errors(reading)
+
+
+def test_a_file_without_a_name_in_a_zip_is_one_like_others() -> None:
+    """The standard library looks at the last letter of a name that has none."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x", (GOLDEN / "mt942.sta").read_bytes())
+    data = buffer.getvalue()
+    entry = data.rindex(b"PK\x01\x02")
+    nameless = bytearray(data[: entry + 46] + data[entry + 47 :])
+    nameless[entry + 28 : entry + 30] = b"\x00\x00"  # the length of the name in the directory
+    nameless[-10:-6] = struct.pack("<I", 46)  # the size of the directory
+    reading = read(bytes(nameless))
+    assert "internal_error" not in errors(reading)
+    assert errors(reading) == ["archive_refused"]  # the two places of the name differ
+
+
 # -- workbooks -----------------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from entrypoints.bootstrap import job_settings
 from entrypoints.settings import read_settings
 from escrow.instructions import find_instruction
 from jobs import daily
-from jobs.instruction_key import KEY_FILE, InstructionKeyRefused, make_instruction_key, public_key_text
+from jobs.instruction_key import KEY_FILE, InstructionKeyRefused, make_instruction_key, public_key_text, read_instruction_key
 from jobs.settings import JobSettings
 from tests.escrow.conftest import District
 
@@ -78,8 +78,10 @@ def test_digests_are_those_of_the_standards(kind: DigestKind, of_abc: str) -> No
     assert digest_of(b"abc", kind) == of_abc
 
 
-def test_sending_again_changes_nothing(due: District, settings: JobSettings) -> None:
-    make_instruction_key(settings.keys)
+@pytest.mark.parametrize("with_sm2", [False, True])
+def test_sending_again_changes_nothing(due: District, settings: JobSettings, with_sm2: bool) -> None:
+    made = make_instruction_key(settings.keys, with_sm2=with_sm2)
+    assert public_key_text(read_instruction_key(settings.keys) or made) == public_key_text(made)
     first = sent(due, settings)
 
     assert daily.send(due.conn, DAY, settings, NOW) == {"files_placed": 0}
