@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 
 from money import exponent_of
-from money.amount import AmountRefused
-from money.amount import LARGEST_MINOR_UNITS
+from money.amount import LARGEST_MINOR_UNITS, AmountRefused
 
 
 class AmountUnreadable(ValueError):

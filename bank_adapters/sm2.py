@@ -136,7 +136,7 @@ def load_public_key(pem: str) -> Sm2PublicKey:
 
 
 def load_private_key(pem: str) -> Sm2PrivateKey:
-    """The key of a PKCS #8 text without passphrase, as OpenSSL writes it. Raises Sm2KeyRefused, also for halves that do not fit."""
+    """The key of a PKCS #8 text without passphrase, as OpenSSL writes it. Raises Sm2KeyRefused (also: two halves)."""
     try:
         content = _content(pem)
     except ValueError:

@@ -48,7 +48,7 @@ def read_instruction_key(folder: Path) -> InstructionKey | None:
 
 
 def make_instruction_key(folder: Path, *, with_sm2: bool = False) -> InstructionKey:
-    """Make the key, Ed25519 or SM2. Raises InstructionKeyRefused when there is one: to replace it, move it away and tell the banks."""
+    """Make the key, Ed25519 or SM2. Raises InstructionKeyRefused when there is one: move it away first."""
     path = folder / KEY_FILE
     if path.exists():
         raise InstructionKeyRefused(f"{path} exists; to replace it, move it away, run this again and give the banks the new key")
