@@ -32,6 +32,7 @@ from jobs.settings import JobSettings
 from jobs.signing_keys import keys_for_signing
 from jobs.verifying import faults_in_books
 from ledger.checkpoints import take_checkpoint
+from ledger.partitions import MonthsBusy, add_months
 from ledger.pending import expire_pending
 from ledger.period import keep_balances
 from reconciliation.discrepancy import DiscrepancyState
@@ -39,6 +40,9 @@ from reconciliation.discrepancy_store import records
 from storage.seal import seal_evidence
 
 Result = Mapping[str, Any]
+
+#: Months the journal has beyond the day's own: a scheduler may stand still for a quarter before a posting adds one itself.
+MONTHS_AHEAD = 3
 
 
 def _as_result(report: ReleaseReport | RefundReport | DisbursementReport) -> Result:
@@ -165,6 +169,14 @@ def keep(connection: sa.Connection, as_of: date, settings: JobSettings, now: dat
     return {"institutions": keep_balances(connection)}
 
 
+def extend(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
+    """Add the coming months to the journal, so that no posting has to."""
+    try:
+        return {"months_added": [f"{month:%Y-%m}" for month in add_months(connection, as_of, MONTHS_AHEAD)]}
+    except MonthsBusy as busy:
+        return {"months_added": [], "note": str(busy), "outstanding": True}
+
+
 def verify(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:  # noqa: ARG001 - a job's shape
     """Derive every balance, digest and chain again; what does not agree is named."""
     faults = faults_in_books(connection)
@@ -185,6 +197,7 @@ JOBS: Mapping[str, Job] = {
         Job("send", "write instruction files to the banks' outgoing folders", send, every_day=False),
         Job("age", "count open discrepancies and their age", age, every_day=True),
         Job("keep", "keep the day's balances for later questions what was known", keep, every_day=True),
+        Job("extend", "add the coming months to the journal", extend, every_day=True),
         Job("seal", "seal the evidence recorded since the last seal", seal, every_day=True),
         Job("checkpoint", "sign where every journal and all evidence stand", checkpoint, every_day=True),
         Job("verify", "derive every balance, digest and chain again", verify, every_day=True),

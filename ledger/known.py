@@ -11,6 +11,7 @@ from psycopg import Cursor
 from sqlalchemy import Connection, text
 
 from ledger.model import OpenItem, PendingTransfer, PostingCall, Transfer
+from ledger.months import in_calendar
 from ledger.state import UNBOUNDED, AccountState, KnownBooks, TransferKey
 from money import Money
 
@@ -76,7 +77,7 @@ def known_books(cursor: Cursor[Any], calls: Sequence[PostingCall]) -> KnownBooks
     pending_keys = [(r.institution_id, r.pending_id) for call in calls for r in call.resolutions]
     posted = transfers_in_books(cursor, keys + reversed_ids + corrected)
     known = KnownBooks(accounts=_account_states(cursor, wanted_accounts), posted=posted)
-    known.closed_months = _closed_months(cursor, transfers)
+    known.closed_months, known.missing_months = _months(cursor, transfers)
     if reversed_ids:
         known.reversed_by = {
             (row[0], row[1]): row[2]
@@ -106,15 +107,18 @@ def known_books(cursor: Cursor[Any], calls: Sequence[PostingCall]) -> KnownBooks
     return known
 
 
-def _closed_months(cursor: Cursor[Any], transfers: Sequence[Transfer]) -> set[tuple[int, date]]:
-    """Months that are closed among those the transfers are booked in, by institution."""
+def _months(cursor: Cursor[Any], transfers: Sequence[Transfer]) -> tuple[set[tuple[int, date]], list[date]]:
+    """Months that are closed among those the transfers are booked in, by institution; those without a partition, by time."""
     institutions = {t.institution_id for t in transfers}
     days = {t.booking_date for t in transfers}
+    months = {day.replace(day=1) for day in days if in_calendar(day)}
     cursor.execute(
-        "SELECT institution_id, month FROM closed_period WHERE institution_id = ANY(%s) AND month BETWEEN %s AND %s",
-        (list(institutions), min(days).replace(day=1), max(days)),
+        "SELECT institution_id, month FROM closed_period WHERE institution_id = ANY(%s) AND month BETWEEN %s AND %s"
+        " UNION ALL SELECT NULL, m FROM unnest(%s::date[]) AS m WHERE NOT ledger_has_month(m)",
+        (list(institutions), min(days).replace(day=1), max(days), list(months)),
     )
-    return set(cursor.fetchall())
+    rows = cursor.fetchall()
+    return {row for row in rows if row[0] is not None}, sorted(month for institution, month in rows if institution is None)
 
 
 def _account_states(cursor: Cursor[Any], keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], AccountState]:
@@ -136,11 +140,15 @@ def _array(values: Iterable[int | UUID]) -> str:
 
 
 def transfers_in_books(cursor: Cursor[Any], keys: Sequence[TransferKey]) -> dict[TransferKey, Transfer]:
-    """Transfers by key."""
+    """Transfers by key. Only the months in which the least and the greatest id lie, and those between them, are looked into."""
+    if not keys:
+        return {}
+    first, last = min(key[1] for key in keys), max(key[1] for key in keys)
     rows = rows_of(
         cursor,
         f"SELECT {TRANSFER_COLUMNS} FROM {WANTED}"
-        " JOIN transfer t ON t.institution_id = w.institution_id AND t.transfer_id = w.id",
+        " JOIN transfer t ON t.institution_id = w.institution_id AND t.transfer_id = w.id"
+        f" WHERE t.transfer_id BETWEEN '{first}' AND '{last}'",
         keys,
     )
     return {(row[1], row[0]): transfer_of(row) for row in rows}

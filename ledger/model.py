@@ -212,6 +212,8 @@ class RefusalCode(StrEnum):
 
     ZERO_AMOUNT = "zero_amount"  # amount is not above zero
     OVERFLOW = "overflow"  # a balance would not fit a BIGINT (an amount that does not is no Money)
+    OUT_OF_CALENDAR = "out_of_calendar"  # booked before 2000 or after 2099, for which the books have no months
+    ID_OF_OTHER_MONTH = "id_of_other_month"  # its id does not begin with a day of the month it is booked in
     SAME_ACCOUNT = "same_account"  # debit and credit are one account
     UNKNOWN_ACCOUNT = "unknown_account"  # no such account at this institution
     CLOSED_ACCOUNT = "closed_account"  # closed on or before the booking date, or not yet open

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from ledger.accounts import find_account
-from ledger.known import LOCK_HEADS, PENDING_COLUMNS, driver_cursor, known_books, pending_in_books, pending_of
+from ledger.known import LOCK_HEADS, PENDING_COLUMNS, driver_cursor, known_books, pending_in_books, pending_of, resolutions_of
 from ledger.links import TransferRefused
 from ledger.model import (
     PendingOutcome,
@@ -29,7 +29,9 @@ from ledger.model import (
     Resolution,
     Side,
     Transfer,
+    transfer_id,
 )
+from ledger.months import id_fits_day, in_calendar
 from ledger.posting import check_accounts, too_far
 from ledger.state import UNBOUNDED, KnownBooks
 from ledger.writing import post
@@ -153,16 +155,23 @@ def post_pending(
 ) -> PostingOutcome:
     """Post a pending transfer, for all of it or for ``amount`` of it (the rest is freed), booked on ``booking_date``.
 
-    The transfer's id is the pending one's, so posting it again with the same amount and date changes nothing. Raises
-    PostingRefused: unknown_pending, already_resolved, pending_expired, resolution_mismatch, and what ``post`` refuses.
+    The transfer's id is the pending one's, or one of the month it is booked in when that is another. So posting it again with
+    the same amount and date changes nothing. Raises PostingRefused: unknown_pending, already_resolved, pending_expired,
+    resolution_mismatch, and what ``post`` refuses.
     """
     with driver_cursor(conn) as cursor:
         found = pending_in_books(cursor, [(institution_id, pending_id)])
+        posted_as = resolutions_of(cursor, [(institution_id, pending_id)]).get((institution_id, pending_id))
     if not found:
         message = f"pending transfer {pending_id} is not in the books of institution {institution_id}"
         raise PostingRefused((Refusal(pending_id, RefusalCode.UNKNOWN_PENDING, message),))
     pending = found[institution_id, pending_id]
-    transfer = _as_transfer(pending, pending.amount if amount is None else amount, booking_date, pending_id)
+    moved = transfer_id(institution_id, booking_date, "pending", pending_id.hex) if in_calendar(booking_date) else pending_id
+    identity = posted_as or (pending_id if id_fits_day(pending_id, booking_date) else moved)
+    if posted_as and not id_fits_day(posted_as, booking_date):
+        message = f"pending transfer {pending_id} was posted before, in another month, as transfer {posted_as}"
+        raise PostingRefused((Refusal(pending_id, RefusalCode.ALREADY_RESOLVED, message),))
+    transfer = _as_transfer(pending, pending.amount if amount is None else amount, booking_date, identity)
     return post(
         conn,
         [transfer],

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from ledger.links import Attachments, TransferRefused, check_links, check_new, check_still_attached
 from ledger.model import Clearing, Correction, OpenItem, PostingCall, Refusal, RefusalCode, Resolution, Transfer
+from ledger.months import id_fits_day, in_calendar
 from ledger.state import UNBOUNDED, AccountState, KnownBooks, TransferKey
 from money import Money
 
@@ -121,6 +122,8 @@ def check_accounts(transfer: Transfer, books: KnownBooks) -> tuple[AccountState,
     credit = books.accounts.get((institution, transfer.credit_account_id))
     if amount <= 0:
         raise TransferRefused(RefusalCode.ZERO_AMOUNT, f"the amount is {transfer.amount}; it must be above zero")
+    if not id_fits_day(transfer.transfer_id, transfer.booking_date):
+        raise _misplaced(transfer)
     if transfer.debit_account_id == transfer.credit_account_id:
         raise TransferRefused(RefusalCode.SAME_ACCOUNT, f"account {transfer.debit_account_id} is debited and credited")
     if debit is None or credit is None:
@@ -142,6 +145,18 @@ def check_accounts(transfer: Transfer, books: KnownBooks) -> tuple[AccountState,
             f"the amount is in {currency}, {debit.code} holds {debit.currency} and {credit.code} holds {credit.currency}",
         )
     return debit, credit
+
+
+def _misplaced(transfer: Transfer) -> TransferRefused:
+    """No partition of the journal takes it: there is none for its day, or its id leads to another one."""
+    day = transfer.booking_date
+    if not in_calendar(day):
+        return TransferRefused(RefusalCode.OUT_OF_CALENDAR, f"it is booked on {day}; the books have months from 2000 to 2099")
+    return TransferRefused(
+        RefusalCode.ID_OF_OTHER_MONTH,
+        f"it is booked on {day} and its id {transfer.transfer_id} is of another month; make the id of institution, booking date "
+        "and source with ledger.model.transfer_id",
+    )
 
 
 class _Judge:

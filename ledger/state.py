@@ -46,7 +46,7 @@ class KnownBooks:
     clearings. ``reversed_by``: original -> the transfer that reversed it. ``items``: open items opened before;
     ``cleared``: item -> the transfer that cleared it. ``pending``: what its resolutions name; ``resolved``: pending -> the
     transfer that posted it, None when voided or expired. ``corrects``: transfer -> what it was recorded to correct.
-    ``closed_months``: (institution, first day).
+    ``closed_months``: (institution, first day). ``missing_months``: first days of months the journal has no partition for yet.
     """
 
     accounts: dict[AccountKey, AccountState]
@@ -58,3 +58,4 @@ class KnownBooks:
     resolved: dict[TransferKey, UUID | None] = field(default_factory=dict)
     corrects: dict[TransferKey, UUID] = field(default_factory=dict)
     closed_months: set[tuple[int, date]] = field(default_factory=set)
+    missing_months: list[date] = field(default_factory=list)

@@ -19,7 +19,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
-    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -138,6 +137,9 @@ journal_head = Table(
     Column(
         "written_batch_id", BigInteger, nullable=False, comment="the newest batch with transfers; equals last_batch_id at commit"
     ),
+    Column("written_count", BigInteger, comment="number of transfers of the batch written last; null before the first"),
+    Column("written_minor_units", BigInteger, comment="sum of their amounts over all currencies, minor units"),
+    Column("written_root", LargeBinary, comment="Merkle root over their leaves; the batch's header must say the same"),
     PrimaryKeyConstraint("institution_id"),
     info=projection("the newest posting_batch of each institution; posting locks this row, so an institution's batches queue up"),
     comment="where an institution's chain of batches ends",
@@ -206,23 +208,16 @@ transfer = Table(
     ),
     Column("leaf", LargeBinary, nullable=False, comment="SHA-256 over every other column in the batch's encoding"),
     PrimaryKeyConstraint("institution_id", "transfer_id"),
-    UniqueConstraint("institution_id", "batch_id", "line"),
-    UniqueConstraint("institution_id", "debit_account_id", "debit_seq"),
-    UniqueConstraint("institution_id", "credit_account_id", "credit_seq"),
     CheckConstraint("amount_minor_units > 0", name="amount_above_zero"),
     CheckConstraint("debit_account_id <> credit_account_id", name="two_accounts"),
     CheckConstraint("line > 0", name="line"),
-    Index(
-        "uq_transfer_reverses",
-        "institution_id",
-        "reverses",
-        unique=True,
-        postgresql_where=text("reverses IS NOT NULL"),
-    ),
+    # One partition a month of the booking day, with which an id begins (``ledger.months``). Numbers of postings, lines of a batch
+    # and originals of reversals are unique by an index within each partition, and over all of them by transfer_guard.
     # The accounts and the batch have no foreign keys here: two set-based triggers check them for a whole batch at once,
     # where foreign keys would ask three questions for every row. The leaf is this table's row digest.
     info={**APPEND_ONLY, "row_digest": "leaf"},
     comment="the journal: one debit account, one credit account, one positive amount, so it always balances",
+    postgresql_partition_by="RANGE (transfer_id)",
 )
 
 open_item = Table(

@@ -215,15 +215,19 @@ QUESTIONS = (
         "journal_head",
         """
         SELECT format('institution %s', coalesce(h.institution_id, b.institution_id)) AS row,
-            format('head: batch %s of %s written, digest %s; newest batch: %s, digest %s', h.last_batch_id, h.written_batch_id,
-                left(encode(h.last_digest, 'hex'), 16), b.batch_id, left(encode(b.row_digest, 'hex'), 16)) AS what
+            format('head: batch %s of %s written, digest %s, %s transfers, %s, root %s; newest batch: %s, digest %s, %s, %s, %s',
+                h.last_batch_id, h.written_batch_id, left(encode(h.last_digest, 'hex'), 16), h.written_count,
+                h.written_minor_units, left(encode(h.written_root, 'hex'), 16), b.batch_id,
+                left(encode(b.row_digest, 'hex'), 16), b.transfer_count, b.total_minor_units,
+                left(encode(b.root, 'hex'), 16)) AS what
         FROM journal_head h FULL JOIN (
-            SELECT DISTINCT ON (institution_id) institution_id, batch_id, row_digest FROM posting_batch
-            ORDER BY institution_id, batch_id DESC
+            SELECT DISTINCT ON (institution_id) institution_id, batch_id, row_digest, transfer_count, total_minor_units, root
+            FROM posting_batch ORDER BY institution_id, batch_id DESC
         ) AS b ON b.institution_id = h.institution_id
         WHERE h.last_batch_id IS DISTINCT FROM coalesce(b.batch_id, 0)
             OR h.written_batch_id IS DISTINCT FROM coalesce(b.batch_id, 0)
             OR h.last_digest IS DISTINCT FROM coalesce(b.row_digest, decode(repeat('00', 32), 'hex'))
+            OR h.written_count <> b.transfer_count OR h.written_minor_units <> b.total_minor_units OR h.written_root <> b.root
         UNION ALL
         SELECT format('institution %s', institution_id), 'its accounts have no head' FROM account
         WHERE institution_id NOT IN (SELECT institution_id FROM journal_head) GROUP BY institution_id
@@ -317,6 +321,9 @@ QUESTIONS = (
         FROM transfer r LEFT JOIN transfer o ON o.institution_id = r.institution_id AND o.transfer_id = r.reverses
         WHERE r.reverses IS NOT NULL AND (o.debit_account_id = r.credit_account_id AND o.credit_account_id = r.debit_account_id
             AND o.amount_minor_units = r.amount_minor_units) IS NOT TRUE
+        UNION ALL
+        SELECT format('institution %s, transfer %s', institution_id, reverses), format('%s transfers reverse it', count(*))
+        FROM transfer WHERE reverses IS NOT NULL GROUP BY institution_id, reverses HAVING count(*) > 1
         """,
         "transfer WHERE reverses IS NOT NULL",
     ),

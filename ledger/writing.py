@@ -86,11 +86,14 @@ def post_calls(
     heads = {row.institution_id: row.last_batch_id for row in conn.execute(LOCK_HEADS, {"institutions": institutions})}
     with driver_cursor(conn) as cursor, _collection_paused():
         _allow_memory(cursor, sum(len(call.transfers) for call in calls))
-        decision = decide_calls(calls, known_books(cursor, calls))
+        known = known_books(cursor, calls)
+        decision = decide_calls(calls, known)
         if any_refusal == "raise" and decision.refused:
             raise PostingRefused(tuple(decision.refused))
         batches = tuple((institution, heads[institution] + 1) for institution in sorted(decision.accepted))
         if batches:
+            for month in known.missing_months:  # the job of the day adds them ahead; a posting that comes first does not fail
+                cursor.execute("SELECT ledger_add_month(%s)", (month,))
             _write_resolutions(cursor, decision, actor, reason)
             _write_transfers(cursor, decision, batches)
             for institution, batch_id in batches:

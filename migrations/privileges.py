@@ -72,6 +72,9 @@ def apply_privileges(connection: Connection, metadata: MetaData) -> None:
         if connection.scalar(text("SELECT to_regclass('public.' || :name)"), {"name": table.name}) is None:
             continue
         statements += _table_ddl(table, kept_by_guards=table.name in kept)
+    statements += list(
+        connection.scalars(text(_PARTITIONS), {"owner": Role.OWNER, "others": [r for r in Role if r != Role.OWNER]})
+    )
     for view, materialized in connection.execute(text(_VIEWS)).all():
         statements += _view_ddl(view, materialized)
     statements += [
@@ -195,6 +198,20 @@ _KEPT_BY_GUARDS = """
     WHERE c.relnamespace = 'public'::regnamespace AND p.proname = 'ledger_guard_projection'
 """
 
+#: Partitions are read and written through their table alone: nobody but the owner has any right to them, and no row of theirs is
+#: filtered twice.
+_PARTITIONS = """
+    SELECT format(s.statement, c.relname, array_to_string(CAST(:others AS text[]), ', '),
+        CAST(:owner AS text))
+    FROM pg_class c CROSS JOIN LATERAL (
+        VALUES (1, 'ALTER TABLE %1$I OWNER TO %3$s'), (2, 'REVOKE ALL ON %1$I FROM PUBLIC, %2$s'),
+            (3, 'ALTER TABLE %1$I DISABLE ROW LEVEL SECURITY')
+        UNION ALL SELECT 4, format('DROP POLICY %I ON %%1$I', p.polname) FROM pg_policy p WHERE p.polrelid = c.oid
+    ) AS s (place, statement)
+    WHERE c.relispartition AND c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+    ORDER BY c.relname, s.place
+"""
+
 _VIEWS = """
     SELECT c.relname::text, c.relkind = 'm' FROM pg_class c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm') AND NOT EXISTS (
@@ -214,8 +231,9 @@ _FUNCTIONS = """
         (1, 'ALTER FUNCTION %1$s SET search_path = pg_catalog, public, pg_temp', l.lanname = 'plpgsql' OR p.prosecdef),
         (2, 'ALTER FUNCTION %1$s OWNER TO %2$s', true),
         (3, 'REVOKE ALL ON FUNCTION %1$s FROM PUBLIC',
-            p.prorettype IN ('trigger'::regtype, 'event_trigger'::regtype) OR p.proname = 'lock_evidence'),
-        (4, 'GRANT EXECUTE ON FUNCTION %1$s TO ' || :poster, p.proname = 'lock_evidence')
+            p.prorettype IN ('trigger'::regtype, 'event_trigger'::regtype)
+            OR p.proname IN ('lock_evidence', 'ledger_add_month', 'ledger_guard_partition')),
+        (4, 'GRANT EXECUTE ON FUNCTION %1$s TO ' || :poster, p.proname IN ('lock_evidence', 'ledger_add_month'))
     ) AS s (place, statement, applies)
     WHERE p.pronamespace = 'public'::regnamespace AND s.applies AND NOT EXISTS (
         SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')

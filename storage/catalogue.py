@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from storage.append_only import canonical_session_sql
+from storage.partition_catalogue import partition_faults
 
 EXPECTED_FILE = Path(__file__).with_name("catalogue.json")
 
@@ -48,18 +49,26 @@ class Expected:
 
     revision: str
     objects: Mapping[str, str]
+    #: By table: the objects of any one of its partitions (``partition_catalogue``).
+    partitions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @cache
 def expected() -> Expected:
     """The catalogue of an empty database at head, as ``catalogue.json`` holds it."""
     stored = json.loads(EXPECTED_FILE.read_text(encoding="utf-8"))
-    return Expected(stored["revision"], stored["objects"])
+    return Expected(stored["revision"], stored["objects"], stored["partitions"])
 
 
-def write_expected(revision: str, objects: Mapping[str, str], file: Path = EXPECTED_FILE) -> None:
+def write_expected(
+    revision: str, objects: Mapping[str, str], partitions: Mapping[str, Mapping[str, str]], file: Path = EXPECTED_FILE
+) -> None:
     """Write ``catalogue.json``: one line an object, sorted, so that a migration's effect is read in its diff."""
-    stored = {"revision": revision, "objects": dict(sorted(objects.items()))}
+    stored = {
+        "revision": revision,
+        "objects": dict(sorted(objects.items())),
+        "partitions": {table: dict(sorted(one.items())) for table, one in sorted(partitions.items())},
+    }
     file.write_text(json.dumps(stored, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
@@ -67,7 +76,20 @@ def live_catalogue(connection: Connection) -> dict[str, str]:
     """Every object of schema public by "kind name", in canonical text. Sets the transaction's search path and rendering."""
     for statement in (*canonical_session_sql(), "SET LOCAL search_path = pg_catalog, public, pg_temp"):
         connection.execute(text(statement))
-    return {f"{kind} {name}": definition for kind, name, definition in connection.execute(text(_LIVE))}
+    return {f"{kind} {name}": definition for kind, name, definition in connection.execute(text(_LIVE), {"partitions": False})}
+
+
+def live_partitions(connection: Connection) -> dict[str, dict[str, dict[str, str]]]:
+    """Every object of every partition: by table, by partition, by "kind name". Sets search path and rendering likewise."""
+    for statement in (*canonical_session_sql(), "SET LOCAL search_path = pg_catalog, public, pg_temp"):
+        connection.execute(text(statement))
+    tables: dict[str, str] = dict(connection.execute(text(_TABLE_OF_PARTITION)).all())
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for kind, name, definition in connection.execute(text(_LIVE), {"partitions": True}):
+        partition = name.partition(".")[0]
+        if partition in tables:
+            found.setdefault(tables[partition], {}).setdefault(partition, {})[f"{kind} {name}"] = definition
+    return found
 
 
 def schema_faults(connection: Connection, measure: Expected | None = None) -> list[SchemaFault]:
@@ -91,7 +113,9 @@ def schema_faults(connection: Connection, measure: Expected | None = None) -> li
                 found.append(SchemaFault(kind, name, _changed(kind, right, now)))
         elif kind in _NO_STRANGERS and name.partition("." if kind != "function" else "(")[0] in tables | functions:
             found.append(SchemaFault(kind, name, f"no migration made it: {now}"))
-    found += [SchemaFault("partition", name, what) for name, what in connection.execute(text(_PARTITIONS))]
+    for table, partitions in live_partitions(connection).items():
+        if table in tables:
+            found += [SchemaFault(*fault) for fault in partition_faults(table, measure.partitions.get(table, {}), partitions)]
     connection.execute(text("SELECT set_config('search_path', :path, true)"), {"path": path})
     return found
 
@@ -125,18 +149,20 @@ def _same_view(connection: Connection, right: str, now: str) -> bool:
     return bool(rendered == now.partition("\n")[2])
 
 
-#: One SELECT (kind, name, definition). ``ours`` are the tables and views of schema public that no extension brought.
-#: A partition needs no line of its own in catalogue.json: it is compared with its table (``_PARTITIONS``).
+#: One SELECT (kind, name, definition). ``ours`` are the tables and views of schema public that no extension brought, or the
+#: partitions among them: those have no lines of their own, but are compared with what one of them has (``partition_catalogue``).
 _LIVE = r"""
 WITH ours AS (
     SELECT c.* FROM pg_class c
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relispartition = :partitions
+        AND NOT EXISTS (
         SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ),
 acl AS (
     SELECT 'grants' AS kind, owner, relname AS name, a.grantee, a.privilege_type, a.is_grantable, '' AS what
     FROM (SELECT c.relname::text, c.relowner AS owner, c.relacl FROM pg_class c
-        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')) AS c
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+            AND c.relispartition = :partitions) AS c
     CROSS JOIN aclexplode(c.relacl) AS a
     UNION ALL
     SELECT 'grants', c.relowner, c.relname::text, a.grantee, a.privilege_type, a.is_grantable, '(' || t.attname || ')'
@@ -149,7 +175,9 @@ SELECT CASE WHEN relkind IN ('v', 'm') THEN 'view' ELSE 'table' END AS kind, rel
             CASE relpersistence WHEN 'p' THEN NULL ELSE 'unlogged' END,
             CASE WHEN relrowsecurity THEN 'row security' END, CASE WHEN relforcerowsecurity THEN 'forced' END,
             'owned by ' || relowner::regrole) END AS definition
-FROM ours WHERE NOT relispartition
+FROM ours
+UNION ALL
+SELECT 'bound', relname, pg_get_expr(relpartbound, oid) FROM ours WHERE relispartition
 UNION ALL
 SELECT 'heir', p.relname || '.' || c.relname, 'a table that inherits from it'
 FROM pg_inherits i JOIN ours p ON p.oid = i.inhparent JOIN pg_class c ON c.oid = i.inhrelid WHERE NOT c.relispartition
@@ -160,24 +188,22 @@ SELECT 'column', c.relname || '.' || a.attname, concat_ws(' ', format_type(a.att
     CASE a.attgenerated WHEN '' THEN 'DEFAULT ' ELSE 'GENERATED ' END || pg_get_expr(d.adbin, d.adrelid))
 FROM ours c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition
+WHERE c.relkind IN ('r', 'p', 'f')
 UNION ALL
 SELECT 'constraint', c.relname || '.' || k.conname,
     pg_get_constraintdef(k.oid) || CASE WHEN k.convalidated THEN '' ELSE ' (not validated)' END
 FROM ours c JOIN pg_constraint k ON k.conrelid = c.oid
-WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND NOT (c.relispartition AND (k.coninhcount > 0 OR k.conparentid <> 0))
+WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND k.conparentid = 0 OR k.contype IN ('c', 'p', 'u') AND c.relispartition
 UNION ALL
 SELECT 'index', c.relname || '.' || i.relname,
     pg_get_indexdef(x.indexrelid) || CASE WHEN x.indisvalid AND x.indisready AND x.indislive THEN '' ELSE ' (not valid)' END
 FROM ours c JOIN pg_index x ON x.indrelid = c.oid JOIN pg_class i ON i.oid = x.indexrelid
-WHERE NOT (c.relispartition AND i.relispartition)
 UNION ALL
 SELECT 'trigger', c.relname || '.' || t.tgname,
     CASE t.tgenabled WHEN 'A' THEN 'always ' WHEN 'O' THEN 'unless-replica ' WHEN 'R' THEN 'replica-only ' ELSE 'never ' END
     || pg_get_triggerdef(t.oid) || CASE n.nspname WHEN 'public' THEN '' ELSE ' of schema ' || n.nspname END
 FROM ours c JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal
 JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE NOT c.relispartition
 UNION ALL
 -- The triggers by which the server itself keeps foreign keys: a superuser can switch these off as well.
 SELECT 'asleep', c.relname || '.' || coalesce(k.conname, t.tgname), 'its foreign key is not enforced: ' || string_agg(
@@ -220,19 +246,8 @@ WHERE p.pronamespace = 'public'::regnamespace AND NOT EXISTS (
     SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 """
 
-#: (partition, what): a partition whose triggers are not its table's. Row triggers are copied by the server, also when one is
-#: attached; TRUNCATE is refused by a trigger of each partition's own (``append_only.partition_ddl``).
-_PARTITIONS = """
-WITH guard AS (
-    SELECT t.tgrelid, p.proname, t.tgtype, t.tgenabled, t.tgqual IS NULL AS unconditional, t.tgname
-    FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-    WHERE NOT t.tgisinternal AND p.pronamespace = 'public'::regnamespace
-)
-SELECT c.relname, format('trigger %s of %s is missing, switched off or another', g.tgname, r.relname)
-FROM pg_class c JOIN pg_class r ON r.oid = pg_partition_root(c.oid) JOIN guard g ON g.tgrelid = r.oid
-WHERE c.relispartition AND c.relkind IN ('r', 'p') AND r.relnamespace = 'public'::regnamespace
-    AND (g.tgtype & 1 = 1 OR g.tgtype & 32 = 32)
-    AND NOT EXISTS (SELECT FROM guard o WHERE o.tgrelid = c.oid
-        AND (o.proname, o.tgtype, o.tgenabled, o.unconditional) = (g.proname, g.tgtype, g.tgenabled, g.unconditional))
-ORDER BY 1, 2
+#: (partition, table).
+_TABLE_OF_PARTITION = """
+SELECT c.relname::text, pg_partition_root(c.oid)::regclass::text FROM pg_class c
+WHERE c.relispartition AND c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
 """

@@ -33,6 +33,7 @@ def attacked(request: pytest.FixtureRequest, desk: Desk) -> Iterator[Desk]:
     if request.param == "application":
         desk.conn.execute(text("CREATE ROLE attacker BYPASSRLS"))
         desk.conn.execute(text("GRANT ALL ON ALL TABLES IN SCHEMA public TO attacker"))
+    desk.conn.execute(text("SELECT ledger_add_month('2024-12-01')"))
     desk.conn.commit()
     if request.param == "application":
         desk.conn.execute(text("SET ROLE attacker"))
@@ -72,7 +73,8 @@ def raw_transfer(desk: Desk, *, rightful_leaf: bool = True, **changes: Any) -> d
         row.account_id: row
         for row in desk.conn.execute(text("SELECT account_id, last_seq, balance_minor_units AS balance FROM account_balance"))
     }
-    given = desk.transfer(("custody_cash", ""), ("receipts_in_transit", "wechat"), 20_000, "raw")
+    day = changes.get("booking_date", DAY)
+    given = desk.transfer(("custody_cash", ""), ("receipts_in_transit", "wechat"), 20_000, "raw", day=day)
     row: dict[str, Any] = {
         "institution_id": desk.institution,
         "transfer_id": given.transfer_id,
@@ -203,7 +205,7 @@ def test_an_overdraft_by_raw_sql_is_refused(attacked: Desk) -> None:
 
 def test_an_id_cannot_be_used_twice(attacked: Desk) -> None:
     posted = attacked.conn.execute(text("SELECT transfer_id FROM transfer LIMIT 1")).scalar_one()
-    assert attack(attacked, transfer_id=posted) == "pk_transfer"
+    assert attack(attacked, transfer_id=posted) == "pk_transfer_2025_03"
 
 
 def test_a_false_reversal_is_refused(attacked: Desk) -> None:

@@ -148,7 +148,12 @@ def rewrite_an_amount(conn: Connection) -> None:
         """)
     )
     restamp(conn, "posting_batch", "batch_id = 3")
-    conn.execute(text("UPDATE journal_head SET last_digest = (SELECT row_digest FROM posting_batch WHERE batch_id = 3)"))
+    conn.execute(
+        text("""
+            UPDATE journal_head SET last_digest = b.row_digest, written_minor_units = b.total_minor_units, written_root = b.root
+            FROM posting_batch b WHERE b.batch_id = 3
+        """)
+    )
     conn.execute(text("UPDATE open_item SET amount_minor_units = 4000 WHERE amount_minor_units = 5000"))
     restamp(conn, "open_item")
     conn.execute(

@@ -51,7 +51,7 @@ def test_nothing_is_booked_in_a_closed_month_and_everything_in_others(closed: De
 
 def test_the_database_refuses_it_too(closed: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the decision blind to periods, as a poster of another version would be."""
-    monkeypatch.setattr("ledger.known._closed_months", lambda *_: set())
+    monkeypatch.setattr("ledger.known._months", lambda *_: (set(), []))
     with pytest.raises(Exception, match="closed_period"):
         closed.post(closed.transfer(CASH, HELD_A, 1, "late", day=date(2025, 3, 31)))
 

@@ -79,6 +79,8 @@ def test_each_refusal_has_its_name_and_precedence(desk: Desk) -> None:
     good = desk.transfer(CASH, HELD_A, 100, "good")
     cases = {
         RefusalCode.ZERO_AMOUNT: replace(good, amount=Money(0), credit_account_id=good.debit_account_id),
+        RefusalCode.OUT_OF_CALENDAR: replace(good, booking_date=date(2100, 1, 1), credit_account_id=good.debit_account_id),
+        RefusalCode.ID_OF_OTHER_MONTH: replace(good, booking_date=date(2025, 4, 3), credit_account_id=good.debit_account_id),
         RefusalCode.SAME_ACCOUNT: replace(good, debit_account_id=999, credit_account_id=999),
         RefusalCode.UNKNOWN_ACCOUNT: replace(good, credit_account_id=999),
         RefusalCode.CLOSED_ACCOUNT: replace(good, credit_account_id=closed),
@@ -90,7 +92,7 @@ def test_each_refusal_has_its_name_and_precedence(desk: Desk) -> None:
         assert codes(desk.post(transfer, on_refusal="report")) == [code]
         with pytest.raises(PostingRefused, match=str(code)):
             desk.post(transfer)
-    before_opening = desk.post(replace(good, booking_date=date(2024, 12, 31)), on_refusal="report")
+    before_opening = desk.post(desk.transfer(CASH, HELD_A, 100, "good", day=date(2024, 12, 31)), on_refusal="report")
     assert codes(before_opening) == [RefusalCode.CLOSED_ACCOUNT]
     assert trial_balance(desk.conn) == []
     assert desk.post(good).posted == (good.transfer_id,)

@@ -74,7 +74,7 @@ OTHER_BY_TYPE = {
     "ARRAY": "{0} || '{{x}}'",
     "boolean": "NOT {0}",
     "date": "{0} + 1",
-    "uuid": "'00000000-0000-0000-0000-000000000001'::uuid",
+    "uuid": "'0023e900-0000-0000-0000-000000000001'::uuid",  # of the same month: a row cannot move to another partition
     "bytea": "sha256({0})",
     "timestamp with time zone": "{0} + interval '1 second'",
 }

@@ -74,13 +74,14 @@ def test_every_revision_since_0005_upgrades_filled_books_without_rewriting_histo
         for revision in [name for name in runner.known_revisions() if name > "0005_jobs"]:
             runner.upgrade(connection, revision)
             after = files(connection)
-            rewritten = [name for name in before if name in after and after[name] != before[name]]
+            rewritten = [name for name, file in before.items() if file not in after.values()]  # whatever it is called now
             assert rewritten == [], f"{revision} writes every row of {rewritten} again"
             moved = [name for name in roots if rows_and_places(connection, name) != rows[name]]
             assert moved == [], f"{revision} touches rows of {moved}, which are evidence"
             connection.rollback()
 
         assert runner.current_revision(connection) == runner.head_revision()
+        assert rows_and_places(connection, "transfer_through_2026_03") == rows["transfer"]
         assert differences(connection) == []
         here = table_contents(connection, silent)
         assert {name: here[name] for name in roots} == roots

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, InternalError, ProgrammingError
 
 from bank_adapters.model import Direction
+from ledger.model import transfer_id
 from ledger.store import balance
 from money import Money
 from reconciliation.discrepancy import Act, DiscrepancyKind, DiscrepancyState
@@ -368,7 +369,7 @@ def test_cash_in_the_books_that_no_line_explains_is_named(town: Town) -> None:
     town.day(MONDAY)
     with town.engine.begin() as conn:
         cash, suspense = town.accounts["custody_cash", ""], town.accounts["unidentified_receipts", ""]
-        identity = UUID(int=5)
+        identity = transfer_id(town.ref.institution_id, TUESDAY, "manual", "1")
         town._post(conn, town._transfer(identity, cash, suspense, 5, TUESDAY, "by hand", "manual", "1"), None)
     result = town.day(TUESDAY)
     assert ("CASH_DIFFERENCE", 5) in kinds_and_amounts(result)

@@ -104,10 +104,24 @@ LEDGER = (
     Attack("spoof the mark of the batch being written", POSTER, _PROJECTION,
         "UPDATE journal_head SET institution_id = institution_id", REFUSED, "ledger_projection"),
     Attack("a transfer outside the order of batches", POSTER, "statement trigger transfer_guard",
-        "INSERT INTO transfer SELECT institution_id, gen_random_uuid(), batch_id + 100, line, debit_account_id, credit_account_id, "
+        "INSERT INTO transfer SELECT institution_id, first_transfer_id(booking_date), batch_id + 100, line, debit_account_id, credit_account_id, "
         "amount_minor_units, currency, booking_date, reason, source_kind, source_ref, reverses, debit_seq + 100, "
         "debit_balance_minor_units, credit_seq + 100, credit_balance_minor_units, leaf FROM transfer LIMIT 1", REFUSED, "ledger_batch_out_of_order"),
     Attack("the same transfer twice", POSTER, "primary key", "INSERT INTO transfer SELECT * FROM transfer LIMIT 1", REFUSED, "pk_transfer"),
+    Attack("write into a month of the journal, past what proves it", POSTER, _GRANTS,
+        "INSERT INTO transfer_2025_03 SELECT * FROM transfer", REFUSED, "permission denied for table transfer_2025_03"),
+    Attack("write into a month of the journal, past what proves it", OWNER, "trigger ledger_refuse_direct of each month, ENABLE ALWAYS",
+        "INSERT INTO transfer_2025_03 SELECT * FROM transfer", REFUSED, "ledger_not_through_transfer"),
+    Attack("write into a month of the journal as a replica", SUPERUSER, "trigger ledger_refuse_direct of each month, ENABLE ALWAYS",
+        _ASLEEP + "INSERT INTO transfer_2025_03 SELECT * FROM transfer", REFUSED, "ledger_not_through_transfer"),
+    Attack("UPDATE a month of the journal", OWNER, _HISTORY, "UPDATE transfer_2025_03 SET reason = 'x'", REFUSED, "UPDATE of transfer_2025_03 refused"),
+    Attack("TRUNCATE a month of the journal", OWNER, "trigger refuse_truncate of each month, ENABLE ALWAYS",
+        "TRUNCATE transfer_2025_03 CASCADE", REFUSED, "TRUNCATE of"),
+    Attack("read a month past the policies of its table", SUPERVISOR, _GRANTS, "SELECT FROM transfer_2025_03", REFUSED, "permission denied for table transfer_2025_03"),
+    Attack("move a transfer to another month", SUPERUSER, "CHECK of each month",
+        _ASLEEP + "ALTER TABLE transfer DISABLE TRIGGER USER;\nUPDATE transfer SET booking_date = '2025-05-01'", REFUSED, "ck_transfer_2025_03_booked"),
+    Attack("detach a month", OWNER, "foreign keys to its rows", "ALTER TABLE transfer DETACH PARTITION transfer_2025_03", REFUSED, "violates foreign key constraint"),
+    Attack("a month beyond the calendar", POSTER, "function ledger_add_month", "SELECT ledger_add_month('3000-01-01')", REFUSED, "ledger_out_of_calendar"),
     Attack("a header without transfers", POSTER, "trigger posting_batch_seal",
         "INSERT INTO posting_batch (institution_id, batch_id, encoding, transfer_count, total_minor_units, actor, reason, "
         "rule_version, posted_at) SELECT institution_id, max(batch_id) + 1, 'v1', 1, 1, 'x', 'x', 'x', now() FROM posting_batch "
