@@ -11,10 +11,10 @@ from operator import eq
 
 from bank_adapters.draft import ControlTotals, Declared, StatementDraft, signed_units
 from bank_adapters.findings import Findings, amount_text
-from bank_adapters.model import LineStatus
-from bank_adapters.packing import PackedColumns, lines_of
+from bank_adapters.model import Direction, LineStatus
+from bank_adapters.packing import PackedColumns, rows_of
 
-_BOOKED = LineStatus.BOOKED
+_BOOKED, _IN, _OUT = LineStatus.BOOKED.value, Direction.IN.value, Direction.OUT.value
 
 
 def check_dates(draft: StatementDraft, findings: Findings) -> None:
@@ -127,7 +127,7 @@ def check_running_balances(draft: StatementDraft, findings: Findings) -> None:
         if before is not None and _chained(before, count, figures):
             before, currency, last = balances[-1], currencies[-1], (numbers[-1], balances[-1])
             continue
-        for way, moved, booked, number, found, of in lines_of(count, figures):
+        for way, moved, booked, number, found, of in rows_of(count, figures):
             if booked != _BOOKED:
                 continue
             last = number, found
@@ -157,7 +157,9 @@ def _chained(before: int, count: int, figures: PackedColumns) -> bool:
     direction, units, status, _, balances, _ = figures
     if status.count(_BOOKED) != len(status) or len(balances) != count or None in balances:
         return False
-    moved = [signed_units(way, each) for way, each in lines_of(count, (direction, units))]
+    if len(direction) != count or len(units) != count:
+        return False
+    moved = [each if way == _IN else -each if way == _OUT else 0 for way, each in zip(direction, units, strict=True)]
     return all(map(eq, balances, islice(accumulate(moved, initial=before), 1, None)))
 
 

@@ -30,6 +30,7 @@ from bank_adapters.ofx.tokens import is_ofx
 from bank_adapters.profile import Profile, ProfileFormat, Quoting, ReversalSign, TableLayout
 from bank_adapters.qif import is_qif, read_qif
 from bank_adapters.sources import Source
+from bank_adapters.text_lines import Lines
 
 #: Formats told by their first bytes that are not read, so that the finding can name them.
 _KNOWN_UNREAD = ((b"%PDF", "PDF"), (b"Rar!", "a RAR archive"), (b"7z\xbc\xaf", "a 7z archive"))
@@ -169,8 +170,9 @@ class Document:
             return ()
         if profile is None or profile.table is None:
             return ()
-        rows = text_rows(text.lines(), profile.table.delimiter, findings, profile.table.quoting)
-        return self._table(claim, rows, findings, ends_with_line_break=text.ends_with_line_break)
+        lines = Lines(text.pieces())
+        rows = text_rows(lines, profile.table.delimiter, findings, profile.table.quoting)
+        return self._table(claim, rows, findings, ends_with_line_break=text.ends_with_line_break, lines=lines)
 
     def _note_encoding(self, text: Text) -> None:
         if text.guessed:
@@ -184,13 +186,12 @@ class Document:
             if (by_format[kind] or free) and claimed_by(head):
                 claims += _claims_of(kind.value, by_format[kind])
         heads: dict[tuple[str, Quoting], Sequence[Row]] = {}
-        lines = head.split("\n")
         for profile in by_format[ProfileFormat.TABLE]:
             if profile.table is None:
                 continue
             parting = (profile.table.delimiter, profile.table.quoting)
             if parting not in heads:
-                heads[parting] = head_of(text_rows(lines, parting[0], None, parting[1]), MAX_HEADER_ROW)
+                heads[parting] = head_of(text_rows(Lines([head]), parting[0], None, parting[1]), MAX_HEADER_ROW)
             header = self._header(heads[parting], profile.id, profile.table)
             if header is not None:
                 claims.append(Claim(profile.id, "delimited", profile, header, heads[parting]))
@@ -206,8 +207,9 @@ class Document:
         return None
 
     def _table(
-        self, claim: Claim, rows: Iterable[Row], findings: Findings, *, ends_with_line_break: bool
+        self, claim: Claim, rows: Iterable[Row], findings: Findings, *, ends_with_line_break: bool, lines: Lines | None = None
     ) -> tuple[Statement, ...]:
+        """The statement of a table's rows; ``lines`` are those a text's rows are read from."""
         if claim.profile is None or claim.profile.table is None or claim.header is None:
             return ()
         header_row = claim.rows[claim.header.index]
@@ -218,11 +220,11 @@ class Document:
                 break
             before.append(row)
         else:
-            every = chain(before, every)
+            every, lines = chain(before, every), None
             before = []
         statement = read_table(
             every, before, header_row, claim.header, layout=claim.profile.table, findings=findings,
-            ends_with_line_break=ends_with_line_break,
+            ends_with_line_break=ends_with_line_break, lines=lines,
         )  # fmt: skip
         return (statement,)
 

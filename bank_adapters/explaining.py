@@ -20,6 +20,7 @@ from bank_adapters.findings import masked
 from bank_adapters.limits import MAX_HEADER_ROW
 from bank_adapters.profile import Column, ColumnField, DirectionRule, Profile, TableLayout, normalised_label
 from bank_adapters.sources import Source
+from bank_adapters.text_lines import Lines
 
 _DELIMITERS = (",", "\t", ";", "|")
 _MARKS_IN = ("贷", "收入", "存入", "C", "CR", "IN", "Credit")
@@ -98,8 +99,9 @@ def _parted(source: Source) -> list[tuple[str, Sequence[Row]]]:
             return [(",", sheets[0].rows[:_ROWS_LOOKED_AT])] if sheets else []
     except (SheetRefused, Undecodable):
         return []
-    lines = text.head.split("\n")
-    return [(mark, head_of(text_rows(lines, mark, None), _ROWS_LOOKED_AT)) for mark in _DELIMITERS if mark in text.head]
+    return [
+        (mark, head_of(text_rows(Lines([text.head]), mark, None), _ROWS_LOOKED_AT)) for mark in _DELIMITERS if mark in text.head
+    ]
 
 
 def _width(rows: Sequence[Row]) -> int:

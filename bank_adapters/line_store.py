@@ -18,7 +18,7 @@ from typing import IO, Any, overload
 
 from bank_adapters.limits import LINES_IN_MEMORY
 from bank_adapters.model import StatementLine
-from bank_adapters.packing import PackedColumns, PackedLine, columns_of, lines_of, pack_line, unpack_line
+from bank_adapters.packing import PackedColumns, PackedLine, columns_of, completed, lines_of, pack_line, unpack_line
 from bank_adapters.tally import Tally
 from money.amount import LARGEST_MINOR_UNITS
 
@@ -107,8 +107,7 @@ class LineStore(Sequence[StatementLine]):
         figures = marshal.dumps([_dense(columns[each]) for each in FIGURES])
         rest = marshal.dumps([_dense(columns[each]) for each in _REST])
         self._file.seek(self._end)
-        self._file.write(figures)
-        self._file.write(rest)
+        self._file.write(figures + rest)
         self._blocks.append((count, (self._end, len(figures), len(rest)), None))
         self._end += len(figures) + len(rest)
 
@@ -217,7 +216,9 @@ class LineStore(Sequence[StatementLine]):
             return unpack_line(self._open[at - self._closed])
         number = bisect_right(self._starts, at) - 1
         within = at - self._starts[number]
-        return unpack_line(tuple(column[within if len(column) > 1 else 0] for column in self._columns(self._blocks[number])))
+        block = self._blocks[number]
+        columns = completed(block[0], self._columns(block))
+        return unpack_line(tuple(column[within if len(column) > 1 else 0] for column in columns))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, (str, bytes)):
@@ -233,7 +234,10 @@ def _figures_of(lines: Iterator[PackedLine] | list[PackedLine]) -> PackedColumns
 
 
 def _dense(column: Sequence[Any]) -> Sequence[Any]:
-    """A column of texts as one text of lines, which is written and read many times faster; others as they are."""
+    """A column of texts as one text of lines, which is written and read many times faster; others as they are.
+
+    A column is never a text itself, so what is read back tells which it was.
+    """
     if len(column) > 1 and type(column[0]) is str:
         try:
             text = "\n".join(column)

@@ -13,13 +13,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bank_adapters.model import Direction, LineStatus, StatementLine
+from bank_adapters.references import reference_sets
 from money import Money
 
 #: In the order of ``StatementLine``: dates as ordinals, direction and status as their text, each amount as minor units and
 #: currency, ``booked_at`` as the parts of a time and its zone.
 PackedLine = tuple[Any, ...]
-#: Lines by column, in the order of ``PackedLine``: as many values as there are lines, or one that all of them share.
+#: Lines by column, in the order of ``PackedLine``: as many values as there are lines, or one that all of them share. Nothing can
+#: be wrong about ``references``, so they may be left to whoever asks for the lines: see ``later_references``.
 PackedColumns = tuple[Sequence[Any], ...]
+_BANK, _END_TO_END, _REFERENCES, _DESCRIPTION = 7, 8, 9, 12
+_LATER = "later"
 
 _DIRECTIONS = {each.value: each for each in Direction}
 _STATUSES = {each.value: each for each in LineStatus}
@@ -59,7 +63,27 @@ def columns_of(lines: Iterable[PackedLine]) -> PackedColumns:
 
 def lines_of(count: int, columns: PackedColumns) -> Iterator[PackedLine]:
     """The ``count`` lines of these columns, one by one."""
+    return rows_of(count, completed(count, columns))
+
+
+def rows_of(count: int, columns: PackedColumns) -> Iterator[tuple[Any, ...]]:
+    """The values of some columns, line by line."""
     return zip(*(repeat(column[0], count) if len(column) == 1 else column for column in columns), strict=True)
+
+
+def later_references(*others: Sequence[str | None]) -> Sequence[Any]:
+    """In place of the references of lines: those of bank, customer, ``others`` and description, read when lines are asked for."""
+    return (_LATER, others)
+
+
+def completed(count: int, columns: PackedColumns) -> PackedColumns:
+    """The columns with the references that were left for later."""
+    column = columns[_REFERENCES]
+    if len(column) != len((_LATER, ())) or column[0] != _LATER:
+        return columns
+    given = (columns[_BANK], columns[_END_TO_END], *column[1], columns[_DESCRIPTION])
+    *references, texts = (each if len(each) == count else [each[0]] * count for each in given)
+    return (*columns[:_REFERENCES], reference_sets(references, texts), *columns[_REFERENCES + 1 :])
 
 
 def pack_time(moment: datetime) -> tuple[Any, ...]:

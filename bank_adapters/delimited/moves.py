@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from bank_adapters.delimited.facts import amount_of
@@ -12,6 +12,10 @@ from bank_adapters.model import Direction
 from bank_adapters.profile import DirectionRule, TableLayout
 
 Cells = dict[str, str]
+Figures = dict[str, list[int | None]]  # signed minor units by field
+Marks = Sequence[str | None]
+#: Of many moves the units, the directions as text, and the reversals (one value when all are the same).
+MoveColumns = tuple[list[int], list[str], Sequence[bool]]
 
 
 class Move(NamedTuple):
@@ -42,6 +46,17 @@ class Moves:
             DirectionRule.NET: self._net,
         }
         self.read = by_rule[layout.direction]
+        by_column: dict[DirectionRule, Callable[[Figures, Marks | None, int], MoveColumns | None]] = {
+            DirectionRule.MARK: self._marked_ones,
+            DirectionRule.MARK_ALONE: self._marked_ones,
+            DirectionRule.MARK_PREFIX: self._marked_ones,
+            DirectionRule.TWO_COLUMNS: self._of_two_columns,
+            DirectionRule.SIGNED_COLUMNS: self._of_two_columns,
+            DirectionRule.SIGNED: self._signed_ones,
+            DirectionRule.SPENDING: self._signed_ones,
+        }
+        #: as ``read``, of many rows whose figures are read already; None for those of which one may become a finding
+        self.read_columns = by_column.get(layout.direction)
         self.signs = "".join(layout.amount_signs)
         self.sums: Counter[str] = Counter()  # rule net: of the columns, to be held against declared ones
 
@@ -68,19 +83,26 @@ class Moves:
         units = self._required(cells, "amount", currency, line)
         if units is None:
             return None
-        mark, layout = cells.get("mark", ""), self.layout
+        mark = cells.get("mark", "")
+        side = self._side_of(mark)
+        if side is None:
+            self.findings.add("direction_unreadable", line=line, field="mark", excerpt=mark)
+            return None
+        return self._marked_one(units, side)
+
+    def _side_of(self, mark: str) -> Direction | None:
+        """What a mark says, None when it is none of the layout's."""
+        layout = self.layout
         if mark and layout.direction is DirectionRule.MARK_PREFIX:
             mark = next((each for each in (*layout.in_marks, *layout.out_marks) if mark.startswith(each)), mark)
         if mark in layout.neutral_marks:
-            return Move(abs(units), Direction.NONE, reversal=False)
-        if layout.direction is DirectionRule.MARK_ALONE:
-            units = abs(units)
-        if mark in layout.in_marks:
-            return _by_effect(units, Direction.IN)
-        if mark in layout.out_marks:
-            return _by_effect(units, Direction.OUT)
-        self.findings.add("direction_unreadable", line=line, field="mark", excerpt=mark)
-        return None
+            return Direction.NONE
+        return _IN if mark in layout.in_marks else _OUT if mark in layout.out_marks else None
+
+    def _marked_one(self, units: int, side: Direction) -> Move:
+        if side is Direction.NONE:
+            return Move(abs(units), side, reversal=False)
+        return _by_effect(abs(units) if self.layout.direction is DirectionRule.MARK_ALONE else units, side)
 
     def _two_columns(self, cells: Cells, currency: str, line: int) -> Move | None:
         text_in, text_out = cells.get("amount_in"), cells.get("amount_out")
@@ -94,9 +116,40 @@ class Moves:
         if incoming and outgoing:
             self.findings.add("both_columns", line=line, field="amount_in")
             return None
-        if outgoing or (text_out and not text_in):
+        return self._of_two(incoming, outgoing, only_out=bool(text_out and not text_in))
+
+    def _of_two(self, incoming: int, outgoing: int, *, only_out: bool) -> Move:
+        if outgoing or only_out:
             return _by_effect(-outgoing if self.layout.direction is DirectionRule.SIGNED_COLUMNS else outgoing, Direction.OUT)
         return _by_effect(incoming, Direction.IN)
+
+    # -- of many rows at once ----------------------------------------------------------------------------------------
+
+    def _signed_ones(self, figures: Figures, _marks: Marks | None, _count: int) -> MoveColumns | None:
+        units = figures.get("amount")
+        if units is None or None in units:
+            return None
+        below, above = (_OUT.value, _IN.value) if self.layout.direction is _SIGNED else (_IN.value, _OUT.value)
+        return (
+            [abs(each) for each in units if each is not None],
+            [below if each and each < 0 else above for each in units],
+            (False,),
+        )
+
+    def _marked_ones(self, figures: Figures, marks: Marks | None, count: int) -> MoveColumns | None:
+        units = figures.get("amount")
+        marks = marks or [None] * count
+        sides = {mark: self._side_of(mark or "") for mark in set(marks)}
+        if units is None or None in units or None in sides.values():
+            return None
+        return _columns_of(self._marked_one(each or 0, sides[mark] or _IN) for each, mark in zip(units, marks, strict=True))
+
+    def _of_two_columns(self, figures: Figures, _marks: Marks | None, count: int) -> MoveColumns | None:
+        nothing: list[int | None] = [None] * count
+        pairs = list(zip(figures.get("amount_in", nothing), figures.get("amount_out", nothing), strict=True))
+        if any(bool(incoming) == bool(outgoing) for incoming, outgoing in pairs):
+            return None  # none, both, or a zero
+        return _columns_of(self._of_two(incoming or 0, outgoing or 0, only_out=False) for incoming, outgoing in pairs)
 
     def _net(self, cells: Cells, currency: str, line: int) -> Move | None:
         """What came in less what went back less the fee. A channel takes its fee from a payment and returns it with a refund:
@@ -111,6 +164,11 @@ class Moves:
             self.sums[name] += units
         net = incoming - abs(outgoing) - fee
         return Move(abs(net), Direction.OUT if net < 0 else Direction.IN, reversal=False)
+
+
+def _columns_of(moves: Iterable[Move]) -> MoveColumns:
+    units, directions, reversals = zip(*moves, strict=True)
+    return list(units), [direction.value for direction in directions], reversals if any(reversals) else (False,)
 
 
 def _by_effect(units: int, side: Direction) -> Move:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import add, ne
 
 from bank_adapters.draft import StatementDraft, signed, signed_units
 from bank_adapters.findings import Findings
-from bank_adapters.model import LineStatus, StatementLine
-from bank_adapters.packing import PackedLine, unpack_line
+from bank_adapters.model import Direction, LineStatus, StatementLine
+from bank_adapters.packing import PackedColumns, PackedLine, lines_of, unpack_line
 from money import Money
 
-_BOOKED = LineStatus.BOOKED
+_BOOKED, _IN = LineStatus.BOOKED.value, Direction.IN.value
 
 
 @dataclass(slots=True)
@@ -45,6 +46,22 @@ class Order:
             self.forwards += balance != before + moved
             self.backwards += before != balance + self._moved
         self.last_booked, self._moved, self._balance = line, moved, balance
+
+    def follow_columns(self, count: int, columns: PackedColumns) -> None:
+        """Take the next rows, given by column."""
+        booking, _, direction, units, _, status, _, _, _, _, _, _, _, _, _, balance, _, _, _, _ = columns
+        before = self._balance
+        chained = status.count(_BOOKED) == len(status) and None not in booking and None not in balance and len(balance) == count
+        if not chained or self.first_dated is None or before is None or len(units) != count:
+            for line in lines_of(count, columns):
+                self.follow(line)
+            return
+        moved = [each if way == _IN else -each for way, each in zip(direction, units, strict=True)]  # booked rows move money
+        befores = [before, *balance[:-1]]
+        self.forwards += sum(map(ne, balance, map(add, befores, moved)))
+        self.backwards += sum(map(ne, befores, map(add, balance, [self._moved, *moved[:-1]])))
+        self._moved, self._balance = moved[-1], balance[-1]
+        self.last_booked = self.last_dated = tuple(column[-1] for column in columns)
 
     @property
     def first(self) -> StatementLine | None:

@@ -11,6 +11,7 @@ from operator import add
 from bank_adapters.findings import Findings
 from bank_adapters.limits import MAX_CELL_LINE_BREAKS
 from bank_adapters.profile import Quoting
+from bank_adapters.text_lines import Lines
 
 
 @dataclass(slots=True)
@@ -21,16 +22,17 @@ class Row:
     cells: tuple[str, ...]
 
 
-def text_rows(
-    lines: Iterable[str], delimiter: str, findings: Findings | None, quoting: Quoting = Quoting.STRICT
-) -> Iterator[Row]:
-    """Rows of delimited text. A quotation mark never closed is a finding, not an endless cell."""
+def text_rows(lines: Lines, delimiter: str, findings: Findings | None, quoting: Quoting = Quoting.STRICT) -> Iterator[Row]:
+    """Rows of delimited text. A quotation mark never closed is a finding, not an endless cell.
+
+    Of ``lines`` no more are taken than the rows so far stand in.
+    """
     if quoting is Quoting.BACKTICK:
         yield from _backtick_rows(lines, delimiter)
         return
     reader = csv.reader(map(add, lines, repeat("\n")), delimiter=delimiter, strict=quoting is Quoting.STRICT)
     while True:
-        line = reader.line_num + 1
+        line = lines.number + 1
         try:
             cells = next(reader)
         except StopIteration:
@@ -39,16 +41,17 @@ def text_rows(
             if findings is not None:
                 findings.add("unclosed_quote", line=line)
             continue
-        if reader.line_num > line + MAX_CELL_LINE_BREAKS and any(cell.count("\n") > MAX_CELL_LINE_BREAKS for cell in cells):
+        if lines.number > line + MAX_CELL_LINE_BREAKS and any(cell.count("\n") > MAX_CELL_LINE_BREAKS for cell in cells):
             if findings is not None:
                 findings.add("unclosed_quote", line=line)
             continue
         yield Row(line, tuple(cells))
 
 
-def _backtick_rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
+def _backtick_rows(lines: Lines, delimiter: str) -> Iterator[Row]:
     """WeChat Pay bills: below the header every cell begins with a backtick, so a name may hold commas and quotation marks."""
-    for number, line in enumerate(lines, 1):
+    for line in lines:
+        number = lines.number
         if not line:
             continue
         if line.startswith("`"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
@@ -10,10 +9,12 @@ from typing import Any
 from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_point_amount
 from bank_adapters.checks import run_checks
 from bank_adapters.dates import DateUnreadable, read_date, read_time
+from bank_adapters.delimited.cells import DASH_MARKS, DASHES, SPOILED_NUMBER, kept_cell
 from bank_adapters.delimited.claims import Header
 from bank_adapters.delimited.facts import Currency, Facts, amount_of, named
 from bank_adapters.delimited.moves import Moves
 from bank_adapters.delimited.order import Order
+from bank_adapters.delimited.ordinary import SHORTEST_BLOCK, OrdinaryRows
 from bank_adapters.delimited.rows import Row
 from bank_adapters.draft import Declared, StatementDraft
 from bank_adapters.findings import Findings
@@ -21,12 +22,10 @@ from bank_adapters.model import Direction, Severity, Statement, StatementKind
 from bank_adapters.packing import PackedLine
 from bank_adapters.profile import ColumnField, DirectionRule, Fact, Footer, FooterTotals, TableLayout, normalised_label
 from bank_adapters.references import reference_set
+from bank_adapters.text_lines import Lines
 from money.amount import AmountRefused
 
 _NONE = Direction.NONE
-_DASH_MARKS = "-\u2014\uff0d"
-_DASHES = re.compile(r"[-\u2014\uff0d]+")
-_SPOILED_NUMBER = re.compile(r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]+", re.ASCII)
 _TEXT_FIELDS = {
     ColumnField.BANK_REFERENCE, ColumnField.END_TO_END_REFERENCE, ColumnField.COUNTERPARTY_ACCOUNT, ColumnField.REFERENCE,
 }  # fmt: skip
@@ -35,22 +34,31 @@ _SIGNED_RULES = (DirectionRule.SIGNED, DirectionRule.SPENDING, DirectionRule.MAR
 
 def read_table(
     rows: Iterable[Row], before: list[Row], header_row: Row, header: Header, *, layout: TableLayout,
-    findings: Findings, ends_with_line_break: bool,
+    findings: Findings, ends_with_line_break: bool, lines: Lines | None = None, shortest_block: int = SHORTEST_BLOCK,
 ) -> Statement:  # fmt: skip
-    """The one statement of a table: ``before`` the header, then ``rows`` below it."""
-    reader = _Reader(header_row, header, layout, findings)
+    """The one statement of a table: ``before`` the header, then ``rows`` below it.
+
+    Given the ``lines`` that ``rows`` takes one by one, ordinary ones are read by column.
+    """
+    reader = TableReader(header_row, header, layout, findings)
     findings.statement = 0
     reader.facts.preamble(before)
+    ordinary = OrdinaryRows(reader, lines, shortest_block) if lines is not None else None
+    one_by_one_to = 0
     last: Row | None = None
     for row in rows:
         reader.row(row)
         last = row
+        if ordinary is not None and lines is not None and lines.number >= one_by_one_to:
+            one_by_one_to = ordinary.take()
+            if ordinary.last is not None and ordinary.last.line == lines.number:
+                last = ordinary.last
     statement = reader.finish(last, ends_with_line_break=ends_with_line_break)
     findings.statement = None
     return statement
 
 
-class _Reader:
+class TableReader:
     def __init__(self, header_row: Row, header: Header, layout: TableLayout, findings: Findings) -> None:
         self.layout = layout
         self.findings = findings
@@ -71,8 +79,12 @@ class _Reader:
             for index, column in enumerate(header.columns)
             if column is not None and column.field is not None and column.field is not ColumnField.DESCRIPTION
         ]
+        self.places: dict[str, list[tuple[int, bool]]] = {}
+        for name, index, is_text in self.plan:
+            self.places.setdefault(name, []).append((index, is_text))
         self.descriptions = held.get(ColumnField.DESCRIPTION, [])
         self.one_moment = ColumnField.BOOKED_AT in held
+        self.moment_field = "booked_at" if self.one_moment else "booking_date"
         self.named_width = max(index for index, column in enumerate(header.columns) if column is not None) + 1
         self.time_zone = layout.time_zone
         self.empty = set(layout.empty_cells)
@@ -84,6 +96,11 @@ class _Reader:
         self.summary_read = False
         self.row_errors = 0
         self.order = Order()
+
+    @property
+    def at_footer(self) -> bool:
+        """Whether what stands below the table has begun."""
+        return bool(self.footer_seen) or self.summary_header is not None or self.summary_read
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
@@ -137,13 +154,12 @@ class _Reader:
         for name, index, is_text in self.plan:
             if index >= len(cells) or not (text := cells[index].strip()) or name in found:
                 continue
-            if text[0] == "'":
-                text = text[1:]
-            if not text or (text in empty and name != "mark") or (text[0] in _DASH_MARKS and _DASHES.fullmatch(text)):
+            kept = kept_cell(text, name, empty)
+            if kept is None:
                 continue
-            if is_text and ("e" in text or "E" in text) and _SPOILED_NUMBER.fullmatch(text):
-                self.findings.add("float_reference", line=row.line, field=name, excerpt=text)
-            found[name] = text
+            if is_text and ("e" in kept or "E" in kept) and SPOILED_NUMBER.fullmatch(kept):
+                self.findings.add("float_reference", line=row.line, field=name, excerpt=kept)
+            found[name] = kept
         return found
 
     def _line(self, row: Row) -> PackedLine | None:
@@ -170,15 +186,15 @@ class _Reader:
         balance = self._running_balance(text, currency, row.line) if text else None
         return (
             booking_date and booking_date.toordinal(), value_date and value_date.toordinal(), direction._value_, units, currency,
-            self._status(get("status"), direction), row.line, bank_reference, end_to_end,
+            self.status(get("status"), direction), row.line, bank_reference, end_to_end,
             reference_set((bank_reference, end_to_end, get("reference")), description), get("counterparty_name"),
             get("counterparty_account"), description, reversal, get("transaction_code"),
             balance, None if balance is None else currency, booked_at, self.layout.delimiter.join(row.cells), None,
         )  # fmt: skip
 
-    def _status(self, text: str | None, direction: Direction) -> str:
+    def status(self, text: str | None, direction: str) -> str:
         """A row that moves nothing, or whose status says so, is information; a status the profile does not name is booked."""
-        if direction is _NONE or (text and text in self.layout.information_statuses):
+        if direction == _NONE or (text and text in self.layout.information_statuses):
             return "INFORMATION"
         return "PENDING" if text and text in self.layout.pending_statuses else "BOOKED"
 
@@ -187,7 +203,7 @@ class _Reader:
         kept = []
         for index in self.descriptions:
             text = row.cells[index].strip() if index < len(row.cells) else ""
-            if text and text not in self.empty and (text[0] not in _DASH_MARKS or not _DASHES.fullmatch(text)):
+            if text and text not in self.empty and (text[0] not in DASH_MARKS or not DASHES.fullmatch(text)):
                 kept.append(text)
         return " ".join(kept) or None
 
@@ -214,12 +230,8 @@ class _Reader:
 
     def _booked(self, cells: dict[str, str], line: int) -> tuple[date | None, tuple[Any, ...] | None]:
         """Booking date, and the parts of the instant when the bank gives a time."""
-        if self.one_moment:
-            field = "booked_at"
-            day_text, _, time_text = cells.get(field, "").partition(" ")
-        else:
-            field = "booking_date"
-            day_text, time_text = cells.get(field, ""), cells.get("booking_time", "")
+        field = self.moment_field
+        day_text, time_text = cells.get(field, ""), "" if self.one_moment else cells.get("booking_time", "")
         if not day_text:
             self.findings.add("date_missing", line=line, field=field, severity=Severity.ERROR)
             return None, None

@@ -30,8 +30,9 @@ from bank_adapters.mt940.fields import (
 )
 from bank_adapters.mt940.ordinary import Ordinary
 from bank_adapters.mt940.pages import PageMark, check_pages
-from bank_adapters.mt940.scanner import Event, Kind, Lines, scan
+from bank_adapters.mt940.scanner import Event, Kind, scan
 from bank_adapters.references import reference_set
+from bank_adapters.text_lines import Lines
 from money import Money
 
 _INTRADAY_TAGS = ("34F", "90D", "90C", "13D")

@@ -11,13 +11,28 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bank_adapters.camt.reader import read_camt
+from bank_adapters.delimited.claims import Header, find_header
+from bank_adapters.delimited.rows import head_of, text_rows
+from bank_adapters.delimited.table import read_table
 from bank_adapters.findings import Findings
 from bank_adapters.line_store import LineStore
 from bank_adapters.model import Finding, Statement
 from bank_adapters.mt940.reader import read_mt940
 from bank_adapters.packing import PackedColumns
-from bank_adapters.profile import ReversalSign
+from bank_adapters.profile import (
+    Column,
+    ColumnField,
+    DirectionRule,
+    Fact,
+    Footer,
+    FooterTotals,
+    LabelledFact,
+    Quoting,
+    ReversalSign,
+    TableLayout,
+)
 from bank_adapters.reading import read_statement_file
+from bank_adapters.text_lines import Lines
 from benchmarks.statement_files import WRITERS
 from config.profiles import load_profiles
 
@@ -41,7 +56,7 @@ def by_column(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 ROWS = 6_000
 
 
-@pytest.mark.parametrize(("kind", "share"), [("mt940", 0.99), ("camt", 0.97)])
+@pytest.mark.parametrize(("kind", "share"), [("mt940", 0.99), ("camt", 0.97), ("delimited", 0.99)])
 def test_nearly_all_lines_of_an_ordinary_file_are_read_by_column(
     kind: str, share: float, by_column: list[int], tmp_path: Path
 ) -> None:
@@ -209,3 +224,74 @@ def test_entries_are_not_cut_out_of_what_only_looks_like_them(by_column: list[in
     (statement,) = read_statement_file(moved.encode(), "x", load_profiles()).statements
     assert len(statement.lines) == 590
     assert by_column
+
+
+# -- delimited ---------------------------------------------------------------------------------------------------------
+
+FIELDS = (
+    ColumnField.BOOKING_DATE, ColumnField.BOOKING_TIME, ColumnField.VALUE_DATE, ColumnField.AMOUNT, ColumnField.AMOUNT_IN,
+    ColumnField.AMOUNT_OUT, ColumnField.MARK, ColumnField.CURRENCY, ColumnField.RUNNING_BALANCE, ColumnField.BANK_REFERENCE,
+    ColumnField.REFERENCE, ColumnField.REFERENCE, ColumnField.STATUS, ColumnField.REVERSAL_MARK, ColumnField.DESCRIPTION,
+    ColumnField.DESCRIPTION, None,
+)  # fmt: skip
+USUAL = (
+    ["2026-01-05", "2026-01-06"], ["10:00:00", "10:01", ""], ["2026-01-05", ""], ["80.19", "-1.00", "12.50"], ["80.19", "0.00", ""],
+    ["", "", "0.00", "5.00"], ["C", "D"], ["CNY"], ["100.00", "180.19"], ["BK000000000001", "NONREF", ""], ["R1", "REF00012345678", ""],
+    ["", "R2"], ["done", "waiting"], [""], ["course fee", "fee REF00099999999", ""], ["", "more"], ["x", ""],
+)  # fmt: skip
+ODD = (
+    "", " ", "-", "--", "\u2014", "'80.19", "'", "\u3000x\u3000", "80", "1,234.56", "+7.00", "-0.00", "1.001", "\u00a580.19", "80.19 ", "none",
+    "EUR", "JPY", "\u4eba\u6c11\u5e01", "2026-02-30", "20260105", "2026-01-05 11:00:00", "25:00", "void", "N", "Y", "1.2E+15", 'a"b', "\x85", "\t",
+    "Total", "9Total", "1_000.00", "\u0661\u0662.00", "1e3", "99999999999999999.00",
+)  # fmt: skip
+USUAL_ROW = st.tuples(*map(st.sampled_from, USUAL)).map(list)
+ODD_ROW = st.tuples(
+    USUAL_ROW, st.lists(st.tuples(st.integers(0, len(USUAL) - 1), st.sampled_from(ODD)), min_size=1, max_size=2)
+).map(lambda drawn: [dict(drawn[1]).get(index, cell) for index, cell in enumerate(drawn[0])])
+QUOTED_ROW = USUAL_ROW.map(lambda row: [f'"{cell}"' for cell in row])
+LINE = st.one_of(
+    st.lists(USUAL_ROW, min_size=2, max_size=8).map(lambda rows: "\n".join(map(",".join, rows))),
+    st.lists(USUAL_ROW, min_size=2, max_size=8).map(lambda rows: "\n".join(map(",".join, rows))),
+    (USUAL_ROW | ODD_ROW | QUOTED_ROW).map(",".join),
+    st.sampled_from(
+        ["", ",,,", "2026-01-05", '"', 'a,"b\nc",d', ",".join([*["x"] * len(USUAL), "beyond"]), "Total,1.00", "x,'y'"]
+    ),
+)
+LAYOUT = st.builds(
+    lambda direction, quoting, footed, thousands, signs: TableLayout(
+        columns=tuple(Column(name=f"c{index}", field=field) for index, field in enumerate(FIELDS)),
+        direction=direction, quoting=quoting, in_marks=("C",), out_marks=("D",), neutral_marks=("N",), pending_statuses=("waiting",),
+        information_statuses=("void",), reversal_marks=("Y",), empty_cells=("none", "--"), thousands=thousands, amount_signs=signs,
+        footers=(Footer(starts_with="Total", totals=FooterTotals.NONE), Footer(starts_with="x", totals=FooterTotals.LABELLED)) if footed else (),
+        preamble=(LabelledFact(label="account", fact=Fact.ACCOUNT),),
+    ),
+    st.sampled_from(DirectionRule), st.sampled_from([Quoting.STRICT, Quoting.LOOSE]), st.booleans(), st.sampled_from([",", ""]),
+    st.sampled_from([(), ("\u00a5",)]),
+)  # fmt: skip
+
+
+USUAL_LINE = ",".join(column[0] for column in USUAL)
+ANY_LAYOUT = TableLayout(
+    columns=tuple(Column(name=f"c{index}", field=field) for index, field in enumerate(FIELDS)), direction=DirectionRule.SIGNED
+)
+
+
+@example(parts=[*[USUAL_LINE] * 2, "", *[USUAL_LINE] * 2, '"'], layout=ANY_LAYOUT, size=40, ended=False)
+@given(st.lists(LINE, min_size=1, max_size=10), LAYOUT, st.sampled_from([40, 500, 4_000]), st.booleans())
+def test_ordinary_rows_of_a_table_say_the_same_by_column(parts: list[str], layout: TableLayout, size: int, ended: bool) -> None:
+    head = ",".join(f"c{index}" for index in range(len(FIELDS)))
+    text = "\n".join([head, *parts]) + ("\n" if ended else "")
+    header = find_header(head_of(text_rows(Lines([head]), ",", None), 1), layout)
+    assert isinstance(header, Header)
+
+    def read(shortest_block: int) -> tuple[Statement, tuple[Finding, ...]]:
+        findings, lines = Findings(), Lines(in_pieces(text, size))
+        rows = text_rows(lines, ",", findings, layout.quoting)
+        header_row = next(rows)
+        statement = read_table(
+            rows, [], header_row, header, layout=layout, findings=findings, ends_with_line_break=ended, lines=lines,
+            shortest_block=shortest_block,
+        )  # fmt: skip
+        return statement, findings.finished()
+
+    assert read(1) == read(NEVER)
