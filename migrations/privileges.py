@@ -26,8 +26,21 @@ BANK_WRITES = (
 BANK_READS = (
     "institution", "custody_account", "account", "account_balance", "instruction_file", "discrepancy_state", "statement_file",
     "statement_file_reading", "statement", "statement_line", "statement_counted", "discrepancy", "discrepancy_event",
-    "sign_off_event", "sign_off_state", "alembic_version",
+    "sign_off_event", "sign_off_state", "disbursement_instruction", "refund_instruction", "instruction_answer_file",
+    "instruction_event", "alembic_version",
 )  # fmt: skip
+
+#: Whose an instruction is says the file it went out in: an institution may keep accounts at several banks.
+_IN_OWN_FILE = "instruction_file_id IN (SELECT f.instruction_file_id FROM instruction_file f)"
+OWN_OF_BANK = {
+    "disbursement_instruction": _IN_OWN_FILE,
+    "refund_instruction": _IN_OWN_FILE,
+    "instruction_event": (
+        "EXISTS (SELECT FROM disbursement_instruction d WHERE d.institution_id = instruction_event.institution_id "
+        "AND d.instruction_id = instruction_event.instruction_id) OR EXISTS (SELECT FROM refund_instruction r "
+        "WHERE r.institution_id = instruction_event.institution_id AND r.refund_request_id = instruction_event.refund_request_id)"
+    ),
+}
 
 #: Evidence that other roles than the poster add to.
 AUDITOR_WRITES = ("audit_event",)
@@ -135,7 +148,9 @@ def _policies(table: Table, owner: Role) -> list[str]:
         place = "statement_file_id IN (SELECT f.statement_file_id FROM statement_file f)"
     else:
         return []
-    if "custody_account_id" in columns:
+    if name in OWN_OF_BANK:
+        own = OWN_OF_BANK[name]
+    elif "custody_account_id" in columns:
         own = "custody_account_id IN (SELECT unnest(accounts_of_bank()))"
     elif "institution_id" in columns:
         own = "institution_id IN (SELECT unnest(institutions_of_bank()))"
