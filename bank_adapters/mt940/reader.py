@@ -346,6 +346,8 @@ class _Reader:
         except _UNREADABLE as problem:
             wrapped = next((line for line in event.more if line.strip()), "")
             try:
+                if not wrapped:  # nothing to join: not even without the blanks around it is it the line it should be
+                    raise problem
                 read = read_line(content.strip() + wrapped.strip(), exponent)
             except _UNREADABLE:
                 self._refuse_line(problem, event)

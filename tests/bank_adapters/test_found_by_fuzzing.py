@@ -59,6 +59,13 @@ def test_an_interim_report_cut_anywhere_is_never_taken_with_fewer_lines() -> Non
     assert taken == []
 
 
+@pytest.mark.parametrize("blank", ["\x0c", " ", "\t", "\u00a0"])
+def test_a_blank_before_a_statement_line_of_mt940_is_a_finding(blank: str) -> None:
+    """The line reads without it, and what it was joined with was looked for among no lines."""
+    data = (GOLDEN / "mt942.sta").read_text(encoding="utf-8").replace(":61:", f":61:{blank}", 1)
+    assert errors(read(data.encode())) == ["line_unreadable", "control_count", "control_total"]
+
+
 @pytest.mark.parametrize("code", ["CIiNY", "cny", "人民币", "E UR", "X" * 5_000])
 @pytest.mark.parametrize("place", ["<Ccy>CNY</Ccy>", 'Ccy="CNY"'])
 def test_a_currency_that_is_none_is_a_finding_wherever_camt_has_it(code: str, place: str) -> None:
