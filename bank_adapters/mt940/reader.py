@@ -345,9 +345,10 @@ class _Reader:
             read = read_line(content, exponent)
         except _UNREADABLE as problem:
             wrapped = next((line for line in event.more if line.strip()), "")
+            if not wrapped:  # nothing to join it with
+                self._refuse_line(problem, event)
+                return
             try:
-                if not wrapped:  # nothing to join: not even without the blanks around it is it the line it should be
-                    raise problem
                 read = read_line(content.strip() + wrapped.strip(), exponent)
             except _UNREADABLE:
                 self._refuse_line(problem, event)
