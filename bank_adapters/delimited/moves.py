@@ -75,7 +75,7 @@ class Moves:
         units = self._required(cells, "amount", currency, line)
         if units is None:
             return None
-        negative = cells["amount"].lstrip(self.signs).startswith("-")
+        negative = cells["amount"].lstrip(self.signs).lstrip().startswith("-")
         out = negative if self.layout.direction is _SIGNED else not negative
         return Move(abs(units), _OUT if out else _IN, reversal=False)
 

@@ -336,3 +336,10 @@ def test_account_numbers_in_findings_are_masked() -> None:
     (finding,) = [each for each in reading.findings if each.code == "fact_repeated"]
     assert "6222000011112222" not in finding.message
     assert finding.excerpt == "************2222"
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\u3000"])
+def test_a_blank_in_front_of_a_line_is_a_finding_of_its_statement_and_no_failure_of_the_reader(blank: str) -> None:
+    reading = statement(f":61:{blank}260302C5,00NTRFX", ":86:text", ":61:260302C7,00NTRFY")
+    assert codes(reading)[0] == "line_unreadable"
+    assert [line.amount.minor_units for line in reading.statements[0].lines] == [700]

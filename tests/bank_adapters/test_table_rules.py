@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from bank_adapters.delimited.moves import Move, Moves
+from bank_adapters.findings import Findings
 from bank_adapters.limits import MAX_LINE_CHARACTERS
 from bank_adapters.model import Direction, StatementFileReading
 from bank_adapters.profile import Column, ColumnField, DirectionRule, Fact, LabelledFact, Profile, ProfileFormat, TableLayout
@@ -221,6 +223,15 @@ def test_a_broken_spreadsheet_is_a_finding(data: bytes) -> None:
     reading = read_statement_file(data, "broken.xls", PROFILES)
     assert codes(reading) == ["sheet_unreadable"]
     assert not reading.accepted
+
+
+@pytest.mark.parametrize(
+    ("cell", "direction"), [("\u00a5 -5.00", Direction.OUT), ("\u00a5-5.00", Direction.OUT), ("\u00a5 5.00", Direction.IN)]
+)
+def test_a_blank_behind_a_currency_sign_does_not_hide_that_money_went_out(cell: str, direction: Direction) -> None:
+    column = Column(name="amount", field=ColumnField.AMOUNT)
+    layout = TableLayout(columns=(column,), direction=DirectionRule.SIGNED, amount_signs=("\u00a5",))
+    assert Moves(layout, Findings()).read({"amount": cell}, "CNY", 1) == Move(500, direction, reversal=False)
 
 
 NONSENSE = {
