@@ -19,7 +19,7 @@ from benchmarks.rates import BenchmarkWrong, Goal, quantile
 from ledger.chart import Chart
 from ledger.model import Transfer, transfer_id
 from ledger.period import keep_balances
-from ledger.store import account_statement, balance, post, trial_balance, verify
+from ledger.store import account_statement, balance, journal, post, trial_balance, verify
 from money import Money
 
 _FIRST = date(2024, 1, 1)
@@ -87,9 +87,15 @@ def measure_reports(engine: Engine, chart: Chart, *, rows: int, batch_rows: int,
         for what, account in (("hot account", books.cash), ("cold account", books.orders[len(books.orders) // 2])):
             _ask_account(conn, milliseconds, what, account, replay, middle_day, middle)
         _ask_pages(conn, milliseconds, books.cash, rows)
+        _ask_journal(conn, milliseconds)
         _ask_all(conn, milliseconds, replay, middle_day, middle)
-    milliseconds["back-dated posting, hot account with all its history"] = _back_dated(engine, books.cash, books.orders[0], "hot")
-    milliseconds["back-dated posting, accounts with almost none"] = _back_dated(engine, books.quiet, books.spread[0], "cold")
+    for what, debit, credit in (
+        ("hot account with all its history", books.cash, books.orders[0]),
+        ("accounts with almost none", books.quiet, books.spread[0]),
+    ):
+        milliseconds[f"back-dated posting, {what}"] = _back_dated(engine, debit, credit, replay)
+    with engine.connect() as conn:
+        _ask_account(conn, milliseconds, "back-dated hot account", books.cash, replay, middle_day, middle)
     with engine.connect() as conn:
         faults = verify(conn)
     if faults:
@@ -168,6 +174,16 @@ def _ask_pages(conn: Connection, into: dict[str, float], account: int, rows: int
     into["statement page of 50, by a late day"] = _timed(lambda: account_statement(conn, account, from_=day, to=day))
 
 
+def _ask_journal(conn: Connection, into: dict[str, float]) -> None:
+    last = conn.execute(text("SELECT max(batch_id) FROM posting_batch")).scalar_one()
+    for name, after in (("first", (1, 1, 0)), ("middle", (1, last // 2, 10)), ("last", (1, last, 10))):
+        page = journal(conn, after=after, limit=50)
+        lines = [(line.batch_id, line.line) for line in page]
+        if lines != sorted(lines) or lines[0] != (after[1], after[2] + 1) or len(lines) > 50:
+            raise BenchmarkWrong(f"the {name} page of the journal does not follow {after}")
+        into[f"journal page of 50, {name}"] = _timed(lambda after=after: journal(conn, after=after, limit=50))  # type: ignore[misc]
+
+
 _FULL_SUM = """
     SELECT account_id, sum(units) FROM (
         SELECT debit_account_id AS account_id, amount_minor_units AS units FROM transfer
@@ -192,21 +208,29 @@ def _ask_all(conn: Connection, into: dict[str, float], replay: _Replay, day: dat
         )
 
 
-def _back_dated(engine: Engine, debit: int, credit: int, name: str) -> float:
+def _back_dated(engine: Engine, debit: int, credit: int, replay: _Replay) -> float:
     """Median milliseconds of one posting booked on the second day, in its own transaction."""
-    numbers = iter(range(1_000))
+    posted: list[Transfer] = []
 
     def one() -> None:
+        late = _transfer(debit, credit, _FIRST + timedelta(days=1), f"late {debit} {len(posted)}")
         with engine.begin() as conn:
-            late = _transfer(debit, credit, _FIRST + timedelta(days=1), f"late {name} {next(numbers)}")
             post(conn, [late], now=NOW, actor="bench", reason="benchmark", rule_version="bench")
+        posted.append(late)
 
-    return _timed(one)
+    taken = _timed(one)
+    with engine.connect() as conn:
+        recorded = conn.execute(text("SELECT max(recorded_at) FROM posting_batch")).scalar_one()
+    replay.transfers += [
+        (recorded, t.booking_date, t.debit_account_id, t.credit_account_id, t.amount.minor_units) for t in posted
+    ]
+    return taken
 
 
 def _goals(milliseconds: dict[str, float], seconds: Sequence[float]) -> tuple[Goal, ...]:
     one = max(value for name, value in milliseconds.items() if "account," in name and "posting" not in name)
     pages = {name: value for name, value in milliseconds.items() if name.startswith("statement page")}
+    journals = {name: value for name, value in milliseconds.items() if name.startswith("journal page")}
     full = milliseconds["all accounts, full sum of every posting"]
     hot = milliseconds["back-dated posting, hot account with all its history"]
     cold = milliseconds["back-dated posting, accounts with almost none"]
@@ -216,6 +240,7 @@ def _goals(milliseconds: dict[str, float], seconds: Sequence[float]) -> tuple[Go
         Goal("all accounts as of a day / full sum", milliseconds["all accounts, as of"] / full, 0.4, most=True),
         Goal("all accounts as known at / full sum", milliseconds["all accounts, known at"] / full, 0.4, most=True),
         Goal("deepest statement page / first", max(pages.values()) / pages["statement page of 50, first"], 2, most=True),
+        Goal("deepest journal page / first", max(journals.values()) / journals["journal page of 50, first"], 2, most=True),
         Goal("back-dated posting, all history / almost none", hot / cold, 1.3, most=True),
         Goal("last batches of the history / its first", last / first, 1.3, most=True),
     )

@@ -128,6 +128,21 @@ account_day = Table(
     postgresql_with={"fillfactor": 70},
 )
 
+account_late = Table(
+    "account_late",
+    metadata,
+    Column("institution_id", Integer, nullable=False, comment="whose books"),
+    Column("account_id", BigInteger, nullable=False, comment="the account"),
+    Column("first_seq", BigInteger, nullable=False, comment="number of the first posting of the run"),
+    Column("last_seq", BigInteger, nullable=False, comment="number of its last posting; all are of one batch"),
+    Column("booking_date", Date, nullable=False, comment="business day of them all"),
+    Column("units_minor_units", BigInteger, nullable=False, comment="their debits minus credits, minor units"),
+    PrimaryKeyConstraint("institution_id", "account_id", "first_seq"),
+    CheckConstraint("first_seq <= last_seq", name="order"),
+    info=projection("runs of late postings of transfer, written only by the trigger that checks new transfers"),
+    comment="postings booked on a day before one the account had been posted to already, in runs",
+)
+
 journal_head = Table(
     "journal_head",
     metadata,

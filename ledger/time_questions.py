@@ -45,6 +45,30 @@ TIME_QUESTIONS = (
         "account_balance",
     ),
     (
+        "late postings of every account",
+        "account_late",
+        """
+        SELECT format('institution %s, account %s, posting %s', coalesce(k.institution_id, l.institution_id),
+                coalesce(k.account_id, l.account_id), coalesce(k.first_seq, l.first_seq)) AS row,
+            format('%s to %s, booked %s, %s minor units; its postings give %s to %s, booked %s, %s', k.first_seq, k.last_seq,
+                k.booking_date, k.units_minor_units, l.first_seq, l.last_seq, l.booking_date, l.units) AS what
+        FROM account_late k FULL JOIN (
+            SELECT institution_id, account_id, booking_date, min(right_seq) AS first_seq, max(right_seq) AS last_seq,
+                sum(delta) AS units
+            FROM (
+                SELECT *, right_seq - row_number() OVER (
+                    PARTITION BY institution_id, account_id, batch_id, booking_date ORDER BY right_seq) AS run
+                FROM (
+                    SELECT *, max(booking_date) OVER (PARTITION BY institution_id, account_id ORDER BY right_seq) AS newest_day
+                    FROM verified_leg
+                ) AS leg WHERE booking_date < newest_day
+            ) AS late GROUP BY institution_id, account_id, batch_id, booking_date, run
+        ) AS l ON l.institution_id = k.institution_id AND l.account_id = k.account_id AND l.first_seq = k.first_seq
+        WHERE (k.last_seq, k.booking_date, k.units_minor_units) IS DISTINCT FROM (l.last_seq, l.booking_date, l.units)
+        """,
+        "account_late",
+    ),
+    (
         "every pending transfer that was posted has its transfer",
         "pending_resolution",
         """

@@ -105,6 +105,7 @@ GUARDS = (
     ("account_closing", "account_closing_refuse_change"),
     ("account_closing", "account_closing_refuse_truncate"),
     ("account_day", "account_day_guard"),
+    ("account_late", "account_late_guard"),
     ("balance_snapshot", "balance_snapshot_guard"),
     ("balance_snapshot_taken", "balance_snapshot_taken_guard"),
     ("balance_snapshot_taken", "balance_snapshot_taken_keep"),

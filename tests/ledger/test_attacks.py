@@ -253,6 +253,7 @@ def test_balances_cannot_be_touched_without_transfers(attacked: Desk) -> None:
     for table, column in (
         ("account_balance", "balance_minor_units"),
         ("account_day", "debits_minor_units"),
+        ("account_late", "units_minor_units"),
         ("journal_head", "last_batch_id"),
     ):
         for statement in (

@@ -71,6 +71,42 @@ def test_any_pair_of_times_gives_what_a_replay_gives(
         assert verify(desk.conn) == []
 
 
+def test_late_postings_are_kept_in_runs_that_verify_holds_to_the_transfers(books: Engine) -> None:
+    with books.connect() as conn:
+        desk = Desk(conn)
+        desk.open_orders("A")
+        days = ((5, 3, 3, 4), (2, 7, 6), (8,))
+        for number, batch in enumerate(days):
+            desk.post(
+                *(desk.transfer(CASH, HELD_A, 10 + day, f"b{number}l{line}", day=DAY + timedelta(days=day))
+                  for line, day in enumerate(batch))
+            )  # fmt: skip
+        kept = conn.execute(
+            text(
+                "SELECT first_seq, last_seq, booking_date, units_minor_units FROM account_late WHERE account_id = :a ORDER BY 1"
+            ),
+            {"a": desk.ids[CASH]},
+        ).all()
+        assert [tuple(row) for row in kept] == [
+            (2, 3, DAY + timedelta(days=3), 26), (4, 4, DAY + timedelta(days=4), 14), (5, 5, DAY + timedelta(days=2), 12),
+            (7, 7, DAY + timedelta(days=6), 16),
+        ]  # fmt: skip
+        assert verify(conn) == []
+        conn.execute(text("ALTER TABLE account_late DISABLE TRIGGER account_late_guard"))
+        for change in (
+            "UPDATE account_late SET units_minor_units = units_minor_units + 1 WHERE first_seq = 4",
+            "UPDATE account_late SET booking_date = booking_date + 1 WHERE first_seq = 4",
+            "UPDATE account_late SET last_seq = last_seq + 1 WHERE first_seq = 4",
+            "DELETE FROM account_late WHERE first_seq = 4",
+            "INSERT INTO account_late SELECT institution_id, account_id, 8, 8, booking_date, 18 FROM account_late WHERE first_seq = 7",
+        ):
+            with conn.begin_nested() as attempt:
+                conn.execute(text(change))
+                found = [fault for fault in verify(conn) if fault.table == "account_late"]
+                attempt.rollback()
+            assert any("posting 4" in fault.row or "posting 8" in fault.row for fault in found), change
+
+
 def test_recording_time_never_runs_backwards_in_a_chain(books: Engine) -> None:
     """A header is recorded after the one before it even when the database's clock was set back in between."""
     with books.connect() as conn:

@@ -25,6 +25,7 @@ from ledger.tables import (
     account_balance,
     account_closing,
     account_day,
+    account_late,
     journal_head,
     open_item,
     open_item_clearing,
@@ -49,6 +50,7 @@ TABLES = (
 )
 
 MORE_TABLES = (
+    account_late,
     pending_transfer,
     pending_resolution,
     correction,
