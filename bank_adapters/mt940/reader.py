@@ -349,7 +349,7 @@ class _Reader:
                 self._refuse_line(problem, event)
                 return
             try:
-                read = read_line(content.strip() + wrapped.strip() if wrapped else content, exponent)
+                read = read_line(content.strip() + wrapped.strip(), exponent)
             except _UNREADABLE:
                 self._refuse_line(problem, event)
                 return
