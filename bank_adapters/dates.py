@@ -90,10 +90,11 @@ def _zone(text: str) -> timezone:
     return timezone(-offset if text[0] == "-" else offset)
 
 
-#: Table profiles name these.
+#: Table profiles name the one their bank writes; all have the year first, so the others are read as well.
 DATE_FORMATS = {
     "YYYY-MM-DD": re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})", re.ASCII),
     "YYYY/MM/DD": re.compile(r"([0-9]{4})/([0-9]{1,2})/([0-9]{1,2})", re.ASCII),
+    "YYYY.MM.DD": re.compile(r"([0-9]{4})\.([0-9]{1,2})\.([0-9]{1,2})", re.ASCII),
     "YYYYMMDD": re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})", re.ASCII),
     "YYYY年MM月DD日": re.compile(r"([0-9]{4})年([0-9]{1,2})月([0-9]{1,2})日", re.ASCII),
 }

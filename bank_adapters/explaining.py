@@ -218,14 +218,15 @@ def _marks(below: Sequence[Row], columns: Sequence[Column | None]) -> list[str]:
     return [f"  in_marks: [{', '.join(map(_quoted, ins))}]", f"  out_marks: [{', '.join(map(_quoted, outs))}]   # check both"]
 
 
+_DATE_MARKS = (("/", "YYYY/MM/DD"), ("年", "YYYY年MM月DD日"), ("-", "YYYY-MM-DD"), (".", "YYYY.MM.DD"))
+
+
 def _date_format(below: Sequence[Row], columns: Sequence[Column | None]) -> str:
     wanted = (ColumnField.BOOKING_DATE, ColumnField.BOOKED_AT)
     for index, column in enumerate(columns):
         if column is not None and column.field in wanted:
             text = next((row.cells[index].strip() for row in below if index < len(row.cells) and row.cells[index].strip()), "")
-            return (
-                "YYYY/MM/DD" if "/" in text else "YYYY年MM月DD日" if "年" in text else "YYYY-MM-DD" if "-" in text else "YYYYMMDD"
-            )
+            return next((name for mark, name in _DATE_MARKS if mark in text), "YYYYMMDD")
     return "YYYY-MM-DD"
 
 

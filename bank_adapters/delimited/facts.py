@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_point_amount
-from bank_adapters.dates import DateUnreadable, read_date
+from bank_adapters.dates import DATE_FORMATS, DateUnreadable, read_date
 from bank_adapters.delimited.rows import Row
 from bank_adapters.draft import Declared, StatementDraft
 from bank_adapters.findings import Findings, amount_text
@@ -78,7 +78,7 @@ class Facts:
         self.found: dict[Fact, tuple[str, int]] = {}
         self.title = normalised_label(layout.title) if layout.title else None
         self.remarks = tuple(normalised_label(remark) for remark in layout.remarks)
-        self.formats = (*layout.date_formats, "YYYY-MM-DD", "YYYY/MM/DD", "YYYYMMDD", "YYYY年MM月DD日")
+        self.formats = (*layout.date_formats, *DATE_FORMATS)
         self.patterns = {footer.starts_with: re.compile(footer.pattern) for footer in layout.footers if footer.pattern}
 
     def __contains__(self, fact: Fact) -> bool:

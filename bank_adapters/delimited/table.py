@@ -8,7 +8,7 @@ from typing import Any
 
 from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_point_amount
 from bank_adapters.checks import run_checks
-from bank_adapters.dates import DateUnreadable, read_date, read_time
+from bank_adapters.dates import DATE_FORMATS, DateUnreadable, read_date, read_time
 from bank_adapters.delimited.cells import DASH_MARKS, DASHES, SPOILED_NUMBER, kept_cell
 from bank_adapters.delimited.claims import Header
 from bank_adapters.delimited.facts import Currency, Facts, amount_of, named
@@ -88,7 +88,8 @@ class TableReader:
         self.named_width = max(index for index, column in enumerate(header.columns) if column is not None) + 1
         self.time_zone = layout.time_zone
         self.empty = set(layout.empty_cells)
-        self.formats = (*layout.date_formats, "YYYY-MM-DD")
+        # A spreadsheet writes days anew. With the year first there is one way to read them, whatever the bank's own way is.
+        self.formats = (*layout.date_formats, *DATE_FORMATS)
         self.footers = [(normalised_label(footer.starts_with), footer) for footer in layout.footers]
         self.footer_seen: set[str] = set()
         self.summary_start = normalised_label(layout.summary[0].label) if layout.summary else None

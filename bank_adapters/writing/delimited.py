@@ -20,6 +20,7 @@ from money.amount import exponent_of, format_minor_units
 _DATE_WRITERS = {
     "YYYY-MM-DD": "%Y-%m-%d",
     "YYYY/MM/DD": "%Y/%m/%d",
+    "YYYY.MM.DD": "%Y.%m.%d",
     "YYYYMMDD": "%Y%m%d",
     "YYYY年MM月DD日": "%Y年%m月%d日",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -45,6 +46,19 @@ def test_a_whole_file_is_read_with_its_facts() -> None:
     assert (reading.profile, reading.accepted, codes(reading)) == ("north-river", True, [])
     assert (statement.account, statement.currency, statement.sequence) == ("110200300", "CNY", "17")
     assert str(statement.closing_balance) == "CNY 2,234.56"
+
+
+@pytest.mark.parametrize("day", ["2026/3/2", "2026/03/02", "20260302", "2026.03.02", "2026年3月2日"])
+def test_days_a_spreadsheet_wrote_anew_are_read_while_the_year_comes_first(day: str) -> None:
+    reading = read(NORTH.replace("\n2026-03-02,", f"\n{day},"))
+    assert (reading.accepted, codes(reading)) == (True, [])
+    assert [line.booking_date for line in reading.statements[0].lines] == [date(2026, 3, 2)] * 3
+
+
+@pytest.mark.parametrize("day", ["02/03/2026", "26-03-02", "3/2", "2026-13-02", "46083"])
+def test_days_that_could_be_read_in_two_ways_are_refused(day: str) -> None:
+    reading = read(NORTH.replace("\n2026-03-02,09:31", f"\n{day},09:31"))
+    assert (reading.accepted, codes(reading)) == (False, ["date_unreadable"])
 
 
 def test_a_negative_debit_is_a_reversal_that_puts_money_back() -> None:
