@@ -28,8 +28,10 @@ def run_on(connection: Connection) -> None:
         transaction_per_migration=False,
     )
     with context.begin_transaction():
-        # Two upgrades at once: the second waits here, then finds nothing left to do.
+        # Two upgrades at once: the second waits here, however long the first takes, then finds nothing left to do.
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('alembic_version', 0))"))
+        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
         before = context.get_context().get_current_heads()
         context.run_migrations()
         moved = context.get_context().get_current_heads() != before

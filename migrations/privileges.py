@@ -26,8 +26,8 @@ BANK_WRITES = (
 BANK_READS = (
     "institution", "custody_account", "account", "account_balance", "instruction_file", "discrepancy_state", "statement_file",
     "statement_file_reading", "statement", "statement_line", "statement_counted", "discrepancy", "discrepancy_event",
-    "sign_off_event", "sign_off_state", "disbursement_instruction", "refund_instruction", "instruction_answer_file",
-    "instruction_event", "alembic_version",
+    "sign_off_event", "sign_off_state", "run_discrepancy", "reconciliation_run", "disbursement_instruction", "refund_instruction",
+    "instruction_answer_file", "instruction_event", "alembic_version",
 )  # fmt: skip
 
 #: Whose an instruction is says the file it went out in: an institution may keep accounts at several banks.
@@ -152,6 +152,8 @@ def _policies(table: Table, owner: Role) -> list[str]:
         own = OWN_OF_BANK[name]
     elif "custody_account_id" in columns:
         own = "custody_account_id IN (SELECT unnest(accounts_of_bank()))"
+    elif "discrepancy_id" in columns:  # an institution may have accounts at other banks
+        own = "(institution_id, discrepancy_id) IN (SELECT d.institution_id, d.discrepancy_id FROM discrepancy d)"
     elif "institution_id" in columns:
         own = "institution_id IN (SELECT unnest(institutions_of_bank()))"
     elif "sender_bank" in columns or "bank_code" in columns:

@@ -11,8 +11,8 @@ from money import Money
 from reconciliation.discrepancy import Discrepancy
 
 
-def evidence_of(conn: Connection, one: Discrepancy) -> dict[str, list[dict[str, Any]]]:
-    """``lines`` and ``items`` of a discrepancy as plain facts; amounts as decimal text."""
+def evidence_of(conn: Connection, one: Discrepancy, *, books: bool = True) -> dict[str, list[dict[str, Any]]]:
+    """``lines`` and ``items`` of a discrepancy as plain facts; amounts as text. ``books``: with items, else only lines."""
     lines = conn.execute(
         text(
             """
@@ -31,17 +31,21 @@ def evidence_of(conn: Connection, one: Discrepancy) -> dict[str, list[dict[str, 
         {"institution": one.institution_id, "lines": list(one.line_ids), "id": one.discrepancy_id},
     ).all()
     suggested = [row.suggested_item_ids for row in lines if row.suggested_item_ids]
-    items = conn.execute(
-        text(
-            """
+    items = (
+        []
+        if not books
+        else conn.execute(
+            text(
+                """
             SELECT i.item_id, i.kind, i.direction, i.amount_minor_units, i.currency, i.due_date, i.booking_date,
                 i.item_references,                t.source_kind, t.source_ref, k.item_id IS NOT NULL AS cleared
             FROM open_item i JOIN transfer t ON t.institution_id = i.institution_id AND t.transfer_id = i.item_id
             LEFT JOIN open_item_clearing k ON k.institution_id = i.institution_id AND k.item_id = i.item_id
             WHERE i.institution_id = :institution AND i.item_id = ANY (:items) ORDER BY i.item_id
             """
-        ),
-        {"institution": one.institution_id, "items": [UUID(item) for item in (*one.item_ids, *suggested)]},
+            ),
+            {"institution": one.institution_id, "items": [UUID(item) for item in (*one.item_ids, *suggested)]},
+        ).all()
     )
     return {
         "lines": [

@@ -17,6 +17,7 @@ class Right(StrEnum):
     RECEIVE_STATEMENT = "statement.receive"
     RUN_RECONCILIATION = "reconciliation.run"
     RUN_JOB = "job.run"
+    READ_DISCREPANCY = "discrepancy.read"  # a bank's operators: those of the bank's own accounts
     ASSIGN_DISCREPANCY = "discrepancy.assign"
     PREPARE_DISCREPANCY = "discrepancy.prepare"
     APPROVE_DISCREPANCY = "discrepancy.approve"

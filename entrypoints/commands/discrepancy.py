@@ -71,7 +71,7 @@ def list_discrepancies(  # noqa: PLR0917 - the command line is the signature
     from supervision.rights import Right
 
     settings = read_settings(user=as_user)
-    principal = acting_principal(settings, Right.READ_LEDGER)
+    principal = acting_principal(settings, Right.READ_DISCREPANCY)
     standing = [DiscrepancyState.OPEN, DiscrepancyState.PREPARED]
     states = [DiscrepancyState(state)] if state else standing if only_open else None
     calendar = load_calendar()
@@ -163,17 +163,18 @@ def show(identity: _Id, lang: Lang = Language.EN, as_user: _AsUser = None, as_js
     from supervision.rights import Right
 
     settings = read_settings(user=as_user)
-    principal = acting_principal(settings, Right.READ_LEDGER)
+    principal = acting_principal(settings, Right.READ_DISCREPANCY)
     with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as connection:
         one = find_record(connection, identity)
         custody = str(one.discrepancy.custody_account_id)
         (ref,) = readable_accounts(connection, principal, custody)
-        evidence = evidence_of(connection, one.discrepancy)
+        of_bank = principal.bank_code is not None  # a bank sees its own lines, not the supervisor's books
+        evidence = evidence_of(connection, one.discrepancy, books=not of_bank)
         events = events_of(connection, one.discrepancy.institution_id, one.discrepancy.discrepancy_id)
         standing = one.state in (DiscrepancyState.OPEN, DiscrepancyState.PREPARED)
         until = latest_day(connection, one) if standing else one.state_on
         age = load_calendar().working_days_between(one.discrepancy.since, until)
-        legs = preview(connection, one, one.proposal.act, one.proposal.item_ids) if one.proposal else []
+        legs = preview(connection, one, one.proposal.act, one.proposal.item_ids) if one.proposal and not of_bank else []
     body = _as_json(one, ref.account_number, age)
     body["evidence"] = evidence
     body["history"] = [

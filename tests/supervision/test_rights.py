@@ -29,7 +29,14 @@ def test_every_right_is_held_by_some_role() -> None:
 
 
 def test_an_auditor_only_reads() -> None:
-    reads = {Right.READ_LEDGER, Right.READ_INSTRUCTION, Right.READ_PERSONAL, Right.EXPORT, Right.EXPORT_PERSONAL}
+    reads = {
+        Right.READ_LEDGER,
+        Right.READ_DISCREPANCY,
+        Right.READ_INSTRUCTION,
+        Right.READ_PERSONAL,
+        Right.EXPORT,
+        Right.EXPORT_PERSONAL,
+    }
     assert ROSTER.principal("auditor.wu").rights == reads
 
 
