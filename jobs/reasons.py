@@ -50,7 +50,7 @@ _SENTENCES: Sequence[tuple[re.Pattern[str], str]] = tuple(
             "编号为 {0}，最近已计入的是 {1}，中间缺号；请银行补送，补齐后自动计入",
         ),
         (
-            rf"it opens with {_MONEY}, the previous one closed with {_MONEY}; ask the bank for the statement between {_DAY} and {_DAY}",
+            rf"it opens with {_MONEY}, the previous one closed with {_MONEY}; ask .*? between {_DAY} and {_DAY}",
             "期初余额 {0}，上一份期末余额 {1}；请银行补送 {2} 至 {3} 之间的对账单",
         ),
         (
