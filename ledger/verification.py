@@ -13,6 +13,7 @@ from time import perf_counter
 
 from sqlalchemy import Connection, text
 
+from ledger.archive import ARCHIVE_QUESTION
 from ledger.model import Fault
 from ledger.time_questions import TIME_QUESTIONS
 
@@ -114,6 +115,9 @@ GUARDS = (
     ("correction", "correction_guard"),
     ("correction", "correction_refuse_change"),
     ("correction", "correction_refuse_truncate"),
+    ("journal_archive", "journal_archive_guard"),
+    ("journal_archive", "journal_archive_refuse_change"),
+    ("journal_archive", "journal_archive_refuse_truncate"),
     ("journal_head", "journal_head_guard"),
     ("journal_head", "journal_head_header"),
     ("open_item", "open_item_guard"),
@@ -391,5 +395,5 @@ QUESTIONS = (
         """,
         "account_balance",
     ),
-    *(_Question(*question) for question in TIME_QUESTIONS),
+    *(_Question(*question) for question in (*TIME_QUESTIONS, ARCHIVE_QUESTION)),
 )

@@ -15,6 +15,7 @@ TABLE_MODULES = (
     "ledger.checkpoint_tables",
     "ledger.pending_tables",
     "ledger.period_tables",
+    "ledger.archive_tables",
     "escrow.tables",
     "escrow.answer_tables",
     "reconciliation.tables",

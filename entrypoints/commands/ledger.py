@@ -63,6 +63,7 @@ ledger_app = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
+    from entrypoints.commands.archive import add_archive
     from entrypoints.commands.coverage import add_coverage
     from entrypoints.commands.ledger_reports import add_ledger_reports
     from entrypoints.commands.period import add_periods
@@ -70,6 +71,7 @@ def register(app: typer.Typer) -> None:
     add_ledger_reports(ledger_app)
     add_coverage(ledger_app)
     add_periods(ledger_app)
+    add_archive(ledger_app)
     app.add_typer(ledger_app, name="ledger")
 
 

@@ -1,7 +1,7 @@
 """Checks an evidence pack or a proof of a prepaid-fund escrow, offline and without trusting who made it. 离线核验证据包。
 
     python3 verify.py PACK.zip --key log.pub      (or: python3 PACK.zip --key log.pub)
-    python3 verify.py PROOF.json --key log.pub
+    python3 verify.py PROOF.json --key log.pub      (or a month of the journal: ARCHIVE.jsonl)
 
 One file, the standard library only (Python 3.9 or newer). Everything is derived again: digests of rows, leaves of
 transfers, roots of batches, the institution's log, the checkpoint log, signatures, running balances, statements,
@@ -30,7 +30,7 @@ from itertools import zip_longest
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # names for readers and type checkers; older Pythons never look at them
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any, TextIO
+    from typing import IO, Any, TextIO
 
     Point = tuple[int, int, int, int]
     SumNode = tuple[bytes, int]
@@ -1343,6 +1343,8 @@ def same_cell(cell: SheetCell, value: SheetCell) -> bool:
 BALANCE_PROOF = "prepaid-escrow balance proof v1"
 TRANSFER_PROOF = "prepaid-escrow transfer proof v1"
 CONSISTENCY_PROOF = "prepaid-escrow consistency proof v1"
+ARCHIVE = "prepaid-escrow journal archive v1"
+_LARGEST_LINE = 50_000_000
 
 
 def canonical_json(value: Any) -> str:
@@ -1404,22 +1406,26 @@ def check_balance(proof: Any, keys: list[Key]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def transfer_leaf(institution: int, batch: int, row: Any) -> bytes:
+    """Leaf v1 of a transfer as proofs and archives tell it."""
+    text = "|".join(
+        str(part)
+        for part in (
+            "\0v1", institution, row["transfer_id"], batch, row["line"], row["debit_account_id"],
+            row["credit_account_id"], row["amount_minor_units"], row["currency"], row["booking_day"], sized(row["reason"]),
+            sized(row["source_kind"]), sized(row["source_ref"]), row["reverses"] or "-", row["debit_seq"],
+            row["debit_balance_minor_units"], row["credit_seq"], row["credit_balance_minor_units"],
+        )
+    )  # fmt: skip
+    return hashlib.sha256(text.encode()).digest()
+
+
 def check_transfer(proof: Any, keys: list[Key]) -> dict[str, Any]:
     point, entry = check_entry(proof, keys)
     header, row = proof["batch"], proof["transfer"]
     if entry.account is not None or entry.institution != row["institution_id"] or header["batch_id"] != row["batch_id"]:
         raise Broken("entry", "", "it is not about this institution's log")
-    days = row["booking_day"]
-    text = "|".join(
-        str(part)
-        for part in (
-            "\0v1", row["institution_id"], row["transfer_id"], row["batch_id"], row["line"], row["debit_account_id"],
-            row["credit_account_id"], row["amount_minor_units"], row["currency"], days, sized(row["reason"]),
-            sized(row["source_kind"]), sized(row["source_ref"]), row["reverses"] or "-", row["debit_seq"],
-            row["debit_balance_minor_units"], row["credit_seq"], row["credit_balance_minor_units"],
-        )
-    )  # fmt: skip
-    leaf = hashlib.sha256(text.encode()).digest()
+    leaf = transfer_leaf(row["institution_id"], row["batch_id"], row)
     root = root_from_inclusion(leaf, row["line"] - 1, header["transfer_count"], hashes(proof["batch_path"]))
     text = (
         f"batch v1|{row['institution_id']}|{header['batch_id']}|{header['transfer_count']}|{header['total_minor_units']}"
@@ -1433,6 +1439,99 @@ def check_transfer(proof: Any, keys: list[Key]) -> dict[str, Any]:
         "currency": row["currency"], "batch": row["batch_id"], "cosigners": [key.name for key in point.cosigners],
         "log": point.origin,
     }  # fmt: skip
+
+
+def archive_line(content: dict[str, Any]) -> bytes:
+    """A line of an archive in its one canonical form."""
+    return (json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n").encode()
+
+
+class Archive:
+    """A month of the journal, read line by line: every transfer of it is proved to be under the signed checkpoint."""
+
+    def __init__(self, stream: IO[bytes], trusted: list[Key]) -> None:
+        self.stream, self.number = stream, 0
+        self.digest, self.leaves = hashlib.sha256(), hashlib.sha256()
+        head = self.line()
+        self.month, self.note = head["month"], head["checkpoint"]
+        self.keys = proof_keys(head, trusted)
+        self.point = Checkpoint(self.note, self.keys, "checkpoint")
+        first = date(int(self.month[:4]), int(self.month[5:]), 1)
+        after = date(first.year + first.month // 12, first.month % 12 + 1, 1)
+        self.days = range((first - date(2000, 1, 1)).days, (after - date(2000, 1, 1)).days)
+        self.count = 0
+
+    def line(self) -> Any:
+        raw = self.stream.readline(_LARGEST_LINE)
+        self.number += 1
+        content = json.loads(raw)
+        if archive_line(content) != raw:
+            raise Broken("archive", f"line {self.number}", "it is not written in its one canonical form")
+        if "sha256" not in content:
+            self.digest.update(raw)
+        return content
+
+    def run(self) -> dict[str, Any]:
+        content = self.line()
+        entry, before = None, (0, 0)
+        while "transfers" not in content:
+            if "entry" in content:
+                _, entry = check_entry({"checkpoint": self.note, "entry": content["entry"]}, self.keys)
+                content = self.line()
+                continue
+            if entry is None or entry.account is not None or "batch" not in content:
+                raise Broken(
+                    "archive", f"line {self.number}", "a batch follows its institution's entry, and transfers their batch"
+                )
+            place = (entry.institution, content["batch"]["batch_id"])
+            if place <= before:
+                raise Broken("archive", f"line {self.number}", "institutions and batches are not in their order, or come twice")
+            before, content = place, self.batch(entry, content)
+        if (content["transfers"], content["leaves"]) != (self.count, self.leaves.hexdigest()):
+            raise Broken("archive", f"line {self.number}", "it counts or digests other transfers than there are")
+        if self.line() != {"sha256": self.digest.hexdigest()} or self.stream.read(1):
+            raise Broken("archive", f"line {self.number}", "the digest of the lines before is another, or more follows")
+        return {
+            "month": self.month, "business_date": self.point.day, "transfers": self.count, "leaves": self.leaves.hexdigest(),
+            "cosigners": [key.name for key in self.point.cosigners], "log": self.point.origin,
+        }  # fmt: skip
+
+    def batch(self, entry: Entry, told: Any) -> Any:
+        """Check one batch with its transfers; the line that follows them."""
+        header, at = told["batch"], self.number
+        size = header["transfer_count"]
+        found = {int(line): hashes([leaf])[0] for line, leaf in told["others"].items()}
+        content, last_line = self.line(), 0
+        while "transfer" in content:
+            row = content["transfer"]
+            if row["booking_day"] not in self.days or row["line"] <= last_line or row["line"] in found:
+                raise Broken("archive", f"line {self.number}", "it is booked in another month, or out of order in its batch")
+            last_line = row["line"]
+            found[last_line] = transfer_leaf(entry.institution, header["batch_id"], row)
+            self.leaves.update(found[last_line])
+            self.count += 1
+            content = self.line()
+        if sorted(found) != list(range(1, size + 1)):
+            raise Broken("archive", f"line {at}", f"its batch has not the lines 1 to {size}")
+        tree = Tree()
+        for line in range(1, size + 1):
+            tree.append(found[line])
+        text = (
+            f"batch v1|{entry.institution}|{header['batch_id']}|{size}|{header['total_minor_units']}|{tree.root().hex()}"
+            f"|{header['row_digest']}"
+        )
+        path = hashes(told["path"])
+        if root_from_inclusion(sha256(b"\0" + text.encode()), header["batch_id"] - 1, entry.log_size, path) != entry.log_root:
+            raise Broken("archive", f"line {at}", "a transfer of its batch, or its header, is not in the log that was signed")
+        return content
+
+
+def check_archive(stream: IO[bytes], trusted: list[Key]) -> dict[str, Any]:
+    """What an archive of a month proves, in words."""
+    try:
+        return Archive(stream, trusted).run()
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
+        raise Broken("archive", "", f"it is damaged: {error}") from None
 
 
 def check_two(proof: Any, keys: list[Key]) -> dict[str, Any]:
@@ -1465,6 +1564,8 @@ WORDS = {
     "cosigners": ("counter-signed by", "会签方"),
     "policies": ("rules", "规则"),
     "business_date": ("business day", "业务日"),
+    "month": ("month", "月份"),
+    "leaves": ("digest of the leaves", "叶哈希摘要"),
     "kind": ("kind", "类别"),
     "subject": ("order", "订单"),
     "amount_minor_units": ("amount, minor units", "金额（分）"),
@@ -1484,6 +1585,9 @@ def verify_file(path: str, trusted: list[Key]) -> dict[str, Any]:
     """What the file proves. Raises Broken naming the first fact that does not hold."""
     with open(path, "rb") as stream:
         start = stream.read(2)
+        if start == b'{"':  # one object a line; a proof has each part on its own
+            stream.seek(0)
+            return check_archive(stream, trusted)
         if start[:1] == b"{":
             try:
                 return check_proof((start + stream.read(50_000_000)).decode(), trusted)

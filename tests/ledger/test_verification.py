@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from ledger.archive_tables import journal_archive
 from ledger.model import PendingTransfer, transfer_id
 from ledger.pending import post_pending, reserve
 from ledger.pending_tables import pending_resolution, pending_transfer
@@ -51,6 +52,7 @@ TABLES = (
 
 MORE_TABLES = (
     account_late,
+    journal_archive,
     pending_transfer,
     pending_resolution,
     correction,

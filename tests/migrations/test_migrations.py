@@ -78,7 +78,13 @@ def test_every_package_s_tables_are_loaded() -> None:
     tables = load_all_tables().tables
 
     packages = {"storage", "ledger", "escrow", "reconciliation", "jobs"}
-    more = {"escrow.answer_tables", "ledger.checkpoint_tables", "ledger.pending_tables", "ledger.period_tables"}
+    more = {
+        "escrow.answer_tables",
+        "ledger.checkpoint_tables",
+        "ledger.pending_tables",
+        "ledger.period_tables",
+        "ledger.archive_tables",
+    }
     assert set(TABLE_MODULES) == {f"{name}.tables" for name in packages} | more
     assert {"audit_event", "transfer", "checkpoint", "pending_transfer", "orders", "statement_line", "job_run"} <= set(tables)
 
