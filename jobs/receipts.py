@@ -16,6 +16,7 @@ from reconciliation.model import Receipt, StatementFigures, StatementOutcome, St
 _OUTCOMES = {
     StatementOutcome.COUNTED: ("counted", "已入账核对"),
     StatementOutcome.WAITING: ("kept; waits for the statements before it", "已接收，等待之前的对账单"),
+    StatementOutcome.QUARANTINED: ("held back; two people decide whether it counts", "已隔离，由两人决定是否采用"),
     StatementOutcome.REFUSED: ("refused; nothing of it counts, send a corrected file", "已拒收，均未采用，请更正后重送"),
     StatementOutcome.DUPLICATE: ("received before; nothing counts twice", "此前已接收，不重复计入"),
     StatementOutcome.INFORMATION: ("kept as information; it has no booked balances", "仅作参考：没有记账余额"),
@@ -25,6 +26,8 @@ _OUTCOMES = {
 def receipt_text(receipt: Receipt) -> bytes:
     """The receipt of a file that was read: per statement outcome, counts, sums and balances; all findings."""
     refused = sum(one.outcome is StatementOutcome.REFUSED for one in receipt.statements)
+    held = sum(one.outcome is StatementOutcome.QUARANTINED for one in receipt.statements)
+    held_en, held_zh = (f", held back: {held}", f"，隔离 {held} 份") if held else ("", "")
     count = len(receipt.statements)
     return _json(
         {
@@ -32,8 +35,10 @@ def receipt_text(receipt: Receipt) -> bytes:
             "sha256": receipt.sha256,
             "format": receipt.format,
             "refused": receipt.refused,
-            "summary_en": f"statements read: {count}, refused: {refused}" if count else "refused: no statement could be read",
-            "summary_zh": f"读到 {count} 份对账单，拒收 {refused} 份" if count else "已拒收：未能读出对账单",
+            "summary_en": f"statements read: {count}, refused: {refused}{held_en}"
+            if count
+            else "refused: no statement could be read",
+            "summary_zh": f"读到 {count} 份对账单，拒收 {refused} 份{held_zh}" if count else "已拒收：未能读出对账单",
             "statements": [_statement(receipt, one) for one in receipt.statements],
             "findings": [
                 {

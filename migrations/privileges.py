@@ -21,13 +21,15 @@ from storage.roles import Role
 #: What a bank's own delivery touches, and what it may look at.
 BANK_WRITES = (
     "statement_file", "statement_file_reading", "statement", "statement_line", "statement_counted", "discrepancy",
-    "discrepancy_event", "sign_off_event", "audit_event",
+    "discrepancy_event", "sign_off_event", "audit_event", "quarantined_statement",
 )  # fmt: skip
 BANK_READS = (
     "institution", "custody_account", "account", "account_balance", "instruction_file", "discrepancy_state", "statement_file",
     "statement_file_reading", "statement", "statement_line", "statement_counted", "discrepancy", "discrepancy_event",
     "sign_off_event", "sign_off_state", "run_discrepancy", "reconciliation_run", "disbursement_instruction", "refund_instruction",
     "instruction_answer_file", "instruction_event", "alembic_version",
+    "quarantined_statement", "quarantine_event", "quarantine_state", "statement_version", "statement_line_kept",
+    "statement_in_force", "line_in_force",
 )  # fmt: skip
 
 #: Whose an instruction is says the file it went out in: an institution may keep accounts at several banks.
@@ -46,7 +48,9 @@ OWN_OF_BANK = {
 AUDITOR_WRITES = ("audit_event",)
 
 #: What people decide; approving what posts is the poster's, because the books are written by COPY.
-PERSON_WRITES = ("hold", "hold_lift_proposal", "hold_lift", "discrepancy_event", "sign_off_event", "audit_event")
+PERSON_WRITES = (
+    "hold", "hold_lift_proposal", "hold_lift", "discrepancy_event", "sign_off_event", "quarantine_event", "audit_event",
+)  # fmt: skip
 
 _READERS = (Role.SUPERVISOR, Role.AUDITOR)
 _SCOPED = (*_READERS, Role.PERSON)
@@ -58,9 +62,10 @@ MAY_TELL: dict[str, dict[Role, str]] = {
         Role.PERSON: "event IN ('assigned', 'commented', 'prepared', 'rejected')",
     },
     "sign_off_event": {Role.BANK: "event = 'superseded'", Role.PERSON: "event <> 'superseded'"},
+    "quarantine_event": {Role.PERSON: "event IN ('prepared', 'rejected')"},
     "audit_event": {
         Role.BANK: "act ~ '^(intake:|escrow:instruction:|reconciliation:sign_off:superseded$|cli:)'",
-        Role.PERSON: "act ~ '^(escrow:hold:|reconciliation:)'",
+        Role.PERSON: "act ~ '^(escrow:hold:|reconciliation:|intake:quarantine:(prepared|rejected)$)'",
         Role.SUPERVISOR: "act ~ '^cli:'",
         Role.AUDITOR: "act ~ '^cli:'",
     },

@@ -19,6 +19,8 @@ TABLE_MODULES = (
     "escrow.tables",
     "escrow.answer_tables",
     "reconciliation.tables",
+    "reconciliation.quarantine_tables",
+    "reconciliation.version_tables",
     "jobs.tables",
 )
 

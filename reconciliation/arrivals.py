@@ -16,11 +16,12 @@ class Arrival(StrEnum):
 
     COUNTED = "received"
     WAITING = "waiting"
+    QUARANTINED = "quarantined"
     REFUSED = "refused"
     MISSING = "missing"
 
 
-_ORDER = (Arrival.COUNTED, Arrival.WAITING, Arrival.REFUSED)
+_ORDER = (Arrival.COUNTED, Arrival.WAITING, Arrival.QUARANTINED, Arrival.REFUSED)
 
 
 def arrivals(conn: Connection, ref: CustodyAccountRef, first: date, last: date) -> dict[date, Arrival]:
@@ -32,6 +33,10 @@ def arrivals(conn: Connection, ref: CustodyAccountRef, first: date, last: date) 
             FROM statement s LEFT JOIN statement_counted c USING (institution_id, statement_id)
             WHERE s.institution_id = :institution AND s.custody_account_id = :account
               AND s.business_date BETWEEN :first AND :last
+            UNION ALL
+            SELECT business_date, CASE WHEN state = 'rejected' THEN 'refused' ELSE 'quarantined' END FROM quarantine_state
+            WHERE held_account_id = :account AND business_date BETWEEN :first AND :last
+              AND state IN ('held', 'prepared', 'rejected')
             UNION ALL
             SELECT CAST(one ->> 'business_date' AS date), 'refused'
             FROM statement_file_reading r CROSS JOIN LATERAL jsonb_array_elements(r.statements) AS one
@@ -70,7 +75,8 @@ def not_counting(conn: Connection, ref: CustodyAccountRef, first: date, last: da
             JOIN statement_file f USING (statement_file_id)
             CROSS JOIN LATERAL jsonb_array_elements(r.statements) AS one
             CROSS JOIN LATERAL (SELECT CAST(one ->> 'business_date' AS date) AS day) AS dated
-            WHERE one ->> 'outcome' IN ('refused', 'waiting') AND CAST(one ->> 'custody_account_id' AS bigint) = :account
+            WHERE one ->> 'outcome' IN ('refused', 'waiting', 'quarantined')
+              AND CAST(one ->> 'custody_account_id' AS bigint) = :account
               AND day BETWEEN :first AND :last
               AND NOT EXISTS (
                 SELECT FROM statement_counted c

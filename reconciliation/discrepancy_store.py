@@ -78,36 +78,40 @@ def records(
 
     Twins in the books (DUPLICATE_LEDGER) are known by their items alone; their lines are those the newest run saw.
     """
-    rows = conn.execute(
-        text(
-            """
-            SELECT s.*, CASE WHEN kind = 'DUPLICATE_LEDGER' THEN (
-                    SELECT r.line_ids FROM run_discrepancy r
-                    WHERE r.institution_id = s.institution_id AND r.discrepancy_id = s.discrepancy_id
-                    ORDER BY r.run_id DESC LIMIT 1
-                ) END AS lines_now
-            FROM discrepancy_state s
-            WHERE (CAST(:account AS bigint) IS NULL OR custody_account_id = :account)
-              AND (CAST(:institution AS integer) IS NULL OR institution_id = :institution)
-              AND (CAST(:ids AS text[]) IS NULL OR discrepancy_id = ANY (:ids))
-              AND (CAST(:kinds AS text[]) IS NULL OR kind = ANY (:kinds))
-              AND (CAST(:states AS text[]) IS NULL OR state = ANY (:states))
-              AND (CAST(:until AS date) IS NULL OR since <= :until)
-              AND (CAST(:on AS date) IS NULL OR since = :on)
-            ORDER BY custody_account_id, since, kind, discrepancy_id
-            """
-        ),
-        {
-            "account": custody_account_id,
-            "institution": institution_id,
-            "ids": list(discrepancy_ids) if discrepancy_ids is not None else None,
-            "kinds": list(kinds) if kinds is not None else None,
-            "states": [str(state) for state in states] if states is not None else None,
-            "until": since_until,
-            "on": on,
-        },
-    )
+    given = {
+        "account": custody_account_id,
+        "institution": institution_id,
+        "ids": list(discrepancy_ids) if discrepancy_ids is not None else None,
+        "kinds": list(kinds) if kinds is not None else None,
+        "states": [str(state) for state in states] if states is not None else None,
+        "until": since_until,
+        "on": on,
+    }
+    rows = conn.execute(text(_RECORDS.format(lines_now="CAST(NULL AS text)")), given).all()
+    if any(row.kind == str(DiscrepancyKind.DUPLICATE_LEDGER) for row in rows):  # only then: a bank may not see runs
+        rows = conn.execute(text(_RECORDS.format(lines_now=_LINES_NOW)), given).all()
     return [_record(row) for row in rows]
+
+
+_RECORDS = """
+    SELECT s.*, {lines_now} AS lines_now FROM discrepancy_state s
+    WHERE (CAST(:account AS bigint) IS NULL OR custody_account_id = :account)
+      AND (CAST(:institution AS integer) IS NULL OR institution_id = :institution)
+      AND (CAST(:ids AS text[]) IS NULL OR discrepancy_id = ANY (:ids))
+      AND (CAST(:kinds AS text[]) IS NULL OR kind = ANY (:kinds))
+      AND (CAST(:states AS text[]) IS NULL OR state = ANY (:states))
+      AND (CAST(:until AS date) IS NULL OR since <= :until)
+      AND (CAST(:on AS date) IS NULL OR since = :on)
+    ORDER BY custody_account_id, since, kind, discrepancy_id
+"""
+
+_LINES_NOW = """
+    CASE WHEN kind = 'DUPLICATE_LEDGER' THEN (
+        SELECT r.line_ids FROM run_discrepancy r
+        WHERE r.institution_id = s.institution_id AND r.discrepancy_id = s.discrepancy_id
+        ORDER BY r.run_id DESC LIMIT 1
+    ) END
+"""
 
 
 def open_as_known(conn: Connection, custody_account_id: int, known_at: datetime) -> list[Discrepancy]:

@@ -137,10 +137,13 @@ def plain_account(account: str) -> str:
     return account.replace(" ", "").replace("-", "").upper()
 
 
-def find_account(directory: AccountDirectory, sender_bank: str, account: str) -> tuple[CustodyAccountRef | None, str]:
+def find_account(
+    directory: AccountDirectory, sender_bank: str, account: str, *, any_sender: bool = False
+) -> tuple[CustodyAccountRef | None, str]:
     """The custody account a file means, or why the sender may not deliver it.
 
-    SWIFT formats may put the bank's code before the number (``BANK/ACCOUNT``); both forms are looked for.
+    SWIFT formats may put the bank's code before the number (``BANK/ACCOUNT``); both forms are looked for. ``any_sender``: whoever
+    delivers it, when one bank alone keeps an account of that number.
     """
     forms = [plain_account(account)]
     if "/" in account:
@@ -152,6 +155,8 @@ def find_account(directory: AccountDirectory, sender_bank: str, account: str) ->
         banks = by_bank.get(form, {})
         if sender_bank in banks:
             return banks[sender_bank], ""
+        if any_sender and len(banks) == 1:
+            return next(iter(banks.values())), ""
         if banks:
             return (
                 None,
@@ -274,7 +279,7 @@ def judge(last: Link | None, one: Link, *, books_cash: int, currency: str, gap_e
     if one.business_date <= last.business_date:
         reason = (
             f"it is for {one.business_date}, but statements count through {last.business_date} already; "
-            "ask the bank which is right: what counts stays, a late correction comes as lines of a later day"
+            "ask the bank which is right: what counts stays until two people put another version in its place"
         )
         return Verdict(counts=False, kind=DiscrepancyKind.RESTATED, reason=reason, difference=0)
     if (back := _backwards(last, one)) and not (gap_explained and one.opening == last.closing):
@@ -361,10 +366,3 @@ def content_key(custody_account_id: int, line: StatementLine) -> str:
             text,
         )
     )
-
-
-def content_digest_of_lines(statement: Statement) -> str:
-    """What tells two statements of one account and day apart: balances and lines."""
-    rows = [_amount(statement.opening_balance), _amount(statement.closing_balance)]
-    rows += [content_key(0, line) for line in booked_lines(statement)]
-    return hashlib.sha256(_ROW.join(rows).encode()).hexdigest()

@@ -12,10 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from bank_adapters.model import Direction, LineStatus, Statement, StatementFileReading, StatementLine
-from money import Money
-from reconciliation.intake import Link, booked_lines, content_key, line_identities
+from bank_adapters.model import Statement, StatementFileReading
+from reconciliation.intake import Link, booked_lines, content_key
+from reconciliation.line_store import insert_lines, lines_of
 from reconciliation.model import CustodyAccountRef, StatementReceipt
+from reconciliation.versions import facts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class WaitingStatement:
-    """A statement that is kept and does not count yet."""
+    """A statement that is kept and does not count yet; ``statement_id`` is its first version."""
 
     statement_id: int
     link: Link
@@ -162,7 +163,18 @@ def _receipt(one: StatementReceipt) -> dict[str, Any]:
         "kind": one.kind,
         "reasons": list(one.reasons),
         "custody_account_id": one.ref.custody_account_id if one.ref else None,
+        "quarantine_id": one.quarantine_id,
     }
+
+
+def is_stored(conn: Connection, statement_file_id: int, position: int) -> bool:
+    """Whether a statement of a file is kept with its lines: it counts or waits."""
+    return bool(
+        conn.execute(
+            text("SELECT EXISTS (SELECT FROM statement WHERE statement_file_id = :file AND position_in_file = :position)"),
+            {"file": statement_file_id, "position": position},
+        ).scalar_one()
+    )
 
 
 def last_counted(conn: Connection, ref: CustodyAccountRef) -> tuple[int, Link] | None:
@@ -170,9 +182,9 @@ def last_counted(conn: Connection, ref: CustodyAccountRef) -> tuple[int, Link] |
     row = conn.execute(
         text(
             """
-            SELECT c.link, s.business_date, s.sequence, s.opening_minor_units, s.closing_minor_units
-            FROM statement_counted c JOIN statement s USING (institution_id, statement_id)
-            WHERE c.institution_id = :institution AND c.custody_account_id = :account ORDER BY c.link DESC LIMIT 1
+            SELECT f.link, s.business_date, s.sequence, s.opening_minor_units, s.closing_minor_units
+            FROM statement_in_force f JOIN statement s USING (institution_id, statement_id)
+            WHERE f.institution_id = :institution AND f.custody_account_id = :account ORDER BY f.link DESC LIMIT 1
             """
         ),
         _keys(ref),
@@ -181,15 +193,28 @@ def last_counted(conn: Connection, ref: CustodyAccountRef) -> tuple[int, Link] |
 
 
 def waiting_statements(conn: Connection, ref: CustodyAccountRef) -> list[WaitingStatement]:
-    """Statements kept but not counted, by day and number of arrival."""
+    """Statements kept but not counted, by day and number of arrival, each as its newest version says."""
     rows = conn.execute(
         text(
             """
-            SELECT s.statement_id, s.business_date, s.sequence, s.opening_minor_units, s.closing_minor_units,
+            SELECT first.statement_id, s.business_date, s.sequence, s.opening_minor_units, s.closing_minor_units,
                 s.statement_file_id
-            FROM statement s LEFT JOIN statement_counted c USING (institution_id, statement_id)
-            WHERE s.institution_id = :institution AND s.custody_account_id = :account AND c.statement_id IS NULL
-            ORDER BY s.business_date, s.statement_id
+            FROM statement first
+            LEFT JOIN LATERAL (
+                SELECT v.statement_id FROM statement_version v
+                WHERE v.institution_id = first.institution_id AND v.first_statement_id = first.statement_id
+                ORDER BY v.version DESC LIMIT 1
+            ) newest ON true
+            JOIN statement s ON s.institution_id = first.institution_id
+                AND s.statement_id = coalesce(newest.statement_id, first.statement_id)
+            WHERE first.institution_id = :institution AND first.custody_account_id = :account
+              AND NOT EXISTS (
+                SELECT FROM statement_counted c
+                WHERE c.institution_id = first.institution_id AND c.statement_id = first.statement_id)
+              AND NOT EXISTS (
+                SELECT FROM statement_version v
+                WHERE v.institution_id = first.institution_id AND v.statement_id = first.statement_id)
+            ORDER BY s.business_date, first.statement_id
             """
         ),
         _keys(ref),
@@ -197,34 +222,39 @@ def waiting_statements(conn: Connection, ref: CustodyAccountRef) -> list[Waiting
     return [WaitingStatement(row[0], Link(row[1], row[2], int(row[3]), int(row[4])), row[5]) for row in rows]
 
 
-def said_before(conn: Connection, ref: CustodyAccountRef, one: Statement, day: date) -> int | None:
-    """The file of a kept statement for that day with the very same balances and lines, if there is one."""
+def said_before(
+    conn: Connection, ref: CustodyAccountRef, one: Statement, day: date, profile: str | None = None
+) -> tuple[int, int] | None:
+    """File and statement of the newest version kept for that day that says the very same, if there is one.
+
+    The same: balances and the content of the lines. Read by the same profile, also all else that is said of each line: another
+    layout says more or less of the same movement, the same layout saying something else restates it.
+    """
     opening, closing = one.opening_balance, one.closing_balance
     assert opening is not None and closing is not None  # noqa: S101, PT018  faults_of has refused a statement without
     kept = conn.execute(
         text(
             """
-            SELECT statement_id, statement_file_id FROM statement
-            WHERE institution_id = :institution AND custody_account_id = :account AND business_date = :day
-              AND opening_minor_units = :opening AND closing_minor_units = :closing
-            ORDER BY statement_id
+            SELECT s.statement_id, s.statement_file_id, r.profile
+            FROM statement s LEFT JOIN statement_file_reading r USING (statement_file_id)
+            WHERE s.institution_id = :institution AND s.custody_account_id = :account AND s.business_date = :day
+              AND s.opening_minor_units = :opening AND s.closing_minor_units = :closing
+              AND NOT EXISTS (
+                SELECT FROM statement_version v
+                WHERE v.institution_id = s.institution_id AND v.replaces_statement_id = s.statement_id)
+            ORDER BY s.statement_id
             """
         ),
         {**_keys(ref), "day": day, "opening": opening.minor_units, "closing": closing.minor_units},
     ).all()
-    wanted = Counter(content_key(ref.custody_account_id, line) for line in booked_lines(one))
-    for statement_id, file_id in kept:
-        rows = conn.execute(
-            text(
-                """
-                SELECT booking_date, direction, amount_minor_units, currency, bank_reference, counterparty_account, description
-                FROM statement_line WHERE institution_id = :institution AND statement_id = :statement
-                """
-            ),
-            {"institution": ref.institution_id, "statement": statement_id},
-        )
-        if Counter(content_key(ref.custody_account_id, _as_line(row)) for row in rows) == wanted:
-            return int(file_id)
+    said = booked_lines(one)
+    wanted = Counter(content_key(ref.custody_account_id, line) for line in said)
+    for statement_id, file_id, profile_then in kept:
+        lines = [kept_line.line for kept_line in lines_of(conn, ref.institution_id, statement_id)]
+        if Counter(content_key(ref.custody_account_id, line) for line in lines) != wanted:
+            continue
+        if profile is None or profile_then != profile or Counter(map(facts_of, lines)) == Counter(map(facts_of, said)):
+            return int(file_id), int(statement_id)
     return None
 
 
@@ -246,6 +276,13 @@ def books_cash(conn: Connection, ref: CustodyAccountRef) -> int:
 
 def store_statement(conn: Connection, ref: CustodyAccountRef, one: Statement, *, file_id: int, index: int, day: date) -> int:
     """Keep a statement and its booked lines; returns its number. They do not count before ``count_statement``."""
+    number = store_figures(conn, ref, one, file_id=file_id, index=index, day=day)
+    insert_lines(conn, ref, number, list(enumerate(booked_lines(one))))
+    return number
+
+
+def store_figures(conn: Connection, ref: CustodyAccountRef, one: Statement, *, file_id: int, index: int, day: date) -> int:
+    """Keep what a statement says but its lines; returns its number."""
     lines = booked_lines(one)
     opening, closing = one.opening_balance, one.closing_balance
     assert opening is not None and closing is not None  # noqa: S101, PT018  faults_of has refused a statement without
@@ -275,84 +312,7 @@ def store_statement(conn: Connection, ref: CustodyAccountRef, one: Statement, *,
             "total_out": sum(line.amount.minor_units for line in lines if line.direction == "OUT"),
         },
     ).scalar_one()
-    if lines:
-        identities = line_identities(ref.custody_account_id, lines, _contents_before(conn, ref, lines))
-        conn.execute(_INSERT_LINE, [_line_row(ref, int(number), n, line, identities[n]) for n, line in enumerate(lines)])
     return int(number)
-
-
-_INSERT_LINE = text(
-    """
-    INSERT INTO statement_line (institution_id, line_id, statement_id, custody_account_id, position, ordinal, booking_date,
-        value_date, direction, amount_minor_units, currency, bank_reference, line_references, counterparty_name,
-        counterparty_account, description, transaction_code, reversal, running_balance_minor_units, file_line)
-    VALUES (:institution, :line_id, :statement, :account, :position, :ordinal, :booking_date, :value_date, :direction, :amount,
-        :currency, :bank_reference, :references, :counterparty_name, :counterparty_account, :description, :transaction_code,
-        :reversal, :running_balance, :file_line)
-    """
-)
-
-
-def _line_row(
-    ref: CustodyAccountRef, statement_id: int, position: int, line: StatementLine, identity: tuple[str, int]
-) -> dict[str, Any]:
-    references = [*line.references]
-    if line.end_to_end_reference and line.end_to_end_reference not in references:
-        references.append(line.end_to_end_reference)
-    return {
-        **_keys(ref),
-        "line_id": identity[0],
-        "statement": statement_id,
-        "position": position,
-        "ordinal": identity[1],
-        "booking_date": line.booking_date,
-        "value_date": line.value_date,
-        "direction": str(line.direction),
-        "amount": line.amount.minor_units,
-        "currency": line.amount.currency,
-        "bank_reference": line.bank_reference,
-        "references": references,
-        "counterparty_name": line.counterparty_name,
-        "counterparty_account": line.counterparty_account,
-        "description": line.description,
-        "transaction_code": line.transaction_code,
-        "reversal": line.reversal,
-        "running_balance": line.running_balance.minor_units if line.running_balance else None,
-        "file_line": line.line,
-    }
-
-
-def _contents_before(conn: Connection, ref: CustodyAccountRef, lines: Sequence[StatementLine]) -> dict[str, int]:
-    """How many lines of the same content the account has already (only days of the new lines can share one)."""
-    rows = conn.execute(
-        text(
-            """
-            SELECT booking_date, direction, amount_minor_units, currency, bank_reference, counterparty_account, description
-            FROM statement_line
-            WHERE institution_id = :institution AND custody_account_id = :account AND booking_date = ANY (:days)
-            """
-        ),
-        {**_keys(ref), "days": sorted({line.booking_date for line in lines if line.booking_date})},
-    )
-    found: dict[str, int] = {}
-    for row in rows:
-        key = content_key(ref.custody_account_id, _as_line(row))
-        found[key] = found.get(key, 0) + 1
-    return found
-
-
-def _as_line(row: Any) -> StatementLine:
-    return StatementLine(
-        booking_date=row.booking_date,
-        value_date=None,
-        direction=Direction(row.direction),
-        amount=Money(int(row.amount_minor_units), row.currency),
-        status=LineStatus.BOOKED,
-        line=1,
-        bank_reference=row.bank_reference,
-        counterparty_account=row.counterparty_account,
-        description=row.description,
-    )
 
 
 def count_statement(conn: Connection, ref: CustodyAccountRef, waiting: WaitingStatement, link: int) -> None:

@@ -35,9 +35,19 @@ class StatementOutcome(StrEnum):
 
     COUNTED = "counted"  # its lines count
     WAITING = "waiting"  # kept; counts when the statements before it have come
+    QUARANTINED = "quarantined"  # held back; two persons may let it through
     REFUSED = "refused"  # kept as bytes only
     DUPLICATE = "duplicate"  # said before; nothing counts twice
     INFORMATION = "information"  # intraday report or advice: kept, never counted
+
+
+class Gate(StrEnum):
+    """What holds a statement back although two persons may overrule it. Nothing else that is wrong is ever let through."""
+
+    RESTATED = "restated"  # other content for a day that counts or waits: a proposed new version
+    SEQUENCE = "sequence"  # its balance follows, its number does not
+    UNPROVED = "unproved"  # a digest, signature or manifest does not fit, or is owed and missing
+    WRONG_SENDER = "wrong_sender"  # another bank keeps the account
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,8 @@ class StatementFigures:
 class StatementReceipt:
     """What became of one statement: the account as the file names it, its day, the outcome, and why in words.
 
-    ``kind`` is the discrepancy kind behind a refusal or a wait, where there is one.
+    ``kind`` is the discrepancy kind behind a refusal or a wait, where there is one; ``quarantine_id``: what is
+    held back.
     """
 
     index: int
@@ -73,6 +84,10 @@ class StatementReceipt:
     line_count: int = 0
     ref: CustodyAccountRef | None = None
     figures: StatementFigures | None = None
+    quarantine_id: int | None = None
+
+
+_NOT_TAKEN_IN = (StatementOutcome.REFUSED, StatementOutcome.QUARANTINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +105,8 @@ class Receipt:
 
     @property
     def refused(self) -> bool:
-        """Whether anything in the file was refused."""
-        return not self.statements or any(one.outcome is StatementOutcome.REFUSED for one in self.statements)
+        """Whether anything in the file was refused or held back."""
+        return not self.statements or any(one.outcome in _NOT_TAKEN_IN for one in self.statements)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
-from typing import Protocol
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
 from bank_adapters.detached import NOTHING_DEMANDED, ProofDemand
 from bank_adapters.manifest import unproved
-from bank_adapters.model import Finding, Severity, Statement, StatementFileReading
+from bank_adapters.model import Finding, Severity, StatementFileReading
 from bank_adapters.pages import join_reading
 from bank_adapters.profile import Profile
 from bank_adapters.worker import read_isolated
-from calendars import business_date
 from reconciliation import intake_store
-from reconciliation.discrepancy import Discrepancy, DiscrepancyKind, DiscrepancyState
-from reconciliation.discrepancy_store import clear_condition, condition_id, record_found, records
-from reconciliation.intake import (
-    Link,
-    Verdict,
-    balance_off_by,
-    booked_lines,
-    business_date_of,
-    content_digest,
-    counts_at_all,
-    faults_of,
-    figures_of,
-    find_account,
-    is_balance_break,
-    judge,
-    outside_period,
-)
+from reconciliation.discrepancy import DiscrepancyKind
+from reconciliation.discrepancy_store import clear_condition
+from reconciliation.intake import business_date_of, content_digest, counts_at_all, faults_of, find_account
+from reconciliation.intake_store import StoredFile
 from reconciliation.model import AccountDirectory, CustodyAccountRef, Receipt, StatementOutcome, StatementReceipt
 from reconciliation.superseding import supersede
+from reconciliation.taking import Taking
 from reconciliation.wording import statement_afterwards
 from storage import audit
 
@@ -55,10 +41,10 @@ def receive_statement_file(
     beside: Mapping[str, bytes] | None = None,
     demand: ProofDemand = NOTHING_DEMANDED,
 ) -> Receipt:
-    """Store a file's bytes, read it, and let each statement count, wait or be refused.
+    """Store a file's bytes, read it, and let each statement count, wait, be held back or be refused.
 
     ``beside``: digests, signature and manifest delivered with the file (ending -> bytes), ``demand``: which of them this sender
-    owes. A file they do not prove is kept and refused whole.
+    owes. A file they do not prove is kept, and of its statements nothing counts before two persons let them through.
 
     The bytes are stored whatever follows. The same bytes, or the same content under another name or encoding, count
     nothing twice and point at the first file. A statement that comes before its predecessor is kept and waits; it counts
@@ -70,13 +56,33 @@ def receive_statement_file(
 
 def count_waiting(conn: Connection, ref: CustodyAccountRef, *, now: datetime, actor: str) -> None:
     """Count the account's waiting statements that may count now, say because two people have explained a gap in numbers."""
-    _Reception(conn, ref.bank_code, {}, now, actor).advance(ref)
+    Taking(conn, ref.bank_code, {}, now, actor).advance(ref)
 
 
-class _Outcome(Protocol):
-    """Makes the receipt of the statement at hand."""
-
-    def __call__(self, what: StatementOutcome, *reasons: str, kind: DiscrepancyKind | None = None) -> StatementReceipt: ...
+def take_on(
+    conn: Connection,
+    statement_file_id: int,
+    position: int,
+    reading: StatementFileReading,
+    *,
+    sender_bank: str,
+    ref: CustodyAccountRef,
+    directory: AccountDirectory,
+    now: datetime,
+    actor: str,
+) -> StatementReceipt:
+    """Let a statement that was held back go on as if it had passed: it is judged again, knowing what two persons decided."""
+    reception = _Reception(conn, sender_bank, directory, now, actor)
+    if not intake_store.is_stored(conn, statement_file_id, position):
+        receipt = reception.taking.take(statement_file_id, position, reading.statements[position], reading)
+    else:  # it waits already, with its lines
+        one, waits = reading.statements[position], StatementOutcome.WAITING
+        reception.taking.advance(ref)
+        day = business_date_of(one)
+        still = any(each.statement_file_id == statement_file_id for each in intake_store.waiting_statements(conn, ref))
+        receipt = StatementReceipt(position, one.account, day, waits if still else StatementOutcome.COUNTED, ref=ref)
+    reception.supersede([receipt], statement_file_id)
+    return receipt
 
 
 class _Reception:
@@ -97,9 +103,7 @@ class _Reception:
         self.directory = directory
         self.now = now
         self.actor = actor
-        self.today = business_date(now)
-        #: What is remarkable about statements that count or wait all the same.
-        self.remarks: list[Finding] = []
+        self.taking = Taking(conn, sender_bank, directory, now, actor)
 
     def receive(self, data: bytes, name: str, profiles: Sequence[Profile], profile_id: str | None, role: str) -> Receipt:
         conn = self.conn
@@ -107,23 +111,19 @@ class _Reception:
         reading = join_reading(read_isolated(data, name, profiles, profile_id))
         digest = content_digest(reading)
         faults = unproved(data, name, self.beside, self.demand, reading)
-        if faults:
-            unsound = [Finding(Severity.ERROR, one.code, one.message, message_zh=one.message_zh) for one in faults]
-            reading = replace(reading, accepted=False, findings=(*unsound, *reading.findings))
-        same = stored.same_bytes_as
-        if same is not None and not intake_store.first_reading_accepted(conn, same, self.sender):
-            same = None
-        if same is None:
-            same = intake_store.file_saying_the_same(conn, digest, self.sender)
-        if faults:
-            same = None
+        same = None if faults else self._said_before(stored, reading, digest)
         if same is not None:
             statements = self._duplicates(reading, stored.statement_file_id, same, stored.same_bytes_as is not None)
         else:
+            said = [fault.message for fault in faults]
             statements = [
-                self._take(stored.statement_file_id, number, one, reading) for number, one in enumerate(reading.statements)
+                self.taking.take(stored.statement_file_id, number, one, reading, unproved=said)
+                for number, one in enumerate(reading.statements)
             ]
-            reading = replace(reading, findings=(*reading.findings, *self.remarks))
+            reading = replace(reading, findings=(*reading.findings, *self.taking.remarks))
+        if faults:
+            unsound = [Finding(Severity.ERROR, one.code, one.message, message_zh=one.message_zh) for one in faults]
+            reading = replace(reading, accepted=False, findings=(*unsound, *reading.findings))
         receipt = Receipt(
             statement_file_id=stored.statement_file_id,
             file_name=name,
@@ -144,7 +144,7 @@ class _Reception:
             statements=statements,
         )
         if not faults:  # what is not proved was not said by the bank
-            self._supersede(receipt)
+            self.supersede(statements, stored.statement_file_id)
         audit.record(
             conn,
             now=self.now,
@@ -163,12 +163,28 @@ class _Reception:
         )
         return receipt
 
-    def _supersede(self, receipt: Receipt) -> None:
-        """What a bank says about a signed-off day, accepted or refused, opens the day again."""
-        for one in receipt.statements:
-            new = one.outcome in (StatementOutcome.COUNTED, StatementOutcome.WAITING, StatementOutcome.REFUSED)
-            if new and one.ref is not None and one.business_date is not None:
-                reason = statement_afterwards(one.business_date, receipt.statement_file_id, str(one.outcome))
+    def _said_before(self, stored: StoredFile, reading: StatementFileReading, digest: bytes | None) -> int | None:
+        """The accepted file that brought the same bytes or content, unless the bank has said something else since then."""
+        same = stored.same_bytes_as
+        if same is not None and not intake_store.first_reading_accepted(self.conn, same, self.sender):
+            same = None
+        if same is None:
+            same = intake_store.file_saying_the_same(self.conn, digest, self.sender)
+        if same is None:
+            return None
+        for one in reading.statements:
+            ref, day = find_account(self.directory, self.sender, one.account or "")[0], business_date_of(one)
+            if ref is None or day is None or not counts_at_all(one) or faults_of(one, ref):
+                continue
+            if intake_store.said_before(self.conn, ref, one, day, reading.profile) is None:
+                return None
+        return same
+
+    def supersede(self, statements: Sequence[StatementReceipt], file_id: int) -> None:
+        """What a bank says about a signed-off day, accepted or not, opens the day again."""
+        for one in statements:
+            if one.outcome in _SAYS_SOMETHING_NEW and one.ref is not None and one.business_date is not None:
+                reason = statement_afterwards(one.business_date, file_id, str(one.outcome))
                 ids = (one.ref.institution_id, one.ref.custody_account_id)
                 supersede(self.conn, *ids, one.business_date, reason=reason, now=self.now, actor=self.actor)
 
@@ -181,9 +197,15 @@ class _Reception:
             day = business_date_of(one)
             if ref is not None:
                 kind = DiscrepancyKind.DUPLICATE_FILE
-                identity = self._open(ref, kind, day or self.today, f"{file_id}/{number}", reason, file_id=file_id)
+                since = day or self.taking.today
+                identity = self.taking.open(ref, kind, since, f"{file_id}/{number}", reason, file_id=file_id)
                 clear_condition(
-                    self.conn, identity, now=self.now, business_date=self.today, actor=self.actor, reason="nothing counted twice"
+                    self.conn,
+                    identity,
+                    now=self.now,
+                    business_date=self.taking.today,
+                    actor=self.actor,
+                    reason="nothing counted twice",
                 )
             found.append(
                 StatementReceipt(
@@ -192,177 +214,29 @@ class _Reception:
             )
         return found
 
-    def _take(self, file_id: int, number: int, one: Statement, reading: StatementFileReading) -> StatementReceipt:
-        """Judge one statement and keep it when it may count now or later."""
-        day = business_date_of(one)
-        ref, why = find_account(self.directory, self.sender, one.account or "")
 
-        def outcome(what: StatementOutcome, *reasons: str, kind: DiscrepancyKind | None = None) -> StatementReceipt:
-            lines = booked_lines(one)
-            why = str(kind) if kind else None
-            figures = figures_of(one, lines)
-            return StatementReceipt(number, one.account, day, what, reasons, why, len(lines), ref, figures)
+_SAYS_SOMETHING_NEW = (
+    StatementOutcome.COUNTED,
+    StatementOutcome.WAITING,
+    StatementOutcome.QUARANTINED,
+    StatementOutcome.REFUSED,
+)
 
-        errors = [found for found in reading.findings if found.severity is Severity.ERROR and found.statement in (None, number)]
-        if ref is None:
-            return outcome(StatementOutcome.REFUSED, why, *(found.message for found in errors))
-        intake_store.lock_account(self.conn, ref)
-        faults: list[tuple[DiscrepancyKind | None, str]] = [
-            (DiscrepancyKind.BALANCE_BREAK if is_balance_break(found.code) else None, found.message) for found in errors
-        ]
-        if not errors and not one.accepted:
-            faults.append((None, "its reader refused it; look into it with: escrow parse FILE"))
-        if counts_at_all(one) and not faults:
-            faults = faults_of(one, ref)
-        if day is not None and day > self.today:
-            faults.append((None, f"it is for {day}, which has not come (today is {self.today}); ask the bank for the right file"))
-        if errors:
-            faults.append(
-                (None, "ask the bank for a corrected file and receive that; of this one the bytes are kept, nothing counts")
-            )
-        if faults:
-            kind = next((kind for kind, _ in faults if kind is not None), None)
-            if kind is not None:
-                difference = balance_off_by(one)
-                self._open(ref, kind, day or self.today, str(day), faults[0][1], file_id=file_id, difference=difference)
-            return outcome(StatementOutcome.REFUSED, *(text_ for _, text_ in faults), kind=kind)
-        if not counts_at_all(one):
-            return outcome(StatementOutcome.INFORMATION, f"a report of kind {one.kind} has no booked balances; it never counts")
-        assert day is not None  # noqa: S101  faults_of has refused a statement without a day
-        return self._chain(one, ref, day, outcome, file_id=file_id, number=number)
 
-    def _chain(
-        self,
-        one: Statement,
-        ref: CustodyAccountRef,
-        day: date,
-        outcome: _Outcome,
-        *,
-        file_id: int,
-        number: int,
-    ) -> StatementReceipt:
-        last = intake_store.last_counted(self.conn, ref)
-        before = intake_store.said_before(self.conn, ref, one, day)
-        if before is not None:
-            reason = f"file {before} brought the same statement; nothing counts twice"
-            identity = self._open(ref, DiscrepancyKind.DUPLICATE_FILE, day, f"{file_id}/{number}", reason, file_id=file_id)
-            clear_condition(
-                self.conn, identity, now=self.now, business_date=self.today, actor=self.actor, reason="nothing counted twice"
-            )
-            return outcome(StatementOutcome.DUPLICATE, reason, kind=DiscrepancyKind.DUPLICATE_FILE)
-        assert one.opening_balance is not None and one.closing_balance is not None  # noqa: S101, PT018  see faults_of
-        link = Link(day, one.sequence, one.opening_balance.minor_units, one.closing_balance.minor_units)
-        verdict = self._judge(ref, last[1] if last else None, link)
-        if verdict.kind is not None and not verdict.waits:
-            key = f"{day}/{file_id}" if verdict.kind is DiscrepancyKind.RESTATED else str(day)
-            self._open(ref, verdict.kind, day, key, verdict.reason, file_id=file_id, difference=verdict.difference)
-            return outcome(StatementOutcome.REFUSED, verdict.reason, kind=verdict.kind)
-        if verdict.waits and any(
-            waiting.link.business_date == day for waiting in intake_store.waiting_statements(self.conn, ref)
-        ):
-            kind = DiscrepancyKind.RESTATED
-            reason = (
-                f"another statement for {day} with other content came before and waits to be counted; ask the bank which is right"
-            )
-            self._open(ref, kind, day, f"{day}/{file_id}", reason, file_id=file_id)
-            return outcome(StatementOutcome.REFUSED, reason, kind=kind)
-        intake_store.store_statement(self.conn, ref, one, file_id=file_id, index=number, day=day)
-        self.remarks += outside_period(one, number, day, last[1].business_date if last else None)
-        if verdict.kind is not None:
-            self._open(ref, verdict.kind, day, str(day), verdict.reason, file_id=file_id, difference=verdict.difference)
-            return outcome(StatementOutcome.WAITING, verdict.reason, kind=verdict.kind)
-        self.advance(ref)
-        return outcome(StatementOutcome.COUNTED)
-
-    def _judge(self, ref: CustodyAccountRef, last: Link | None, link: Link) -> Verdict:
-        return judge(
-            last,
-            link,
-            books_cash=intake_store.books_cash(self.conn, ref),
-            currency=ref.currency,
-            gap_explained=self._gap_explained(ref, link.business_date),
-        )
-
-    def _gap_explained(self, ref: CustodyAccountRef, day: date) -> bool:
-        identity = condition_id(DiscrepancyKind.STATEMENT_GAP, ref, str(day))
-        return bool(records(self.conn, discrepancy_ids=[identity], states=[DiscrepancyState.RESOLVED]))
-
-    def advance(self, ref: CustodyAccountRef) -> None:
-        """Count every waiting statement that now continues the chain, and clear what was open about its day."""
-        while True:
-            last = intake_store.last_counted(self.conn, ref)
-            end = last[1] if last else None
-            for waiting in intake_store.waiting_statements(self.conn, ref):
-                verdict = self._judge(ref, end, waiting.link)
-                if verdict.counts:
-                    intake_store.count_statement(self.conn, ref, waiting, last[0] + 1 if last else 1)
-                    self._settled(ref, waiting.link.business_date)
-                    break
-                if verdict.kind in (DiscrepancyKind.CONTINUITY_BREAK, DiscrepancyKind.STATEMENT_GAP) and not verdict.waits:
-                    day = waiting.link.business_date
-                    self._open(
-                        ref,
-                        verdict.kind,
-                        day,
-                        str(day),
-                        verdict.reason,
-                        file_id=waiting.statement_file_id,
-                        difference=verdict.difference,
-                    )
-            else:
-                return
-
-    def _settled(self, ref: CustodyAccountRef, day: date) -> None:
-        for kind in (
-            DiscrepancyKind.STATEMENT_GAP,
-            DiscrepancyKind.CONTINUITY_BREAK,
-            DiscrepancyKind.BALANCE_BREAK,
-            DiscrepancyKind.STATEMENT_MISSING,
-        ):
-            clear_condition(
-                self.conn,
-                condition_id(kind, ref, str(day)),
-                now=self.now,
-                business_date=self.today,
-                actor=self.actor,
-                reason=f"a statement for {day} counts now",
-            )
-
-    def _open(
-        self,
-        ref: CustodyAccountRef,
-        kind: DiscrepancyKind,
-        day: date,
-        key: str,
-        explanation: str,
-        *,
-        file_id: int,
-        difference: int = 0,
-    ) -> str:
-        identity = condition_id(kind, ref, key)
-        record_found(
-            self.conn,
-            [
-                Discrepancy(
-                    identity,
-                    ref.institution_id,
-                    ref.custody_account_id,
-                    kind,
-                    day,
-                    ref.currency,
-                    abs(difference),
-                    difference,
-                    (),
-                    (),
-                    explanation,
-                )
-            ],
-            now=self.now,
-            business_date=self.today,
-            actor=self.actor,
-            statement_file_id=file_id,
-        )
-        return identity
+def read_again(conn: Connection, statement_file_id: int, profiles: Sequence[Profile]) -> tuple[str, str, StatementFileReading]:
+    """A file as kept, read once more by the profile it was read by: its sender, its name, what it says. Raises LookupError."""
+    data = stored_bytes(conn, statement_file_id)
+    row = conn.execute(
+        text(
+            """
+            SELECT f.sender_bank, f.file_name, r.profile FROM statement_file f
+            LEFT JOIN statement_file_reading r USING (statement_file_id) WHERE f.statement_file_id = :id
+            """
+        ),
+        {"id": statement_file_id},
+    ).one()
+    known = row.profile if row.profile in {one.id for one in profiles} else None
+    return row.sender_bank, row.file_name, join_reading(read_isolated(data, row.file_name, profiles, known))
 
 
 def stored_bytes(conn: Connection, statement_file_id: int) -> bytes:

@@ -234,32 +234,28 @@ def _codes(conn: Connection, ref: CustodyAccountRef, accounts: set[int]) -> dict
 
 
 def _line(conn: Connection, record: DiscrepancyRecord) -> Line:
+    return _lines(conn, record)[0]
+
+
+def _lines(conn: Connection, record: DiscrepancyRecord) -> list[Line]:
+    """The bank lines of a discrepancy, the first booked first. Raises ResolutionRefused: none, or one was restated."""
     one = record.discrepancy
     if not one.line_ids:
         raise ResolutionRefused(
             f"{one.kind} {one.discrepancy_id[:8]} is not about a bank line, and this act needs one; {resolve_command(record).en}"
         )
-    row = conn.execute(
-        text(
-            "SELECT line_id, direction, amount_minor_units, booking_date FROM statement_line"
-            " WHERE institution_id = :i AND line_id = :l"
-        ),
-        {"i": one.institution_id, "l": one.line_ids[0]},
-    ).one()
-    return Line(row.line_id, row.direction, int(row.amount_minor_units), row.booking_date)
-
-
-def _lines(conn: Connection, record: DiscrepancyRecord) -> list[Line]:
-    """The bank lines of a discrepancy, the first booked first. Raises ResolutionRefused when it has none."""
-    if len(record.discrepancy.line_ids) <= 1:
-        return [_line(conn, record)]
     rows = conn.execute(
         text(
-            "SELECT line_id, direction, amount_minor_units, booking_date FROM statement_line"
+            "SELECT line_id, direction, amount_minor_units, booking_date FROM line_in_force"
             " WHERE institution_id = :i AND line_id = ANY (:l) ORDER BY booking_date, line_id"
         ),
-        {"i": record.discrepancy.institution_id, "l": list(record.discrepancy.line_ids)},
-    )
+        {"i": one.institution_id, "l": list(one.line_ids)},
+    ).all()
+    if len(rows) != len(set(one.line_ids)):
+        raise ResolutionRefused(
+            f"the bank has restated a line of {one.kind} {one.discrepancy_id[:8]}; compare the day again first: "
+            f"escrow run-day {one.since}"
+        )
     return [Line(row.line_id, row.direction, int(row.amount_minor_units), row.booking_date) for row in rows]
 
 

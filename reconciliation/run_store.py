@@ -53,20 +53,19 @@ def _keys(ref: CustodyAccountRef) -> dict[str, Any]:
 def counted_statements(
     conn: Connection, ref: CustodyAccountRef, through: date, *, newest: int = 1, known_at: datetime | None = None
 ) -> list[StatementSummary]:
-    """The newest counted statements through a day, newest first; ``known_at``: of those that counted by then."""
+    """The newest counted statements through a day, newest first, each in the version in force; ``known_at``: then."""
     rows = conn.execute(
         text(
             """
             SELECT s.statement_id, s.business_date, s.sequence, s.opening_minor_units, s.closing_minor_units, s.in_minor_units,
                 s.out_minor_units, s.line_count, f.file_name, encode(f.sha256, 'hex'), f.sender_bank
-            FROM statement_counted c JOIN statement s USING (institution_id, statement_id)
+            FROM statements_in_force(CAST(:known_at AS timestamptz)) c JOIN statement s USING (institution_id, statement_id)
             JOIN statement_file f USING (statement_file_id)
             WHERE c.institution_id = :institution AND c.custody_account_id = :account AND c.business_date <= :through
-              AND (CAST(:known_at AS timestamptz) IS NULL OR c.recorded_at <= :known_at)
             ORDER BY c.link DESC LIMIT :newest
             """
         ),
-        {**_keys(ref), "through": through, "newest": newest, "known_at": known_at},
+        {**_keys(ref), "through": through, "newest": newest, "known_at": known_at or "infinity"},
     )
     return [StatementSummary(*row) for row in rows]
 
@@ -105,6 +104,25 @@ def latest_run(conn: Connection, ref: CustodyAccountRef, business_date: date) ->
         {**_keys(ref), "day": business_date},
     ).one_or_none()
     return RunRecord(*row) if row else None
+
+
+def restated_since(conn: Connection, ref: CustodyAccountRef, through: date, run_id: int) -> bool:
+    """Whether a new version of a statement through a day was put in force after a run: the run does not know it."""
+    return bool(
+        conn.execute(
+            text(
+                """
+                SELECT EXISTS (
+                    SELECT FROM statement_version v
+                    JOIN reconciliation_run r ON r.institution_id = v.institution_id AND r.run_id = :run
+                    WHERE v.institution_id = :institution AND v.custody_account_id = :account AND v.business_date <= :through
+                      AND v.recorded_at > r.recorded_at
+                )
+                """
+            ),
+            {**_keys(ref), "through": through, "run": run_id},
+        ).scalar_one()
+    )
 
 
 def known_through(conn: Connection, ref: CustodyAccountRef) -> date | None:
@@ -262,6 +280,8 @@ def cleared_by_runs(conn: Connection, ref: CustodyAccountRef, business_date: dat
             JOIN open_item i ON i.institution_id = b.institution_id AND i.item_id = b.item_id
             JOIN open_item_clearing k ON k.institution_id = b.institution_id AND k.item_id = b.item_id
             WHERE r.institution_id = :institution AND r.custody_account_id = :account AND r.business_date = :day
+              AND NOT EXISTS (
+                SELECT FROM match_undone u WHERE u.institution_id = m.institution_id AND u.match_id = m.match_id)
             ORDER BY b.item_id
             """
         ),

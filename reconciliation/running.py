@@ -131,7 +131,12 @@ class _Run:
             "ledger_cash_minor_units": cash,
             "open_lines_minor_units": sides.signed_sum(still_open),
         }
-        changed = before is None or not outcome.confirmed.empty or self._differs(before, facts, rows)
+        changed = (
+            before is None
+            or not outcome.confirmed.empty
+            or self._differs(before, facts, rows)
+            or run_store.restated_since(conn, ref, self.day, before.run_id)
+        )
         opened: list[Discrepancy] = []
         cleared: list[str] = []
         if changed:

@@ -29,9 +29,9 @@ ITEM_COLUMNS = (
 
 
 def open_bank_lines(conn: Connection, ref: CustodyAccountRef, through: date, *, known_at: datetime | None = None) -> pd.DataFrame:
-    """Lines of counted statements through a day that no match has consumed (LINE_COLUMNS; amount in Int64 minor units).
+    """Lines in force through a day that no match has consumed (LINE_COLUMNS; amount in Int64 minor units).
 
-    ``known_at``: lines of statements that counted by then, which no match recorded by then has consumed.
+    ``known_at``: lines of the versions that were in force by then, which no match recorded by then has consumed.
     """
     rows = conn.execute(
         text(
@@ -40,18 +40,21 @@ def open_bank_lines(conn: Connection, ref: CustodyAccountRef, through: date, *, 
                 l.value_date, array_to_string(l.line_references, '|'), coalesce(l.bank_reference, ''),
                 coalesce(l.counterparty_name, ''), coalesce(l.counterparty_account, ''), coalesce(l.description, ''),
                 coalesce(l.transaction_code, ''), l.reversal,
-                row_number() OVER (ORDER BY c.link, l.position), c.business_date
-            FROM statement_line l
-            JOIN statement_counted c USING (institution_id, statement_id)
+                row_number() OVER (ORDER BY l.link, l.position), l.business_date
+            FROM lines_in_force(CAST(:known_at AS timestamptz)) l
             LEFT JOIN match_bank_line m ON m.institution_id = l.institution_id AND m.line_id = l.line_id
-                AND (CAST(:known_at AS timestamptz) IS NULL OR m.recorded_at <= :known_at)
-            WHERE l.institution_id = :institution AND l.custody_account_id = :account AND c.business_date <= :through
-              AND (CAST(:known_at AS timestamptz) IS NULL OR c.recorded_at <= :known_at)
+                AND m.recorded_at <= CAST(:known_at AS timestamptz)
+            WHERE l.institution_id = :institution AND l.custody_account_id = :account AND l.business_date <= :through
               AND m.line_id IS NULL
             ORDER BY l.line_id
             """
         ),
-        {"institution": ref.institution_id, "account": ref.custody_account_id, "through": through, "known_at": known_at},
+        {
+            "institution": ref.institution_id,
+            "account": ref.custody_account_id,
+            "through": through,
+            "known_at": known_at or "infinity",
+        },
     )
     return _frame(rows, LINE_COLUMNS, whole=("amount", "position"))
 
@@ -78,7 +81,10 @@ def book_items(
                 coalesce(CAST(i.original_item_id AS text), ''), i.account_id, k.item_id IS NOT NULL
             FROM open_item i
             LEFT JOIN open_item_clearing k USING (institution_id, item_id)
-            LEFT JOIN match_book_item m USING (institution_id, item_id)
+            LEFT JOIN (
+                SELECT b.institution_id, b.item_id FROM match_book_item b
+                LEFT JOIN match_undone u USING (institution_id, match_id) WHERE u.match_id IS NULL
+            ) m USING (institution_id, item_id)
             WHERE i.institution_id = :institution AND i.custody_account_id = :account AND i.booking_date <= :through
               AND (k.item_id IS NULL OR (m.item_id IS NOT NULL AND k.cleared_on >= :context))
             ORDER BY i.item_id

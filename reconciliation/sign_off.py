@@ -18,7 +18,7 @@ from reconciliation.discrepancy_store import records
 from reconciliation.intake_store import lock_account, waiting_statements
 from reconciliation.model import CustodyAccountRef
 from reconciliation.resolving import Actor
-from reconciliation.run_store import counted_statements, counts_after, latest_run
+from reconciliation.run_store import counted_statements, counts_after, latest_run, restated_since
 from reconciliation.superseding import supersede
 from reconciliation.wording import Said, clock
 from storage import audit
@@ -110,7 +110,11 @@ def what_stands_against(
     run = latest_run(conn, ref, day)
     if run is None:
         reasons.append(wording.never_reconciled(day))
-    elif (newest and run.statement_id != newest[0].statement_id) or _newer_items(conn, ref, day, run.run_id):
+    elif (
+        (newest and run.statement_id != newest[0].statement_id)
+        or _newer_items(conn, ref, day, run.run_id)
+        or restated_since(conn, ref, day, run.run_id)
+    ):
         reasons.append(wording.run_outdated(day))
     earlier = first_day_not_signed(conn, ref, day, calendar)
     if earlier is not None:

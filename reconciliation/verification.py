@@ -23,7 +23,7 @@ _ACTS = """
     SELECT 'sign_off_event' AS table_name, 'reconciliation:sign_off:' || event AS act,
         custody_account_id || '/' || business_date AS object_id, actor, event_at AS at,
         format('institution %s, account %s, day %s, event %s', institution_id, custody_account_id, business_date, event_no) AS row
-    FROM sign_off_event WHERE event <> 'superseded'
+    FROM sign_off_event
     UNION ALL
     SELECT 'discrepancy_event', 'reconciliation:discrepancy:' || event, discrepancy_id, actor, event_at,
         format('institution %s, discrepancy %s, event %s', institution_id, discrepancy_id, event_no)
@@ -32,12 +32,16 @@ _ACTS = """
     SELECT 'statement_file', 'intake:statement_file:' || CASE WHEN r.accepted THEN 'received' ELSE 'refused' END,
         f.statement_file_id::text, f.received_by, f.received_at, 'file ' || f.statement_file_id
     FROM statement_file f LEFT JOIN statement_file_reading r USING (statement_file_id)
+    UNION ALL
+    SELECT 'quarantine_event', 'intake:quarantine:' || event, quarantine_id::text, actor, event_at,
+        format('quarantine %s, event %s', quarantine_id, event_no)
+    FROM quarantine_event
 """
 
 #: (table, SQL selecting row and what)
 _QUESTIONS: tuple[tuple[str, str], ...] = (
     (
-        "sign_off_event, discrepancy_event, statement_file",
+        "sign_off_event, discrepancy_event, statement_file, quarantine_event",
         f"""
         SELECT acts.table_name || ', ' || acts.row, 'the audit log tells of no ' || acts.act || ' by ' || acts.actor || ' then'
         FROM ({_ACTS}) AS acts LEFT JOIN audit_event a
@@ -52,7 +56,7 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
         FROM audit_event a LEFT JOIN ({_ACTS}) AS acts
             ON a.act = acts.act AND a.object_id = acts.object_id AND a.at = acts.at AND a.actor = acts.actor
         WHERE (a.act LIKE 'reconciliation:sign_off:%' OR a.act LIKE 'reconciliation:discrepancy:%'
-            OR a.act LIKE 'intake:statement_file:%') AND acts.row IS NULL
+            OR a.act LIKE 'intake:statement_file:%' OR a.act LIKE 'intake:quarantine:%') AND acts.row IS NULL
         """,
     ),
     (
@@ -116,7 +120,12 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
             'it says ' || s.line_count || ' lines, IN ' || s.in_minor_units || ', OUT ' || s.out_minor_units || '; its lines are '
             || count(l.line_id) || ', IN ' || coalesce(sum(l.amount_minor_units) FILTER (WHERE l.direction = 'IN'), 0)
             || ', OUT ' || coalesce(sum(l.amount_minor_units) FILTER (WHERE l.direction = 'OUT'), 0)
-        FROM statement s LEFT JOIN statement_line l USING (institution_id, statement_id)
+        FROM statement s LEFT JOIN (
+            SELECT institution_id, statement_id, line_id, direction, amount_minor_units FROM statement_line
+            UNION ALL
+            SELECT k.institution_id, k.statement_id, k.line_id, l.direction, l.amount_minor_units
+            FROM statement_line_kept k JOIN statement_line l USING (institution_id, line_id)
+        ) l USING (institution_id, statement_id)
         GROUP BY s.institution_id, s.statement_id, s.line_count, s.in_minor_units, s.out_minor_units
         HAVING count(l.line_id) <> s.line_count
             OR coalesce(sum(l.amount_minor_units) FILTER (WHERE l.direction = 'IN'), 0) <> s.in_minor_units
@@ -141,7 +150,9 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
         FROM (
             SELECT c.institution_id, c.custody_account_id, c.link, c.previous_link, s.opening_minor_units,
                 row_number() OVER w AS place, lag(s.closing_minor_units) OVER w AS before
-            FROM statement_counted c JOIN statement s USING (institution_id, statement_id)
+            FROM statement_counted c
+            JOIN statement_in_force f ON f.institution_id = c.institution_id AND f.first_statement_id = c.statement_id
+            JOIN statement s ON s.institution_id = f.institution_id AND s.statement_id = f.statement_id
             WINDOW w AS (PARTITION BY c.institution_id, c.custody_account_id ORDER BY c.link)
         ) AS chain
         WHERE place <> link OR previous_link IS DISTINCT FROM nullif(link - 1, 0)
@@ -152,11 +163,14 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
         "match_bank_line",
         """
         SELECT 'institution ' || m.institution_id || ', line ' || m.line_id,
-            CASE WHEN c.statement_id IS NULL THEN 'it is matched, but its statement does not count'
-                ELSE 'matched with ' || m.amount_minor_units || ', the line is ' || l.amount_minor_units END
+            CASE WHEN m.amount_minor_units <> l.amount_minor_units
+                    THEN 'matched with ' || m.amount_minor_units || ', the line is ' || l.amount_minor_units
+                WHEN u.match_id IS NULL THEN 'it is matched, but its statement does not count'
+                ELSE 'its match was undone, but the line is in force' END
         FROM match_bank_line m JOIN statement_line l USING (institution_id, line_id)
-        LEFT JOIN statement_counted c USING (institution_id, statement_id)
-        WHERE m.amount_minor_units <> l.amount_minor_units OR c.statement_id IS NULL
+        LEFT JOIN line_in_force f USING (institution_id, line_id)
+        LEFT JOIN match_undone u ON u.institution_id = m.institution_id AND u.match_id = m.match_id
+        WHERE m.amount_minor_units <> l.amount_minor_units OR (f.line_id IS NULL) <> (u.match_id IS NOT NULL)
         """,
     ),
     (
@@ -216,6 +230,84 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
         JOIN transfer t ON t.institution_id = k.institution_id AND t.transfer_id = k.clearing_transfer_id
         LEFT JOIN match_book_item m ON m.institution_id = k.institution_id AND m.item_id = k.item_id
         WHERE t.source_kind = 'bank_line' AND m.item_id IS NULL
+        """,
+    ),
+    (
+        "match_undone",
+        """
+        WITH RECURSIVE standing AS (
+            SELECT t.institution_id, t.transfer_id, t.transfer_id AS newest, 0 AS reversals, u.match_id
+            FROM match_undone u
+            JOIN match_bank_line b USING (institution_id, match_id)
+            JOIN transfer t ON t.institution_id = b.institution_id AND t.source_kind = 'bank_line' AND t.source_ref = b.line_id
+            UNION ALL
+            SELECT s.institution_id, s.transfer_id, r.transfer_id, s.reversals + 1, s.match_id
+            FROM standing s JOIN transfer r ON r.institution_id = s.institution_id AND r.reverses = s.newest
+        )
+        SELECT 'institution ' || institution_id || ', match ' || match_id,
+            'it was undone, but its transfer ' || transfer_id || ' was not reversed'
+        FROM standing GROUP BY institution_id, match_id, transfer_id HAVING max(reversals) % 2 = 0
+        """,
+    ),
+    (
+        "statement_version",
+        """
+        SELECT 'institution ' || v.institution_id || ', statement ' || v.statement_id,
+            CASE WHEN s.business_date <> v.business_date OR s.custody_account_id <> v.custody_account_id
+                    OR (s.business_date, s.custody_account_id) <> (first.business_date, first.custody_account_id)
+                    THEN 'it is of another account or day than the statement it replaces'
+                WHEN v.version <> place OR v.replaces_statement_id <> before THEN 'its versions have a gap before it'
+                WHEN q.gate <> 'restated' OR e.event <> 'approved' OR p.event IS DISTINCT FROM 'prepared'
+                    THEN 'nobody has approved it'
+                ELSE 'it was approved by its own proposer ' || e.actor END
+        FROM (
+            SELECT *, 1 + row_number() OVER w AS place, lag(statement_id, 1, first_statement_id) OVER w AS before
+            FROM statement_version
+            WINDOW w AS (PARTITION BY institution_id, first_statement_id ORDER BY version)
+        ) v
+        JOIN statement s ON s.institution_id = v.institution_id AND s.statement_id = v.statement_id
+        JOIN statement first ON first.institution_id = v.institution_id AND first.statement_id = v.first_statement_id
+        JOIN quarantined_statement q USING (quarantine_id)
+        JOIN quarantine_event e ON e.quarantine_id = v.quarantine_id AND e.event_no = v.approved_event_no
+        LEFT JOIN quarantine_event p ON p.quarantine_id = e.quarantine_id AND p.event_no = e.prepared_event_no
+        WHERE s.business_date <> v.business_date OR s.custody_account_id <> v.custody_account_id
+            OR (s.business_date, s.custody_account_id) <> (first.business_date, first.custody_account_id)
+            OR v.version <> place OR v.replaces_statement_id <> before
+            OR q.gate <> 'restated' OR e.event <> 'approved' OR p.event IS DISTINCT FROM 'prepared' OR p.actor = e.actor
+        """,
+    ),
+    (
+        "statement_line_kept",
+        """
+        SELECT 'institution ' || k.institution_id || ', statement ' || k.statement_id || ', line ' || k.line_id,
+            'the version before did not have this line'
+        FROM statement_line_kept k JOIN statement_version v USING (institution_id, statement_id)
+        WHERE NOT EXISTS (
+            SELECT FROM statement_line l WHERE l.institution_id = k.institution_id AND l.line_id = k.line_id
+                AND l.statement_id = v.replaces_statement_id)
+            AND NOT EXISTS (
+                SELECT FROM statement_line_kept o WHERE o.institution_id = k.institution_id AND o.line_id = k.line_id
+                    AND o.statement_id = v.replaces_statement_id)
+        """,
+    ),
+    (
+        "quarantined_statement",
+        """
+        SELECT 'quarantine ' || q.quarantine_id, 'no reading of its file held this statement back'
+        FROM quarantined_statement q
+        WHERE NOT EXISTS (
+            SELECT FROM statement_file_reading r CROSS JOIN LATERAL jsonb_array_elements(r.statements) AS one
+            WHERE r.statement_file_id = q.statement_file_id AND CAST(one ->> 'index' AS integer) = q.position_in_file
+                AND one ->> 'outcome' IN ('quarantined', 'waiting'))
+        """,
+    ),
+    (
+        "quarantine_event",
+        """
+        SELECT 'quarantine ' || quarantine_id || ', event ' || event_no, 'its history has a gap before it'
+        FROM (SELECT *, row_number() OVER (PARTITION BY quarantine_id ORDER BY event_no) AS place
+            FROM quarantine_event) AS history
+        WHERE event_no <> place
         """,
     ),
     (

@@ -323,7 +323,7 @@ _EXPLANATION_ZH: dict[DiscrepancyKind, str] = {
     _K.STATEMENT_GAP: "{since} 的对账单与前一份之间有缺号或缺日，差额 {difference}",
     _K.CONTINUITY_BREAK: "{since} 对账单的期初余额与上期期末余额相差 {difference}",
     _K.BALANCE_BREAK: "{since} 对账单自身的余额滚算不平，相差 {difference}",
-    _K.RESTATED: "{since} 已有对账单，又收到内容不同的一份；以先收到者为准",
+    _K.RESTATED: "{since} 已有对账单，又收到内容不同的一份；由两人决定以哪一份为准",
     _K.DUPLICATE_FILE: "{since} 的对账单再次收到，未重复计入",
     _K.CASH_DIFFERENCE: "银行期末余额减未认定流水后，与账面托管存款相差 {difference}",
     _K.COVERAGE_SHORTFALL: "托管资金不足以覆盖应付款项，缺口 {amount}",

@@ -158,8 +158,7 @@ def _lines_of_day(conn: Connection, ref: CustodyAccountRef, day: date) -> tuple[
     row = conn.execute(
         text(
             """
-            SELECT count(*), count(m.line_id) FROM statement_line l
-            JOIN statement_counted c USING (institution_id, statement_id)
+            SELECT count(*), count(m.line_id) FROM line_in_force c
             LEFT JOIN match_bank_line m USING (institution_id, line_id)
             WHERE c.institution_id = :institution AND c.custody_account_id = :account AND c.business_date = :day
             """

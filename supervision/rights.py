@@ -24,6 +24,8 @@ class Right(StrEnum):
     PREPARE_SIGN_OFF = "signoff.prepare"
     APPROVE_SIGN_OFF = "signoff.approve"
     REOPEN_DAY = "signoff.reopen"
+    PREPARE_QUARANTINE = "quarantine.prepare"  # to let through, replace or turn down a statement that is held back
+    APPROVE_QUARANTINE = "quarantine.approve"
     PLACE_HOLD = "hold.place"
     PREPARE_HOLD_LIFT = "hold.prepare"
     APPROVE_HOLD_LIFT = "hold.approve"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from entrypoints.commands.statement_quarantine import add_to
+
 if TYPE_CHECKING:
     from reconciliation.model import Receipt
 
@@ -24,6 +26,7 @@ DAYS_SHOWN = 15
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
+    add_to(statement_app)
     app.add_typer(statement_app)
 
 
@@ -38,10 +41,10 @@ def receive(
     as_user: _AsUser = None,
     as_json: _Json = False,
 ) -> None:
-    """Store statement files and let their statements count, wait for earlier ones, or be refused with every reason.
+    """Store statement files and let their statements count, wait for earlier ones, be held back, or be refused with every reason.
 
     The bytes are kept whatever follows. The same file again, or the same content under another name, counts nothing twice.
-    Exit 1 when anything was refused.
+    Exit 1 when anything was refused or held back.
     """
     from bank_adapters.detached import PROOF_ENDINGS
     from config.banks import load_banks
@@ -162,6 +165,7 @@ def _as_json(receipt: Receipt) -> dict[str, Any]:
                 "kind": one.kind,
                 "lines": one.line_count,
                 "reasons": list(one.reasons),
+                "quarantine_id": one.quarantine_id,
             }
             for one in receipt.statements
         ],
@@ -191,7 +195,7 @@ def list_statements(
 ) -> None:
     """Which statements have come: accounts down, working days across. Exit 1 when one is missing or waits.
 
-    + counts, w waits for an earlier one, x was refused, . missing
+    + counts, w waits for an earlier one, q is held back for two people, x was refused, . missing
     """
     from rich.table import Table
 
@@ -231,12 +235,17 @@ def list_statements(
     for ref in accounts:
         require_bank(principal, ref.bank_code)
     missing = False
-    table = Table(title=f"Statements {first} to {last}", caption="+ counts   w waits   x refused   . missing")
+    table = Table(title=f"Statements {first} to {last}", caption="+ counts   w waits   q held back   x refused   . missing")
     table.add_column("account")
     table.add_column("bank")
     for day in days:
         table.add_column(f"{day:%m-%d}", justify="center")
-    marks = {Arrival.COUNTED: "[green]+[/green]", Arrival.WAITING: "[yellow]w[/yellow]", Arrival.REFUSED: "[red]x[/red]"}
+    marks = {
+        Arrival.COUNTED: "[green]+[/green]",
+        Arrival.WAITING: "[yellow]w[/yellow]",
+        Arrival.QUARANTINED: "[yellow]q[/yellow]",
+        Arrival.REFUSED: "[red]x[/red]",
+    }
     for ref in accounts:
         had = found[ref.custody_account_id]
         worked = {day for day in days if day >= ref.opened_on and (day in had or calendar.looks_worked(day))}

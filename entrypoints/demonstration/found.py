@@ -21,6 +21,7 @@ _MATCHES = """
     JOIN match_book_item i ON i.institution_id = m.institution_id AND i.match_id = m.match_id
     JOIN transfer t ON t.institution_id = i.institution_id AND t.transfer_id = i.item_id
     WHERE m.run_id IS NOT NULL
+        AND NOT EXISTS (SELECT FROM match_undone u WHERE u.institution_id = m.institution_id AND u.match_id = m.match_id)
     GROUP BY a.account_number, l.booking_date, l.bank_reference, l.amount_minor_units, l.line_id
 """
 
@@ -53,7 +54,7 @@ _DISBURSEMENTS = "SELECT instruction_id, amount_minor_units, instruction_date FR
 
 _BALANCES = """
     SELECT a.account_number, s.business_date, s.opening_minor_units, s.closing_minor_units
-    FROM statement_counted c
+    FROM statement_in_force c
     JOIN statement s USING (institution_id, statement_id)
     JOIN custody_account a ON a.institution_id = s.institution_id AND a.custody_account_id = s.custody_account_id
 """

@@ -24,9 +24,11 @@ PACK_TABLES = (
     "account", "account_closing", "balance_snapshot_taken", "channel_settlement", "channel_settlement_item",
     "class_hour_event", "correction", "custody_account", "disbursement_instruction", "discrepancy", "discrepancy_event",
     "funding", "hold", "hold_lift", "hold_lift_proposal", "institution", "match", "match_bank_line", "match_book_item",
+    "match_undone",
     "open_item", "open_item_clearing", "opening_balance", "orders", "pending_resolution", "pending_transfer",
     "period_balance", "period_event", "posting_batch", "prepayment", "reconciliation_run", "refund", "refund_instruction",
     "refund_request", "release", "run_discrepancy", "sign_off_event", "statement", "statement_counted", "statement_line",
+    "statement_line_kept", "statement_version",
 )  # fmt: skip
 
 #: Columns that name, or may name, payers and students, or hold other institutions' data; shown only to those who may see them.

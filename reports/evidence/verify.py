@@ -571,6 +571,7 @@ class Replay:
         self.reversed: set[str] = set()
         self.moved: dict[tuple[int, str], int] = defaultdict(int)
         self.bank_lines: dict[str, int] = {}
+        self.in_force: set[str] = set()
         self.closing_of: dict[tuple[str, str], int] = {}
 
     def run(self) -> dict[str, Any]:
@@ -1018,18 +1019,39 @@ class Replay:
                 )  # fmt: skip
         self.summary.update(orders=len(prepaid), class_hours=len(hours))
 
+    def _told(self, table: str) -> list[tuple[int, dict[str, Any]]]:
+        """The rows of a table that packs of older books do not have."""
+        return list(self.pack.dicts(table)) if table in self.about["tables"] else []
+
     def statements(self) -> None:
         """Opening balance plus lines is closing balance of every statement, and each begins where the one before ended."""
         sums: Any = defaultdict(lambda: [0, 0, 0])
+        way, lines_of = {}, defaultdict(set)
         for line, row in self.pack.dicts("statement_line"):
             key = f"line_id={row['line_id']}"
             if row["line_id"] in self.bank_lines:
                 raise broken_row("statement_line", line, key, "this line stands here twice")
             amount = int(row["amount_minor_units"])
             self.bank_lines[row["line_id"]] = amount
+            way[row["line_id"]] = row["direction"]
+            lines_of[row["statement_id"]].add(row["line_id"])
             if row["direction"] in ("IN", "OUT"):
                 sums[row["statement_id"]][row["direction"] == "OUT"] += amount
                 sums[row["statement_id"]][2] += 1
+        for line, row in self._told("statement_line_kept"):
+            if row["line_id"] not in way:
+                raise broken_row("statement_line_kept", line, f"line_id={row['line_id']}", "no statement before it has this line")
+            lines_of[row["statement_id"]].add(row["line_id"])
+            sums[row["statement_id"]][way[row["line_id"]] == "OUT"] += self.bank_lines[row["line_id"]]
+            sums[row["statement_id"]][2] += 1
+        newest: dict[str, str] = {}
+        for line, row in sorted(self._told("statement_version"), key=lambda each: int(each[1]["version"])):
+            key, first = f"statement_id={row['statement_id']}", row["first_statement_id"]
+            if row["prepared_by"] == row["approved_by"]:
+                raise broken_row("statement_version", line, key, f"{row['approved_by']} approved what they prepared")
+            if newest.get(first, first) != row["replaces_statement_id"]:
+                raise broken_row("statement_version", line, key, "it does not replace the version before it")
+            newest[first] = row["statement_id"]
         self.bank = {}
         for line, row in self.pack.dicts("statement"):
             key = f"statement_id={row['statement_id']}"
@@ -1045,9 +1067,13 @@ class Replay:
             self.pack.dicts("statement_counted"), key=lambda each: (int(each[1]["custody_account_id"]), int(each[1]["link"]))
         )
         for line, row in counted:
-            account, day, opening, closing, _ = self.bank[row["statement_id"]]
-            key = f"statement_id={row['statement_id']}"
-            if row["statement_id"] not in sums and self.bank[row["statement_id"]][2] != closing:
+            in_force = newest.get(row["statement_id"], row["statement_id"])
+            account, day, opening, closing, _ = self.bank[in_force]
+            self.in_force |= lines_of[in_force]
+            key = f"statement_id={in_force}"
+            if self.bank[row["statement_id"]][:2] != (account, day):
+                raise broken_row("statement_counted", line, key, "the version in force is of another account or day")
+            if in_force not in sums and opening != closing:
                 raise broken_row("statement_counted", line, key, "the lines of this counted statement are missing")
             link, last = before.get(account, (0, opening))
             if int(row["link"]) != link + 1:
@@ -1061,6 +1087,7 @@ class Replay:
     def matches(self) -> None:
         """A bank line and a book item are consumed at most once, with their own amounts."""
         matches = {row["match_id"] for _, row in self.pack.dicts("match")}
+        undone = {row["match_id"] for _, row in self._told("match_undone")}
         items = {row["item_id"]: int(row["amount_minor_units"]) for _, row in self.pack.dicts("open_item")}
         for table, column, known in (("match_bank_line", "line_id", self.bank_lines), ("match_book_item", "item_id", items)):
             consumed = set()
@@ -1071,6 +1098,9 @@ class Replay:
                 consumed.add(row[column])
                 if known.get(row[column]) != int(row["amount_minor_units"]) or row["match_id"] not in matches:
                     raise broken_row(table, line, key, "its match or its amount is not what the other tables say")
+                if column == "line_id" and (row["line_id"] in self.in_force) == (row["match_id"] in undone):
+                    what = "its match was undone, it is in force" if row["match_id"] in undone else "matched and not in force"
+                    raise broken_row(table, line, key, what)
         cleared = set()
         for line, row in self.pack.dicts("open_item_clearing"):
             key = f"item_id={row['item_id']}"

@@ -20,8 +20,10 @@ from config.profiles import load_profiles
 from ledger.model import NewAccount, OpenItem, Transfer, transfer_id
 from ledger.store import open_accounts, open_chart, post
 from money import Money
-from reconciliation.model import CustodyAccountRef, Receipt, RunResult, SettlementItem
+from reconciliation.model import CustodyAccountRef, Gate, Receipt, RunResult, SettlementItem
+from reconciliation.quarantine import Desk, LetThrough, approve, prepare
 from reconciliation.receiving import receive_statement_file
+from reconciliation.resolving import Actor
 from reconciliation.running import reconcile
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = (date(2025, 3, day) for day in range(3, 8))
@@ -153,6 +155,29 @@ class Town:
                 now=self.now(),
                 actor="bank.circle",
             )
+
+    def restate(
+        self, day: date, *lines: tuple[Direction, int, str] | tuple[Direction, int, str, str], opening: int, sequence: int
+    ) -> Statement:
+        """Another version of a day's statement; the bank's counters stay where they are, its lines keep their references."""
+        kept = self.balance, self.sequence
+        self.sequence = sequence - 1
+        made = self.statement(day, *lines, opening=opening)
+        self.balance, self.sequence = kept
+        return made
+
+    def desk(self, user: str) -> Desk:
+        """A person at the quarantine."""
+        role = {"zhang.prepare": "supervisor", "li.approve": "approver"}[user]
+        directory = {(self.ref.bank_code, self.ref.account_number): self.ref}
+        return Desk(directory, load_profiles(), Actor(user, role), self.now())
+
+    def release(self, *numbers: int, gates: Sequence[Gate] = tuple(Gate)) -> list[LetThrough]:
+        """One person proposes to let statements through, another approves."""
+        with self.engine.begin() as conn:
+            prepare(conn, numbers, gates, self.desk("zhang.prepare"), reason="the bank wrote to us")
+        with self.engine.begin() as conn:
+            return approve(conn, numbers[0], gates, self.desk("li.approve"))
 
     def day(self, day: date, *lines: tuple[Direction, int, str] | tuple[Direction, int, str, str]) -> RunResult:
         """The bank's statement of a day arrives and the day is reconciled."""

@@ -64,11 +64,11 @@ def test_the_same_content_in_another_format_is_the_same_statement(town: Town) ->
     assert town.query("SELECT count(*) FROM statement_line") == [(1,)]
 
 
-def test_other_content_for_a_day_already_received_is_refused_as_restated(town: Town) -> None:
+def test_other_content_for_a_day_already_received_is_held_back_as_restated(town: Town) -> None:
     town.deliver(town.statement(MONDAY, (IN, 500, "A12345678")))
     town.balance, town.sequence = 0, 0
     receipt = town.deliver(town.statement(MONDAY, (IN, 600, "A12345678")))
-    assert outcomes(receipt) == [("refused", "RESTATED")]
+    assert outcomes(receipt) == [("quarantined", "RESTATED")]
     assert ("RESTATED", "open") in states(town)
     assert town.query("SELECT sum(amount_minor_units) FROM statement_line") == [(500,)]
 
@@ -114,12 +114,12 @@ def test_figures_that_do_not_add_up_inside_the_file_are_refused(town: Town) -> N
 def test_a_bank_may_only_deliver_its_own_accounts_and_only_filed_ones(town: Town) -> None:
     statement = town.statement(MONDAY)
     foreign = town.deliver(statement, sender="NRB")
-    assert outcomes(foreign) == [("refused", None)]
+    assert outcomes(foreign) == [("quarantined", None)]
     assert "NRB may not deliver" in foreign.statements[0].reasons[0]
     unknown = town.deliver(dataclasses.replace(statement, account="999"))
     assert "not filed" in unknown.statements[0].reasons[0]
     assert outcomes(town.deliver(statement)) == [("counted", None)], (
-        "bytes refused for another sender may come from the right one"
+        "bytes held back for another sender may come from the right one"
     )
 
 
@@ -189,13 +189,13 @@ def test_every_verdict_that_stops_a_statement_says_what_to_do_next() -> None:
     assert all("ask the bank" in one.reason for one in stopped), stopped
 
 
-def test_numbers_that_run_backwards_are_refused_until_two_people_say_the_bank_began_anew(town: Town) -> None:
+def test_numbers_that_run_backwards_are_held_back_until_two_people_say_the_bank_began_anew(town: Town) -> None:
     town.sequence = 8
     town.deliver(town.statement(MONDAY, (IN, 500, "")))
     town.sequence = 2
     restarted = town.statement(TUESDAY, (IN, 100, ""))
     receipt = town.deliver(restarted)
-    assert outcomes(receipt) == [("refused", "STATEMENT_GAP")]
+    assert outcomes(receipt) == [("quarantined", "STATEMENT_GAP")]
     assert "number 3 for 2025-03-04, but number 9 for 2025-03-03 counts already" in receipt.statements[0].reasons[0]
     assert town.query("SELECT count(*) FROM statement") == [(1,)], "nothing waits for ever"
 
@@ -223,4 +223,6 @@ def test_a_line_dated_outside_its_statement_is_flagged_and_counts(town: Town) ->
 
 
 def test_outcomes_are_the_words_other_programs_read() -> None:
-    assert {str(one) for one in StatementOutcome} == {"counted", "waiting", "refused", "duplicate", "information"}
+    assert {str(one) for one in StatementOutcome} == {
+        "counted", "waiting", "quarantined", "refused", "duplicate", "information",
+    }  # fmt: skip

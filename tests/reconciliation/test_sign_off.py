@@ -159,7 +159,7 @@ def test_another_statement_of_a_signed_off_day_opens_it_and_every_later_day(clea
     sign(clean, WEDNESDAY)
     restated = clean.statement(TUESDAY, (IN, 5, ""), opening=0)
     receipt = clean.deliver(restated, name="again.sta")
-    assert [str(one.outcome) for one in receipt.statements] == ["refused"]
+    assert [str(one.outcome) for one in receipt.statements] == ["quarantined"]
     assert state(clean, MONDAY).state == "signed_off"
     for day in (TUESDAY, WEDNESDAY):
         standing = state(clean, day)

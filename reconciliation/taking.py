@@ -1,0 +1,293 @@
+"""Judging one statement of a file: it counts, waits, is held back, or is refused with every reason.
+
+A gate that two persons may overrule (``Gate``) holds a statement back; everything else that is wrong refuses it for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from bank_adapters.model import Finding, Severity, Statement, StatementFileReading
+from calendars import business_date
+from reconciliation import intake_store, quarantine_store
+from reconciliation.discrepancy import Discrepancy, DiscrepancyKind, DiscrepancyState
+from reconciliation.discrepancy_store import clear_condition, condition_id, record_found, records
+from reconciliation.intake import (
+    Link,
+    Verdict,
+    balance_off_by,
+    booked_lines,
+    business_date_of,
+    counts_at_all,
+    faults_of,
+    figures_of,
+    find_account,
+    is_balance_break,
+    judge,
+    outside_period,
+)
+from reconciliation.model import AccountDirectory, CustodyAccountRef, Gate, StatementOutcome, StatementReceipt
+from reconciliation.quarantine_store import Held
+from reconciliation.quarantine_wording import held_back
+from reconciliation.version_store import version_of_day
+
+
+class _Outcome(Protocol):
+    """Makes the receipt of the statement at hand."""
+
+    def __call__(self, what: StatementOutcome, *reasons: str, kind: DiscrepancyKind | None = None) -> StatementReceipt: ...
+
+
+class Taking:
+    """The statements of one delivery in one database transaction."""
+
+    def __init__(self, conn: Connection, sender_bank: str, directory: AccountDirectory, now: datetime, actor: str) -> None:
+        self.conn = conn
+        self.sender = sender_bank
+        self.directory = directory
+        self.now = now
+        self.actor = actor
+        self.today = business_date(now)
+        #: What is remarkable about statements that count or wait all the same.
+        self.remarks: list[Finding] = []
+
+    def take(
+        self, file_id: int, number: int, one: Statement, reading: StatementFileReading, *, unproved: Sequence[str] = ()
+    ) -> StatementReceipt:
+        """Judge one statement and keep it when it may count now or later. ``unproved``: what its digest, signature or manifest
+        does not prove; ``reading`` without these findings.
+        """
+        day = business_date_of(one)
+        ref, why = find_account(self.directory, self.sender, one.account or "")
+        foreign = find_account(self.directory, self.sender, one.account or "", any_sender=True)[0] if ref is None else None
+        if foreign is not None and self._let_through(one, Gate.WRONG_SENDER):
+            ref = foreign
+
+        def outcome(what: StatementOutcome, *reasons: str, kind: DiscrepancyKind | None = None) -> StatementReceipt:
+            lines = booked_lines(one)
+            named = str(kind) if kind else None
+            figures = figures_of(one, lines)
+            return StatementReceipt(number, one.account, day, what, reasons, named, len(lines), ref, figures)
+
+        errors = [found for found in reading.findings if found.severity is Severity.ERROR and found.statement in (None, number)]
+        account = ref or foreign
+        if account is None:
+            return outcome(StatementOutcome.REFUSED, why, *unproved, *(found.message for found in errors))
+        intake_store.lock_account(self.conn, account)
+        faults = self._faults(one, account, day, errors)
+        if faults:
+            kind = next((kind for kind, _ in faults if kind is not None), None)
+            if kind is not None and ref is not None and not unproved:
+                difference = balance_off_by(one)
+                self.open(ref, kind, day or self.today, str(day), faults[0][1], file_id=file_id, difference=difference)
+            said = [text for _, text in faults]
+            return outcome(StatementOutcome.REFUSED, *([why] if ref is None else []), *unproved, *said, kind=kind)
+        if not counts_at_all(one):
+            if unproved or ref is None:
+                return outcome(StatementOutcome.REFUSED, *([why] if ref is None else []), *unproved)
+            return outcome(StatementOutcome.INFORMATION, f"a report of kind {one.kind} has no booked balances; it never counts")
+        if unproved and not self._let_through(one, Gate.UNPROVED):
+            held = self._hold(one, Gate.UNPROVED, account, unproved, file_id=file_id, number=number)
+            return _held(outcome, held)
+        if ref is None:
+            held = self._hold(one, Gate.WRONG_SENDER, account, [why], file_id=file_id, number=number)
+            return _held(outcome, held)
+        assert day is not None  # noqa: S101  faults_of has refused a statement without a day
+        return self._chain(one, ref, day, outcome, file_id=file_id, number=number, profile=reading.profile)
+
+    def _faults(
+        self, one: Statement, ref: CustodyAccountRef, day: date | None, errors: Sequence[Finding]
+    ) -> list[tuple[DiscrepancyKind | None, str]]:
+        """What is wrong with a statement that nobody can overrule."""
+        faults: list[tuple[DiscrepancyKind | None, str]] = [
+            (DiscrepancyKind.BALANCE_BREAK if is_balance_break(found.code) else None, found.message) for found in errors
+        ]
+        if not errors and not one.accepted:
+            faults.append((None, "its reader refused it; look into it with: escrow parse FILE"))
+        if counts_at_all(one) and not faults:
+            faults = faults_of(one, ref)
+        if day is not None and day > self.today:
+            faults.append((None, f"it is for {day}, which has not come (today is {self.today}); ask the bank for the right file"))
+        if errors:
+            faults.append(
+                (None, "ask the bank for a corrected file and receive that; of this one the bytes are kept, nothing counts")
+            )
+        return faults
+
+    def _let_through(self, one: Statement, gate: Gate) -> bool:
+        return quarantine_store.released(self.conn, one, gate)
+
+    def _hold(
+        self, one: Statement, gate: Gate, ref: CustodyAccountRef, reasons: Sequence[str], *, file_id: int, number: int
+    ) -> Held:
+        return quarantine_store.hold_back(
+            self.conn, one, gate, file_id=file_id, position=number, ref=ref, reasons=reasons, now=self.now
+        )
+
+    def _chain(
+        self,
+        one: Statement,
+        ref: CustodyAccountRef,
+        day: date,
+        outcome: _Outcome,
+        *,
+        file_id: int,
+        number: int,
+        profile: str | None,
+    ) -> StatementReceipt:
+        last = intake_store.last_counted(self.conn, ref)
+        before = intake_store.said_before(self.conn, ref, one, day, profile)
+        if before is not None:
+            reason = f"file {before[0]} brought the same statement; nothing counts twice"
+            identity = self.open(ref, DiscrepancyKind.DUPLICATE_FILE, day, f"{file_id}/{number}", reason, file_id=file_id)
+            clear_condition(
+                self.conn, identity, now=self.now, business_date=self.today, actor=self.actor, reason="nothing counted twice"
+            )
+            return outcome(StatementOutcome.DUPLICATE, reason, kind=DiscrepancyKind.DUPLICATE_FILE)
+        assert one.opening_balance is not None and one.closing_balance is not None  # noqa: S101, PT018  see faults_of
+        link = Link(day, one.sequence, one.opening_balance.minor_units, one.closing_balance.minor_units)
+        verdict = self._judge(ref, last[1] if last else None, link)
+        waits = [each.link for each in intake_store.waiting_statements(self.conn, ref) if each.link.business_date == day]
+        if verdict.kind is DiscrepancyKind.RESTATED or (verdict.waits and waits):
+            said = "waits to be counted" if waits else "counts"
+            return self._restated(one, ref, day, outcome, verdict, said, file_id=file_id, number=number)
+        if verdict.kind is not None and not verdict.waits:
+            self.open(ref, verdict.kind, day, str(day), verdict.reason, file_id=file_id, difference=verdict.difference)
+            if _only_its_number(verdict, link, last):
+                held = self._hold(one, Gate.SEQUENCE, ref, [verdict.reason], file_id=file_id, number=number)
+                return _held(outcome, held, verdict.kind)
+            return outcome(StatementOutcome.REFUSED, verdict.reason, kind=verdict.kind)
+        intake_store.store_statement(self.conn, ref, one, file_id=file_id, index=number, day=day)
+        self.remarks += outside_period(one, number, day, last[1].business_date if last else None)
+        if verdict.kind is not None:
+            self.open(ref, verdict.kind, day, str(day), verdict.reason, file_id=file_id, difference=verdict.difference)
+            waiting = outcome(StatementOutcome.WAITING, verdict.reason, kind=verdict.kind)
+            if not _only_its_number(verdict, link, last):
+                return waiting
+            held = self._hold(one, Gate.SEQUENCE, ref, [verdict.reason], file_id=file_id, number=number)
+            return replace(waiting, reasons=(*waiting.reasons, held_back(held).en), quarantine_id=held.quarantine_id)
+        self.advance(ref)
+        return outcome(StatementOutcome.COUNTED)
+
+    def _restated(  # noqa: PLR0917 - what is known of the statement
+        self,
+        one: Statement,
+        ref: CustodyAccountRef,
+        day: date,
+        outcome: _Outcome,
+        verdict: Verdict,
+        standing: str,
+        *,
+        file_id: int,
+        number: int,
+    ) -> StatementReceipt:
+        """Other content for a day: a proposed new version of the statement that counts or waits, or nothing it could replace."""
+        kind = DiscrepancyKind.RESTATED
+        if version_of_day(self.conn, ref, day) is None:
+            reason = f"{verdict.reason}; no statement for {day} itself counts that it could replace"
+            self.open(ref, kind, day, f"{day}/{file_id}", reason, file_id=file_id)
+            return outcome(StatementOutcome.REFUSED, reason, kind=kind)
+        reason = f"another statement for {day} with other content came before and {standing}; ask the bank which is right"
+        held = self._hold(one, Gate.RESTATED, ref, [reason], file_id=file_id, number=number)
+        self.open(ref, kind, day, f"{day}/{held.statement_file_id}", reason, file_id=held.statement_file_id)
+        return _held(outcome, held, kind)
+
+    def _judge(self, ref: CustodyAccountRef, last: Link | None, link: Link) -> Verdict:
+        return judge(
+            last,
+            link,
+            books_cash=intake_store.books_cash(self.conn, ref),
+            currency=ref.currency,
+            gap_explained=self._gap_explained(ref, link.business_date),
+        )
+
+    def _gap_explained(self, ref: CustodyAccountRef, day: date) -> bool:
+        identity = condition_id(DiscrepancyKind.STATEMENT_GAP, ref, str(day))
+        return bool(
+            records(self.conn, discrepancy_ids=[identity], states=[DiscrepancyState.RESOLVED])
+        ) or quarantine_store.number_released(self.conn, ref, day)
+
+    def advance(self, ref: CustodyAccountRef) -> None:
+        """Count every waiting statement that now continues the chain, and clear what was open about its day."""
+        while True:
+            last = intake_store.last_counted(self.conn, ref)
+            end = last[1] if last else None
+            for waiting in intake_store.waiting_statements(self.conn, ref):
+                verdict = self._judge(ref, end, waiting.link)
+                if verdict.counts:
+                    intake_store.count_statement(self.conn, ref, waiting, last[0] + 1 if last else 1)
+                    self._settled(ref, waiting.link.business_date)
+                    break
+                if verdict.kind in (DiscrepancyKind.CONTINUITY_BREAK, DiscrepancyKind.STATEMENT_GAP) and not verdict.waits:
+                    day = waiting.link.business_date
+                    self.open(
+                        ref,
+                        verdict.kind,
+                        day,
+                        str(day),
+                        verdict.reason,
+                        file_id=waiting.statement_file_id,
+                        difference=verdict.difference,
+                    )
+            else:
+                return
+
+    def _settled(self, ref: CustodyAccountRef, day: date) -> None:
+        for kind in (
+            DiscrepancyKind.STATEMENT_GAP,
+            DiscrepancyKind.CONTINUITY_BREAK,
+            DiscrepancyKind.BALANCE_BREAK,
+            DiscrepancyKind.STATEMENT_MISSING,
+        ):
+            clear_condition(
+                self.conn,
+                condition_id(kind, ref, str(day)),
+                now=self.now,
+                business_date=self.today,
+                actor=self.actor,
+                reason=f"a statement for {day} counts now",
+            )
+
+    def open(
+        self,
+        ref: CustodyAccountRef,
+        kind: DiscrepancyKind,
+        day: date,
+        key: str,
+        explanation: str,
+        *,
+        file_id: int,
+        difference: int = 0,
+    ) -> str:
+        """Record a discrepancy about a file, a day or a figure; returns its id."""
+        identity = condition_id(kind, ref, key)
+        found = Discrepancy(
+            identity,
+            ref.institution_id,
+            ref.custody_account_id,
+            kind,
+            day,
+            ref.currency,
+            abs(difference),
+            difference,
+            (),
+            (),
+            explanation,
+        )
+        record_found(self.conn, [found], now=self.now, business_date=self.today, actor=self.actor, statement_file_id=file_id)
+        return identity
+
+
+def _only_its_number(verdict: Verdict, link: Link, last: tuple[int, Link] | None) -> bool:
+    """Whether a statement continues the balance and only its number does not follow."""
+    return verdict.kind is DiscrepancyKind.STATEMENT_GAP and last is not None and link.opening == last[1].closing
+
+
+def _held(outcome: _Outcome, held: Held, kind: DiscrepancyKind | None = None) -> StatementReceipt:
+    made = outcome(StatementOutcome.QUARANTINED, *held.reasons, held_back(held).en, kind=kind)
+    return replace(made, quarantine_id=held.quarantine_id)
