@@ -73,6 +73,11 @@ CATALOGUE: dict[str, tuple[Severity, str, str]] = {
     "running_balance_end": (E, "the last running balance is {found}, the closing balance {expected}", "末笔余额 {found} 与期末余额 {expected} 不符"),
     "order_undecided": (W, "the running balances fit neither order of the rows", "按任何顺序余额都不衔接"),
     "control_count": (E, "{what}: the file declares {declared}, {found} were read", "{what}：文件声明 {declared}，实际读到 {found}"),
+    "head_count": (
+        W,
+        "the head of the file counts {declared} rows, {found} are here: rows were left out, or the file is cut",
+        "文件头称共 {declared} 笔，实际 {found} 笔：有未列出的记录，或文件不完整",
+    ),
     "control_total": (E, "{what}: the file declares {declared}, {found} was read", "{what}：文件声明 {declared}，实际为 {found}"),
     "control_below_floor": (
         W,

@@ -16,6 +16,7 @@ from bank_adapters.profile import Fact, Footer, LabelledFact, TableLayout, norma
 from money import Money
 
 _CURRENCY_CODE = re.compile(r"[A-Z]{3}", re.ASCII)
+_HEAD_COUNT = re.compile(r"共\s*([0-9]{1,9})\s*笔", re.ASCII)
 _DATES_IN_TEXT = re.compile(r"[0-9]{4}[-/年]?[0-9]{2}[-/月]?[0-9]{2}日?", re.ASCII)
 _DATE_AND_TIME = re.compile(r"(\S{8,11}?)[ T]+[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?", re.ASCII)
 _WHOLE = re.compile(r"([0-9]{1,11})(?:\.0+)?", re.ASCII)  # channels write counts as 20.0
@@ -76,6 +77,7 @@ class Facts:
         self.currency = currency
         self.draft = draft
         self.found: dict[Fact, tuple[str, int]] = {}
+        self.head_count: tuple[int, int] | None = None  # rows by a remark above the table, and its line
         self.title = normalised_label(layout.title) if layout.title else None
         self.remarks = tuple(normalised_label(remark) for remark in layout.remarks)
         self.formats = (*layout.date_formats, *DATE_FORMATS)
@@ -91,6 +93,8 @@ class Facts:
             if not cells or (len(cells) == 1 and normalised_label(cells[0]) == self.title):
                 continue
             if self.remarks and normalised_label(cells[0]).startswith(self.remarks):
+                if counted := _HEAD_COUNT.match(cells[0].strip()):
+                    self.head_count = int(counted[1]), row.line
                 continue
             self.take(row, self.layout.preamble, Severity.WARNING)
         if Fact.CURRENCY in self.found:
@@ -195,6 +199,11 @@ class Facts:
             self.findings.add("fact_unreadable", line=line, field=fact.value, excerpt=text, **named(fact))
             return
         setattr(self.draft.totals, _COUNTS[fact], Declared(int(digits[1]), line))
+
+    def check_head_count(self, rows: int) -> None:
+        """Heads of personal wallets count their rows, and say themselves that some are left out: no control total, but told."""
+        if self.head_count is not None and rows < self.head_count[0]:
+            self.findings.add("head_count", line=self.head_count[1], field="rows", declared=self.head_count[0], found=rows)
 
     def check_columns(self, sums: Mapping[str, int]) -> None:
         """Declared sums of the columns a net is made of."""

@@ -276,6 +276,7 @@ class TableReader:
         draft.currency = self.currency.code
         self.facts.interpret()
         self.facts.check_columns(self.moves.sums)
+        self.facts.check_head_count(len(draft.lines))
         for fact in layout.required_facts:
             if fact not in self.facts:
                 findings.add("fact_missing", line=draft.line, field=fact.value, **named(fact))

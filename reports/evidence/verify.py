@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # names for readers and type checkers; older Pythons never lo
     Move = tuple[str, str, str, str, str, int, str]
     SheetCell = tuple[str, str]
 
+OLDEST_PYTHON = (3, 9)
 PACK_FORMAT = "prepaid-escrow evidence pack v1"
 LIABILITY_KINDS = (
     "prepayment_held", "payable_to_institution", "disbursements_in_transit", "refunds_in_transit", "unidentified_receipts",
@@ -1645,6 +1646,9 @@ def read_keys(values: list[str]) -> list[Key]:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    if sys.version_info < OLDEST_PYTHON:
+        print("This needs Python 3.9 or newer; nothing was checked. 需要 Python 3.9 或更新版本，未作核验。", file=sys.stderr)
+        return 2
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")

@@ -200,3 +200,22 @@ def test_a_sheet_that_would_take_all_memory_ends_the_worker_and_nothing_else() -
 def test_a_sheet_of_more_cells_than_are_read_is_refused_before_they_become_objects() -> None:
     with pytest.raises(SheetRefused, match="65536 rows and 100 columns"):
         sheets_of(xls((0, 0), (65535, 99)), "xls")
+
+
+WALLET = """微信支付账单明细,,,,,,,,,,
+微信昵称：[测试],,,,,,,,,,
+起始时间：[2026-03-01 00:00:00] 终止时间：[2026-03-02 23:59:59],,,,,,,,,,
+共3笔记录,,,,,,,,,,
+交易时间,交易类型,交易对方,商品,收/支,金额(元),支付方式,当前状态,交易单号,商户单号,备注
+2026-03-02 12:00:00,商户消费,甲,课,支出,¥28.16,零钱,支付成功,4201,M1,/
+2026-03-01 12:00:00,商户消费,乙,课,支出,¥11.00,零钱,支付成功,4202,M2,/
+2026-03-01 11:00:00,商户消费,丙,课,支出,¥12.00,零钱,支付成功,4203,M3,/
+"""
+
+
+@pytest.mark.parametrize(("rows", "told"), [(3, []), (2, ["the head of the file counts 3 rows, 2 are here"])])
+def test_rows_a_wallet_counts_in_its_head_are_missed(rows: int, told: list[str]) -> None:
+    """A cut export was accepted without a word. Its head is no control total (it counts rows the export leaves out)."""
+    reading = read("".join(WALLET.splitlines(keepends=True)[: 5 + rows]).encode())
+    assert reading.accepted
+    assert [finding.message.split(":")[0] for finding in reading.findings if finding.code == "head_count"] == told

@@ -115,7 +115,7 @@ def test_pages_of_an_account_lead_to_the_next_one_and_end(run: Run, books: Engin
 
 def reading_commands() -> dict[str, set[str]]:
     """Every command that answers what the books say, with its options."""
-    acts = {"ledger verify", "ledger close-period", "ledger reopen-period", "ledger period"}
+    acts = {f"ledger {name}" for name in ("verify", "close-period", "reopen-period", "period", "archive", "archives")}
     found = {}
     for group in ("ledger", "export"):
         commands = typer.main.get_command(app).commands[group].commands  # type: ignore[attr-defined]

@@ -84,6 +84,8 @@ def test_every_package_s_tables_are_loaded() -> None:
         "ledger.pending_tables",
         "ledger.period_tables",
         "ledger.archive_tables",
+        "reconciliation.quarantine_tables",
+        "reconciliation.version_tables",
     }
     assert set(TABLE_MODULES) == {f"{name}.tables" for name in packages} | more
     assert {"audit_event", "transfer", "checkpoint", "pending_transfer", "orders", "statement_line", "job_run"} <= set(tables)
@@ -119,7 +121,7 @@ def test_an_upgrade_that_cannot_have_its_lock_changes_nothing_and_says_what_to_d
 
     def hold() -> None:
         with empty.connect() as other:
-            other.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('alembic_version', 0))"))
+            other.execute(text("LOCK TABLE alembic_version IN SHARE MODE"))
             held.set()
             release.wait(30)
 
