@@ -22,12 +22,23 @@ LARGEST_CONFIG_BYTES = 1_000_000
 
 
 class ConfigRefused(ValueError):
-    """A settings file cannot be used; the message names the file and the key."""
+    """A settings file cannot be used; the message names the file, the key and, where it is known, the line."""
 
-    def __init__(self, file: str, key: str, what: str) -> None:
+    def __init__(self, file: str, key: str, what: str, line: int | None = None) -> None:
         self.file = file
         self.key = key
-        super().__init__(f"{file}: {key}: {what}" if key else f"{file}: {what}")
+        self.line = line
+        where = f" (line {line})" if line is not None else ""
+        super().__init__(f"{file}: {key}: {what}{where}" if key else f"{file}: {what}{where}")
+
+
+class _Placed(dict[Hashable, Any]):
+    """A mapping of the file that knows on which line (from 1) each of its keys stands, and itself."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
+        self.lines: dict[Hashable, int] = {}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -35,12 +46,13 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _mapping_without_repeats(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
-    found: dict[Hashable, Any] = {}
+    found = _Placed(node.start_mark.line + 1)
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if key in found:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} appears twice", key_node.start_mark)
         found[key] = loader.construct_object(value_node, deep=True)
+        found.lines[key] = key_node.start_mark.line + 1
     return found
 
 
@@ -68,7 +80,9 @@ class Section:
 
     def refuse(self, key: str, what: str) -> ConfigRefused:
         """The refusal of one key of this section, to be raised by the caller."""
-        return ConfigRefused(self.file, self._at(key), what)
+        placed = self._values if isinstance(self._values, _Placed) else None
+        line = placed.lines.get(key, placed.line) if placed is not None else None
+        return ConfigRefused(self.file, self._at(key), what, line)
 
     def __contains__(self, key: str) -> bool:
         return self._values.get(key) is not None
@@ -200,15 +214,16 @@ def _as_mapping(file: str, key: str, value: Any) -> dict[str, Any]:
 
 def load_section(path: Path) -> Section:
     """Read a settings file whose top is a mapping. Raises ConfigRefused naming the file, and the line where YAML is broken."""
-    return parse_section(_read_bytes(path), path.name)
+    return parse_section(read_settings_bytes(path), path.name)
 
 
 def load_mapping(path: Path) -> dict[str, Any]:
     """Read a settings file as the mapping it is, for a reader that checks the keys itself. Raises as load_section does."""
-    return _parse(_read_bytes(path), path.name)
+    return _parse(read_settings_bytes(path), path.name)
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_settings_bytes(path: Path) -> bytes:
+    """The bytes of a settings file, for a reader that also needs their digest. Raises ConfigRefused."""
     try:
         raw = path.read_bytes()
     except OSError as error:

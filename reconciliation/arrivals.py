@@ -3,55 +3,72 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
-from enum import StrEnum
+from datetime import date, datetime
 
 from sqlalchemy import Connection, text
 
-from reconciliation.model import CustodyAccountRef
-
-
-class Arrival(StrEnum):
-    """What came for one account and day; the best of several."""
-
-    COUNTED = "received"
-    WAITING = "waiting"
-    QUARANTINED = "quarantined"
-    REFUSED = "refused"
-    MISSING = "missing"
-
+from reconciliation.model import Arrival, Came, CustodyAccountRef
 
 _ORDER = (Arrival.COUNTED, Arrival.WAITING, Arrival.QUARANTINED, Arrival.REFUSED)
 
 
 def arrivals(conn: Connection, ref: CustodyAccountRef, first: date, last: date) -> dict[date, Arrival]:
     """What came for an account, by business day; days on which nothing came are left out."""
+    return {day: one.arrival for day, one in came(conn, ref, first, last).items()}
+
+
+def came(conn: Connection, ref: CustodyAccountRef, first: date, last: date) -> dict[date, Came]:
+    """What came for an account and when, by business day: the best, and of equals the earliest."""
     rows = conn.execute(
         text(
             """
-            SELECT s.business_date, CASE WHEN c.statement_id IS NULL THEN 'waiting' ELSE 'received' END
+            SELECT s.business_date, CASE WHEN c.statement_id IS NULL THEN 'waiting' ELSE 'received' END, f.received_at
             FROM statement s LEFT JOIN statement_counted c USING (institution_id, statement_id)
+            JOIN statement_file f USING (statement_file_id)
             WHERE s.institution_id = :institution AND s.custody_account_id = :account
               AND s.business_date BETWEEN :first AND :last
             UNION ALL
-            SELECT business_date, CASE WHEN state = 'rejected' THEN 'refused' ELSE 'quarantined' END FROM quarantine_state
+            SELECT business_date, CASE WHEN state = 'rejected' THEN 'refused' ELSE 'quarantined' END, held_at
+            FROM quarantine_state
             WHERE held_account_id = :account AND business_date BETWEEN :first AND :last
               AND state IN ('held', 'prepared', 'rejected')
             UNION ALL
-            SELECT CAST(one ->> 'business_date' AS date), 'refused'
-            FROM statement_file_reading r CROSS JOIN LATERAL jsonb_array_elements(r.statements) AS one
+            SELECT CAST(one ->> 'business_date' AS date), 'refused', f.received_at
+            FROM statement_file_reading r JOIN statement_file f USING (statement_file_id)
+            CROSS JOIN LATERAL jsonb_array_elements(r.statements) AS one
             WHERE one ->> 'outcome' = 'refused' AND CAST(one ->> 'custody_account_id' AS bigint) = :account
               AND CAST(one ->> 'business_date' AS date) BETWEEN :first AND :last
             """
         ),
         {"institution": ref.institution_id, "account": ref.custody_account_id, "first": first, "last": last},
     )
-    found: dict[date, Arrival] = {}
-    for day, what in rows:
-        one = Arrival(what)
+    found: dict[date, Came] = {}
+    for day, what, at in rows:
+        one = Came(Arrival(what), at)
         before = found.get(day)
-        if before is None or _ORDER.index(one) < _ORDER.index(before):
+        if before is None or _rank(one) < _rank(before):
             found[day] = one
+    return found
+
+
+def _rank(one: Came) -> tuple[int, datetime]:
+    return _ORDER.index(one.arrival), one.at
+
+
+def supervised_since(conn: Connection, ref: CustodyAccountRef) -> date | None:
+    """The first business day of an account that a statement or a run is of: what came before is not demanded of its bank."""
+    found: date | None = conn.execute(
+        text(
+            """
+            SELECT least(
+                (SELECT min(business_date) FROM statement
+                    WHERE institution_id = :institution AND custody_account_id = :account),
+                (SELECT min(business_date) FROM reconciliation_run
+                    WHERE institution_id = :institution AND custody_account_id = :account))
+            """
+        ),
+        {"institution": ref.institution_id, "account": ref.custody_account_id},
+    ).scalar_one()
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -39,6 +39,24 @@ class StatementOutcome(StrEnum):
     REFUSED = "refused"  # kept as bytes only
     DUPLICATE = "duplicate"  # said before; nothing counts twice
     INFORMATION = "information"  # intraday report or advice: kept, never counted
+
+
+class Arrival(StrEnum):
+    """What came for one account and day; the best of several."""
+
+    COUNTED = "received"
+    WAITING = "waiting"
+    QUARANTINED = "quarantined"
+    REFUSED = "refused"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What came for an account and day, and when (the first file of that fate)."""
+
+    arrival: Arrival
+    at: datetime
 
 
 class Gate(StrEnum):

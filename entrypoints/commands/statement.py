@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from entrypoints.commands.statement_quarantine import add_to
+from entrypoints.commands import statement_calendar, statement_quarantine
 
 if TYPE_CHECKING:
     from reconciliation.model import Receipt
@@ -26,7 +26,8 @@ DAYS_SHOWN = 15
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
-    add_to(statement_app)
+    statement_quarantine.add_to(statement_app)
+    statement_calendar.add_to(statement_app)
     app.add_typer(statement_app)
 
 
@@ -205,7 +206,8 @@ def list_statements(
     from entrypoints.commands.day_argument import chosen_accounts
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
-    from reconciliation.arrivals import Arrival, arrivals, newest_day, not_counting
+    from reconciliation.arrivals import arrivals, newest_day, not_counting
+    from reconciliation.model import Arrival
     from supervision.rights import require_bank
 
     settings = read_settings(user=as_user)

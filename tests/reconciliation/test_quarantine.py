@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from bank_adapters.model import Direction
 from bank_adapters.writing.mt940 import write_mt940
 from config.profiles import load_profiles
-from reconciliation.arrivals import Arrival, arrivals
-from reconciliation.model import Gate, Receipt
+from reconciliation.arrivals import arrivals
+from reconciliation.model import Arrival, Gate, Receipt
 from reconciliation.quarantine import QuarantineRefused, approve, prepare, refused_for_good, reject
 from reconciliation.quarantine_store import find_held, held
 from reconciliation.receiving import receive_statement_file

@@ -1,0 +1,190 @@
+"""``escrow statement calendar``: what each bank owes until when, what came in time, late or not at all."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from entrypoints.commands.reading import Lang, Language, readable_accounts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from reconciliation.model import CustodyAccountRef
+    from reconciliation.statement_calendar import CalendarDay
+
+_AsUser = Annotated[str | None, typer.Option("--as", metavar="USER", help="Who acts (else ESCROW_USER).")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs, one object per account.")]
+
+#: Days shown when no first day is given: a month, so that its end is seen as well.
+DAYS_SHOWN = 31
+#: Days from which on a calendar is no longer readable as one row an account.
+MOST_DAYS = 400
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to ``escrow statement``."""
+    app.command(
+        "calendar",
+        epilog="Examples: escrow statement calendar  |  "
+        "escrow statement calendar --account 62.. --from 2026-03-01 --to 2026-03-31 --lang zh",
+    )(calendar)
+
+
+def calendar(  # noqa: PLR0917 - the command line is the signature
+    account: Annotated[str | None, typer.Option(help="Account number, for its months as a picture; all when left out.")] = None,
+    from_: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day shown.")] = None,
+    to: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; today when left out.")] = None,
+    lang: Lang = Language.EN,
+    as_user: _AsUser = None,
+    as_json: _Json = False,
+) -> None:
+    """For each account and day: is a statement owed, until when, has it come, in time or how late. Exit 1 when one is overdue.
+
+    The deadlines are those of config/statement_calendar.yaml; a bank sees its own accounts.
+    """
+    from calendars import business_date
+    from config.banks import load_banks
+    from config.calendars import load_calendar
+    from config.statement_calendar import load_statement_rules
+    from entrypoints.acting import acting_principal, reading_session
+    from entrypoints.bootstrap import open_books
+    from entrypoints.clock import utc_now
+    from entrypoints.screen import screen
+    from entrypoints.settings import read_settings
+    from reconciliation.arrivals import came, supervised_since
+    from reconciliation.calendar_wording import nothing_owed, told
+    from reconciliation.statement_calendar import calendar_of
+
+    settings = read_settings(user=as_user)
+    principal = acting_principal(settings)
+    working_days, rules, now = load_calendar(), load_statement_rules(load_banks()), utc_now()
+    last = to.date() if to else business_date(now)
+    first = from_.date() if from_ else last - timedelta(days=DAYS_SHOWN - 1)
+    _check(first, last)
+    with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as connection:
+        refs = readable_accounts(connection, principal, account)
+        shown = [
+            (
+                ref,
+                calendar_of(
+                    rules,
+                    working_days,
+                    ref,
+                    came(connection, ref, first, date.max),
+                    first,
+                    last,
+                    now=now,
+                    since=supervised_since(connection, ref),
+                ),
+            )
+            for ref in refs
+        ]
+    overdue = any(one.overdue for _, days in shown for one in days)
+    if as_json:
+        for ref, days in shown:
+            typer.echo(json.dumps(_as_json(ref, days, rules.version, now), ensure_ascii=False))
+        raise typer.Exit(1 if overdue else 0)
+    if not refs:
+        typer.echo("there is no custody account to show; escrow import institutions FILE opens them", err=True)
+        raise typer.Exit(1)
+    for table in _months(*shown[0], lang) if account is not None else [_grid(shown, first, last, lang)]:
+        screen().print(table)
+    sentences = [said.text(lang) for ref, days in shown for one in days if (said := told(ref, one, now)) is not None]
+    for sentence in sentences:
+        typer.echo(sentence)
+    if not any(one.owed for _, days in shown for one in days):
+        typer.echo(nothing_owed(first, last).text(lang))
+    raise typer.Exit(1 if overdue else 0)
+
+
+def _check(first: date, last: date) -> None:
+    if last < first:
+        raise typer.BadParameter(f"--to {last} lies before the first day, {first}; name a later one, or an earlier --from")
+    if (last - first).days >= MOST_DAYS:
+        raise typer.BadParameter(f"{first} to {last} are more than {MOST_DAYS} days; ask for a year at most")
+
+
+def _as_json(ref: CustodyAccountRef, days: Sequence[CalendarDay], rules_version: str, now: datetime) -> dict[str, Any]:
+    return {
+        "account": ref.account_number,
+        "bank": ref.bank_code,
+        "as_of": now.isoformat(),
+        "rules_version": rules_version,
+        "overdue": sum(one.overdue for one in days),
+        "days": [
+            {
+                "date": one.day.isoformat(),
+                "state": str(one.state),
+                "owed": one.owed,
+                "deadline": one.deadline.isoformat() if one.deadline else None,
+                "came_at": one.came_at.isoformat() if one.came_at else None,
+                "late_seconds": int(one.late_by.total_seconds()) if one.late_by is not None else None,
+                "covered_by": one.covered_by.isoformat() if one.covered_by else None,
+                "overdue": one.overdue,
+            }
+            for one in days
+        ],
+    }
+
+
+def _styled(one: CalendarDay) -> str:
+    from reconciliation.calendar_wording import LATE_MARK, mark_of
+
+    mark = mark_of(one)
+    style = {"+": "green", LATE_MARK: "yellow", "w": "yellow", "q": "yellow", "x": "red", "!": "bold red"}
+    return f"[{style[mark]}]{mark}[/{style[mark]}]" if mark in style else mark
+
+
+def _grid(shown: Sequence[tuple[CustodyAccountRef, Sequence[CalendarDay]]], first: date, last: date, lang: str) -> Table:
+    """Accounts down, days across: those on which anything was owed or came."""
+    from rich.table import Table
+
+    from reconciliation.calendar_wording import LEGEND
+    from reconciliation.statement_calendar import DayState
+    from reports.wording import word
+
+    told = [
+        n
+        for n in range((last - first).days + 1)
+        if any(days[n].owed or days[n].state is not DayState.NOT_DUE for _, days in shown)
+    ]
+    title = f"对账单日历 {first} 至 {last}" if lang == "zh" else f"Statement calendar {first} to {last}"
+    table = Table(title=title, caption=LEGEND.text(lang))
+    table.add_column(word("account", lang), no_wrap=True)
+    table.add_column(word("bank", lang))
+    for n in told:
+        table.add_column(f"{first + timedelta(days=n):%m\n%d}", justify="center", no_wrap=True)
+    for ref, days in shown:
+        table.add_row(ref.account_number, ref.bank_code, *(_styled(days[n]) for n in told))
+    return table
+
+
+def _months(ref: CustodyAccountRef, days: Sequence[CalendarDay], lang: str) -> list[Table]:
+    """One account as the leaves of a wall calendar."""
+    from itertools import groupby
+
+    from rich.table import Table
+
+    from reconciliation.calendar_wording import LEGEND, WEEKDAYS
+
+    found = []
+    for month, group in groupby(days, key=lambda one: one.day.replace(day=1)):
+        table = Table(title=f"{ref.account_number} {ref.bank_code} {month:%Y-%m}", caption=LEGEND.text(lang), show_lines=True)
+        for name in WEEKDAYS.text(lang).split():
+            table.add_column(name, justify="center", min_width=4)
+        week = [""] * 7
+        for one in group:
+            week[one.day.weekday()] = f"{one.day.day:2d} {_styled(one)}"
+            if one.day.weekday() == 6:
+                table.add_row(*week)
+                week = [""] * 7
+        if any(week):
+            table.add_row(*week)
+        found.append(table)
+    return found
