@@ -159,7 +159,7 @@ def _outcome(receipt: Receipt) -> tuple[str, Sequence[str]]:
     if not receipt.statements:
         return REFUSED, [finding.message for finding in receipt.findings if finding.severity is Severity.ERROR]
     reasons = [
-        f"{one.account or '?'} {one.business_date or '?'}: {reason}" for one in receipt.statements for reason in one.reasons
+        f"{one.account or '?'} {one.business_date or '?'}: {reason.en}" for one in receipt.statements for reason in one.reasons
     ]
     outcomes = ", ".join(sorted({str(one.outcome) for one in receipt.statements}))
     return (REFUSED if receipt.refused else outcomes), reasons

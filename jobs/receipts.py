@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jobs.reasons import reasons_in_chinese
 from money import Money
 from money.amount import exponent_of, format_minor_units
 from reconciliation.model import Receipt, StatementFigures, StatementOutcome, StatementReceipt
+from reconciliation.reasons import in_both
 
 _OUTCOMES = {
     StatementOutcome.COUNTED: ("counted", "已入账核对"),
@@ -39,7 +39,7 @@ def receipt_text(receipt: Receipt) -> bytes:
             if count
             else "refused: no statement could be read",
             "summary_zh": f"读到 {count} 份对账单，拒收 {refused} 份{held_zh}" if count else "已拒收：未能读出对账单",
-            "statements": [_statement(receipt, one) for one in receipt.statements],
+            "statements": [_statement(one) for one in receipt.statements],
             "findings": [
                 {
                     "severity": str(f.severity),
@@ -69,7 +69,7 @@ def unread_receipt(name: str, size: int, limit: int) -> bytes:
     )
 
 
-def _statement(receipt: Receipt, one: StatementReceipt) -> dict[str, Any]:
+def _statement(one: StatementReceipt) -> dict[str, Any]:
     outcome_en, outcome_zh = _OUTCOMES[one.outcome]
     told = {
         "account": one.account,
@@ -78,8 +78,7 @@ def _statement(receipt: Receipt, one: StatementReceipt) -> dict[str, Any]:
         "outcome_en": outcome_en,
         "outcome_zh": outcome_zh,
         "lines": one.line_count,
-        "reasons": list(one.reasons),
-        "reasons_zh": reasons_in_chinese(receipt, one),
+        **in_both(one.reasons),
     }
     return {**told, **_figures(one.figures)} if one.figures is not None else told
 

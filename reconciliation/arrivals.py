@@ -8,6 +8,7 @@ from datetime import date, datetime
 from sqlalchemy import Connection, text
 
 from reconciliation.model import Arrival, Came, CustodyAccountRef
+from reconciliation.reasons import Reason, from_store
 
 _ORDER = (Arrival.COUNTED, Arrival.WAITING, Arrival.QUARANTINED, Arrival.REFUSED)
 
@@ -79,7 +80,7 @@ class Delivery:
     business_date: date
     arrival: Arrival
     file_name: str
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
 def not_counting(conn: Connection, ref: CustodyAccountRef, first: date, last: date) -> list[Delivery]:
@@ -87,7 +88,8 @@ def not_counting(conn: Connection, ref: CustodyAccountRef, first: date, last: da
     rows = conn.execute(
         text(
             """
-            SELECT DISTINCT ON (day) day, one ->> 'outcome' AS outcome, f.file_name, one -> 'reasons' AS reasons
+            SELECT DISTINCT ON (day) day, one ->> 'outcome' AS outcome, f.file_name, one -> 'reasons' AS reasons,
+                one -> 'told' AS told
             FROM statement_file_reading r
             JOIN statement_file f USING (statement_file_id)
             CROSS JOIN LATERAL jsonb_array_elements(r.statements) AS one
@@ -103,7 +105,7 @@ def not_counting(conn: Connection, ref: CustodyAccountRef, first: date, last: da
         ),
         {"institution": ref.institution_id, "account": ref.custody_account_id, "first": first, "last": last},
     )
-    return [Delivery(row.day, Arrival(row.outcome), row.file_name, tuple(row.reasons)) for row in rows]
+    return [Delivery(row.day, Arrival(row.outcome), row.file_name, from_store(row.told, row.reasons)) for row in rows]
 
 
 def counted_accounts(conn: Connection) -> set[int]:

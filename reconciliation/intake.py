@@ -26,16 +26,12 @@ from bank_adapters.model import (
 from money import Money
 from reconciliation.discrepancy import DiscrepancyKind
 from reconciliation.model import AccountDirectory, CustodyAccountRef, StatementFigures
+from reconciliation.reasons import Reason, ReasonCode, because
 
 _FIELD, _ROW = "\x1f", "\x1e"
 
 #: Findings of the readers that mean: the figures inside the file do not add up.
 _BREAK_CODES = ("balance_identity", "running_balance", "control_")
-
-
-#: What to do about a file that is wrong in itself.
-_SENDER = "correct the sender (--sender, or the inbox folder), or ask who sent it"
-_CORRECTED = "ask the bank for a corrected file and receive that"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +45,26 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a statement, and the discrepancy kind it is named by, where it has one. ``difference``: minor units."""
+
+    kind: DiscrepancyKind | None
+    reason: Reason
+    difference: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a statement may count now. ``kind`` says what is wrong when not; ``waits`` whether time may mend it."""
+    """Whether a statement may count now. ``fault`` says what is wrong when not; ``waits`` whether time may mend it."""
 
     counts: bool
     waits: bool = False
-    kind: DiscrepancyKind | None = None
-    reason: str = ""
-    difference: int = 0
+    fault: Fault | None = None
+
+    @property
+    def kind(self) -> DiscrepancyKind | None:
+        """The discrepancy kind of what is wrong."""
+        return self.fault.kind if self.fault is not None else None
 
 
 def booked_lines(statement: Statement) -> list[StatementLine]:
@@ -139,7 +147,7 @@ def plain_account(account: str) -> str:
 
 def find_account(
     directory: AccountDirectory, sender_bank: str, account: str, *, any_sender: bool = False
-) -> tuple[CustodyAccountRef | None, str]:
+) -> CustodyAccountRef | Reason:
     """The custody account a file means, or why the sender may not deliver it.
 
     SWIFT formats may put the bank's code before the number (``BANK/ACCOUNT``); both forms are looked for. ``any_sender``: whoever
@@ -154,53 +162,45 @@ def find_account(
     for form in forms:
         banks = by_bank.get(form, {})
         if sender_bank in banks:
-            return banks[sender_bank], ""
+            return banks[sender_bank]
         if any_sender and len(banks) == 1:
-            return next(iter(banks.values())), ""
+            return next(iter(banks.values()))
         if banks:
-            return (
-                None,
-                f"account {account} is kept by {' or '.join(sorted(banks))}; {sender_bank} may not deliver them; {_SENDER}",
-            )
-    return (
-        None,
-        f"account {account} is not filed as a custody account; import the institution first, then receive this file again",
-    )
+            return because(ReasonCode.ACCOUNT_ELSEWHERE, account=account, banks=" / ".join(sorted(banks)), sender=sender_bank)
+    return because(ReasonCode.ACCOUNT_NOT_FILED, account=account)
 
 
-def faults_of(statement: Statement, ref: CustodyAccountRef) -> list[tuple[DiscrepancyKind | None, str]]:
+def account_delivered(directory: AccountDirectory, sender_bank: str, account: str) -> CustodyAccountRef | None:
+    """The custody account a file means, None when the sender may not deliver it."""
+    found = find_account(directory, sender_bank, account)
+    return None if isinstance(found, Reason) else found
+
+
+def faults_of(statement: Statement, ref: CustodyAccountRef) -> list[Fault]:
     """What is wrong inside a statement whatever came before it: currency, balances, dates, sums, running balances."""
     opening, closing = statement.opening_balance, statement.closing_balance
     if opening is None or closing is None:
-        return [
-            (None, "a statement without opening and closing balance cannot be proved complete; ask the bank for one with both")
-        ]
+        return [Fault(None, because(ReasonCode.NO_BALANCES))]
     if business_date_of(statement) is None:
-        return [(None, "no closing date and no line says which day it is for; ask the bank for a file with its date")]
+        return [Fault(None, because(ReasonCode.NO_DAY))]
     lines = booked_lines(statement)
     currencies = {opening.currency, closing.currency, *(line.amount.currency for line in lines)}
     if currencies != {ref.currency}:
-        return [(None, f"the account is kept in {ref.currency}, the statement in {', '.join(sorted(currencies))}; {_CORRECTED}")]
+        return [Fault(None, because(ReasonCode.OTHER_CURRENCY, currency=ref.currency, found=" / ".join(sorted(currencies))))]
     if any(line.booking_date is None for line in lines):
-        return [(None, f"a booked line has no booking date; {_CORRECTED}")]
-    found: list[tuple[DiscrepancyKind | None, str]] = []
+        return [Fault(None, because(ReasonCode.LINE_WITHOUT_DAY))]
+    found: list[Fault] = []
     moved = sum(_signed(line) for line in lines)
     if opening.minor_units + moved != closing.minor_units:
         off = Money(closing.minor_units - opening.minor_units - moved, ref.currency)
-        found.append(
-            (DiscrepancyKind.BALANCE_BREAK, f"opening plus lines is not closing; {off.plain} is unexplained; {_CORRECTED}")
-        )
+        found.append(Fault(DiscrepancyKind.BALANCE_BREAK, because(ReasonCode.FIGURES_DO_NOT_ADD_UP, off=off.plain)))
     balance = opening.minor_units
     for line in lines:
         balance += _signed(line)
         if line.running_balance is not None and line.running_balance.minor_units != balance:
-            shown = Money(balance, ref.currency).plain
-            found.append(
-                (
-                    DiscrepancyKind.BALANCE_BREAK,
-                    f"line {line.line}: running balance {line.running_balance.plain}, computed {shown}; {_CORRECTED}",
-                )
-            )
+            shown, computed = line.running_balance.plain, Money(balance, ref.currency).plain
+            reason = because(ReasonCode.RUNNING_BALANCE, line=line.line, shown=shown, computed=computed)
+            found.append(Fault(DiscrepancyKind.BALANCE_BREAK, reason))
             break
     return found
 
@@ -265,40 +265,32 @@ def judge(last: Link | None, one: Link, *, books_cash: int, currency: str, gap_e
     a day in between that has not come keeps a statement waiting rather than breaking the chain. ``gap_explained``: two people
     have accepted that a number was never used; then balances that follow each other are enough.
     """
+    opening = Money(one.opening, currency).plain
     if last is None:
         if one.opening == books_cash:
             return Verdict(counts=True)
-        shown, held = Money(one.opening, currency).plain, Money(books_cash, currency).plain
-        reason = (
-            f"it opens with {shown}, the books hold {held}: ask the bank for the statements before it, or, if it is the first "
-            "under supervision, prove its opening balance: escrow import opening-balances FILE"
-        )
-        return Verdict(
-            counts=False, waits=True, kind=DiscrepancyKind.STATEMENT_GAP, reason=reason, difference=one.opening - books_cash
-        )
+        books = Money(books_cash, currency).plain
+        reason = because(ReasonCode.OPENS_OTHERWISE_THAN_BOOKS, opening=opening, books=books)
+        fault = Fault(DiscrepancyKind.STATEMENT_GAP, reason, one.opening - books_cash)
+        return Verdict(counts=False, waits=True, fault=fault)
     if one.business_date <= last.business_date:
-        reason = (
-            f"it is for {one.business_date}, but statements count through {last.business_date} already; "
-            "ask the bank which is right: what counts stays until two people put another version in its place"
-        )
-        return Verdict(counts=False, kind=DiscrepancyKind.RESTATED, reason=reason, difference=0)
-    if (back := _backwards(last, one)) and not (gap_explained and one.opening == last.closing):
-        return Verdict(counts=False, kind=DiscrepancyKind.STATEMENT_GAP, reason=back)
-    gap = _missing_numbers(last, one)
-    if gap and not (gap_explained and one.opening == last.closing):
-        return Verdict(counts=False, waits=True, kind=DiscrepancyKind.STATEMENT_GAP, reason=gap)
+        reason = because(ReasonCode.DAY_COUNTED_ALREADY, day=one.business_date, last=last.business_date)
+        return Verdict(counts=False, fault=Fault(DiscrepancyKind.RESTATED, reason))
+    explained = gap_explained and one.opening == last.closing
+    if (back := _backwards(last, one)) and not explained:
+        return Verdict(counts=False, fault=Fault(DiscrepancyKind.STATEMENT_GAP, back))
+    if (gap := _missing_numbers(last, one)) and not explained:
+        return Verdict(counts=False, waits=True, fault=Fault(DiscrepancyKind.STATEMENT_GAP, gap))
     if one.opening == last.closing:
         return Verdict(counts=True)
-    difference = one.opening - last.closing
-    shown = (
-        f"it opens with {Money(one.opening, currency).plain}, the previous one closed with {Money(last.closing, currency).plain}"
-    )
+    difference, closing = one.opening - last.closing, Money(last.closing, currency).plain
     numbered = _number(one) is not None and _number(last) is not None
     if not numbered and one.business_date > last.business_date + timedelta(days=1):
-        reason = f"{shown}; ask the bank for the statement between {last.business_date} and {one.business_date}"
-        return Verdict(counts=False, waits=True, kind=DiscrepancyKind.STATEMENT_GAP, reason=reason, difference=difference)
-    reason = f"{shown}; ask the bank which of the two is wrong: {_CORRECTED}"
-    return Verdict(counts=False, kind=DiscrepancyKind.CONTINUITY_BREAK, reason=reason, difference=difference)
+        before, day = last.business_date, one.business_date
+        reason = because(ReasonCode.DAYS_BETWEEN_MISSING, opening=opening, closing=closing, before=before, day=day)
+        return Verdict(counts=False, waits=True, fault=Fault(DiscrepancyKind.STATEMENT_GAP, reason, difference))
+    reason = because(ReasonCode.OPENS_OTHERWISE, opening=opening, closing=closing)
+    return Verdict(counts=False, fault=Fault(DiscrepancyKind.CONTINUITY_BREAK, reason, difference))
 
 
 def _number(link: Link) -> int | None:
@@ -307,32 +299,33 @@ def _number(link: Link) -> int | None:
     return int(head) if head.isascii() and head.isdigit() else None
 
 
-def _missing_numbers(last: Link, one: Link) -> str:
-    """Which numbers between the two are missing, or '' when none is or numbers are not given."""
+def _missing_numbers(last: Link, one: Link) -> Reason | None:
+    """Which numbers between the two are missing; None when none is or numbers are not given."""
     before, now = _number(last), _number(one)
     if before is None or now is None or now <= before + 1:
-        return ""
-    missing = f"number {before + 1} is" if now == before + 2 else f"numbers {before + 1} to {now - 1} are"
-    return (
-        f"it is number {now}, the last that counts is {before}: {missing} missing; ask the bank for what is missing, this one "
-        "then counts by itself (if the bank never used the number, two people resolve the STATEMENT_GAP discrepancy)"
-    )
+        return None
+    if now == before + 2:
+        return because(ReasonCode.NUMBER_MISSING, number=now, last=before, missing=before + 1)
+    return because(ReasonCode.NUMBERS_MISSING, number=now, last=before, first=before + 1, missing=now - 1)
 
 
-def _backwards(last: Link, one: Link) -> str:
-    """Why a later day may not carry a number that is not higher, or '' when it is. Numbering may restart each year.
+def _backwards(last: Link, one: Link) -> Reason | None:
+    """Why a later day may not carry a number that is not higher; None when it is. Numbering may restart each year.
 
     Waiting would not mend it: no statement to come makes the number right.
     """
     before, now = _number(last), _number(one)
     if before is None or now is None or now > before:
-        return ""
+        return None
     if one.business_date.year > last.business_date.year and now in (0, 1):
-        return ""
-    return (
-        f"it is number {now} for {one.business_date}, but number {before} for {last.business_date} counts already: the numbers "
-        f"run backwards; ask the bank for number {before + 1}, or, if it corrects an earlier day, for a file dated that day "
-        "(if the bank began its numbers anew, two people resolve the STATEMENT_GAP discrepancy, then receive this file again)"
+        return None
+    return because(
+        ReasonCode.NUMBERS_RUN_BACKWARDS,
+        number=now,
+        day=one.business_date,
+        last=before,
+        before=last.business_date,
+        wanted=before + 1,
     )
 
 

@@ -16,6 +16,7 @@ from bank_adapters.model import Statement, StatementFileReading
 from reconciliation.intake import Link, booked_lines, content_key
 from reconciliation.line_store import insert_lines, lines_of
 from reconciliation.model import CustodyAccountRef, StatementReceipt
+from reconciliation.reasons import to_store
 from reconciliation.versions import facts_of
 
 
@@ -145,6 +146,7 @@ def store_reading(
                         "line": one.line,
                         "field": one.field,
                         "message": one.message,
+                        "message_zh": one.message_zh,
                     }
                     for one in reading.findings
                 ],
@@ -161,7 +163,8 @@ def _receipt(one: StatementReceipt) -> dict[str, Any]:
         "business_date": one.business_date.isoformat() if one.business_date else None,
         "outcome": str(one.outcome),
         "kind": one.kind,
-        "reasons": list(one.reasons),
+        "reasons": [reason.en for reason in one.reasons],  # for whoever reads the table itself
+        "told": to_store(one.reasons),
         "custody_account_id": one.ref.custody_account_id if one.ref else None,
         "quarantine_id": one.quarantine_id,
     }

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from bank_adapters.model import Finding
 from money import Money
 from reconciliation.discrepancy import Discrepancy
+
+if TYPE_CHECKING:
+    from reconciliation.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class StatementFigures:
 
 @dataclass(frozen=True, slots=True)
 class StatementReceipt:
-    """What became of one statement: the account as the file names it, its day, the outcome, and why in words.
+    """What became of one statement: the account as the file names it, its day, the outcome, and why.
 
     ``kind`` is the discrepancy kind behind a refusal or a wait, where there is one; ``quarantine_id``: what is
     held back.
@@ -97,7 +101,7 @@ class StatementReceipt:
     account: str | None
     business_date: date | None
     outcome: StatementOutcome
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     kind: str | None = None
     line_count: int = 0
     ref: CustodyAccountRef | None = None

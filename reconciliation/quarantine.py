@@ -20,10 +20,11 @@ from reconciliation import quarantine_wording as say
 from reconciliation.intake_store import lock_account
 from reconciliation.model import AccountDirectory, CustodyAccountRef, Gate, StatementOutcome
 from reconciliation.quarantine_store import UNDECIDED, Held, QuarantineState, add_event, find_held, held
+from reconciliation.reasons import Reason, from_store, told
 from reconciliation.receiving import read_again, take_on
 from reconciliation.resolving import Actor
 from reconciliation.restating import Approval, Plan, RestatingRefused, plan_for, put_in_force, restatement_of
-from reconciliation.wording import Said
+from reconciliation.said import Said
 from storage import audit
 
 
@@ -41,7 +42,7 @@ class LetThrough:
 
     held: Held
     outcome: StatementOutcome
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,7 @@ class RefusedForGood:
     sender_bank: str
     account: str | None
     business_date: date | None
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     held_account_id: int | None
 
 
@@ -221,10 +222,9 @@ def refused_for_good(conn: Connection, first: date, last: date) -> list[RefusedF
             """
             SELECT f.statement_file_id, f.file_name, f.sender_bank, one ->> 'account' AS account,
                 CAST(one ->> 'business_date' AS date) AS day,
-                CASE WHEN one IS NULL THEN
-                    (SELECT jsonb_agg(finding -> 'message') FROM jsonb_array_elements(r.findings) AS finding
-                        WHERE finding ->> 'severity' = 'error')
-                    ELSE one -> 'reasons' END AS reasons,
+                (SELECT jsonb_agg(finding) FROM jsonb_array_elements(r.findings) AS finding
+                    WHERE one IS NULL AND finding ->> 'severity' = 'error') AS errors,
+                one -> 'told' AS told, one -> 'reasons' AS reasons,
                 CAST(one ->> 'custody_account_id' AS bigint) AS held_account_id
             FROM statement_file f JOIN statement_file_reading r USING (statement_file_id)
             LEFT JOIN LATERAL jsonb_array_elements(r.statements) AS one ON true
@@ -235,4 +235,9 @@ def refused_for_good(conn: Connection, first: date, last: date) -> list[RefusedF
         ),
         {"first": first, "last": last},
     )
-    return [RefusedForGood(row[0], row[1], row[2], row[3], row[4], tuple(row.reasons or ()), row.held_account_id) for row in rows]
+    found = []
+    for row in rows:
+        errors = tuple(told(one["message"], one.get("message_zh")) for one in row.errors or ())
+        reasons = errors or from_store(row.told, row.reasons)
+        found.append(RefusedForGood(row[0], row[1], row[2], row[3], row[4], reasons, row.held_account_id))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, text
 from bank_adapters.model import Statement
 from reconciliation.intake import business_date_of
 from reconciliation.model import CustodyAccountRef, Gate
+from reconciliation.reasons import Reason, from_store, to_store
 from reconciliation.versions import statement_digest
 
 
@@ -44,7 +46,7 @@ class Held:
     account: str | None
     held_account_id: int | None
     business_date: date | None
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     held_at: datetime
     file_name: str
     sender_bank: str
@@ -85,8 +87,8 @@ def held(
         text(
             """
             SELECT quarantine_id, statement_file_id, position_in_file, gate, account, held_account_id, business_date, reasons,
-                held_at, file_name, sender_bank, state, last_event_no, acted_by, acted_at, said, prepared_by, proposal_reason,
-                together_with, plan_digest
+                told, held_at, file_name, sender_bank, state, last_event_no, acted_by, acted_at, said, prepared_by,
+                proposal_reason, together_with, plan_digest
             FROM quarantine_state
             WHERE (CAST(:ids AS bigint[]) IS NULL OR quarantine_id = ANY (:ids))
               AND (CAST(:states AS text[]) IS NULL OR state = ANY (:states))
@@ -113,7 +115,7 @@ def held(
             account=row.account,
             held_account_id=row.held_account_id,
             business_date=row.business_date,
-            reasons=tuple(row.reasons),
+            reasons=from_store(row.told, row.reasons),
             held_at=row.held_at,
             file_name=row.file_name,
             sender_bank=row.sender_bank,
@@ -167,7 +169,7 @@ def hold_back(
     file_id: int,
     position: int,
     ref: CustodyAccountRef | None,
-    reasons: Sequence[str],
+    reasons: Sequence[Reason],
     now: datetime,
 ) -> Held:
     """Hold a statement back; a statement that says just the same is held once, whatever file brings it again."""
@@ -180,8 +182,9 @@ def hold_back(
         text(
             """
             INSERT INTO quarantined_statement (statement_file_id, position_in_file, gate, account, held_account_id, business_date,
-                statement_digest, opening_minor_units, closing_minor_units, reasons, held_at)
-            VALUES (:file, :position, :gate, :account, :held_account, :day, :digest, :opening, :closing, :reasons, :now)
+                statement_digest, opening_minor_units, closing_minor_units, reasons, told, held_at)
+            VALUES (:file, :position, :gate, :account, :held_account, :day, :digest, :opening, :closing, :reasons,
+                CAST(:told AS jsonb), :now)
             RETURNING quarantine_id
             """
         ),
@@ -195,7 +198,8 @@ def hold_back(
             "digest": digest,
             "opening": opening.minor_units if opening is not None else None,
             "closing": closing.minor_units if closing is not None else None,
-            "reasons": list(reasons),
+            "reasons": [reason.en for reason in reasons],
+            "told": json.dumps(to_store(reasons), ensure_ascii=False),
             "now": now,
         },
     ).scalar_one()

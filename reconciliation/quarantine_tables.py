@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from reconciliation.columns import amount_column, day_column, instant_column, number_column, one_of, text_column
 from reconciliation.model import Gate
@@ -43,6 +44,7 @@ quarantined_statement = Table(
     amount_column("opening_minor_units", "opening balance", nullable=True),
     amount_column("closing_minor_units", "closing balance", nullable=True),
     Column("reasons", ARRAY(Text), nullable=False, comment="why, in words"),
+    Column("told", JSONB, comment="the same reasons, each its code and facts; null in rows older than this"),
     instant_column("held_at", "when it was held back"),
     *evidence_columns(),
     PrimaryKeyConstraint("quarantine_id"),

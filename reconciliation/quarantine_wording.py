@@ -7,7 +7,8 @@ from datetime import date
 from money import Money
 from reconciliation.model import Gate
 from reconciliation.quarantine_store import Held, QuarantineState
-from reconciliation.wording import Said, clock
+from reconciliation.said import Said
+from reconciliation.wording import clock
 
 GATE_TITLES: dict[Gate, Said] = {
     Gate.RESTATED: Said("other content for a day already received", "重报对账单"),
@@ -28,21 +29,6 @@ STATE_TITLES: dict[QuarantineState, Said] = {
 def verb_of(gate: Gate) -> str:
     """The command that lets a statement through a gate."""
     return "replace" if gate is Gate.RESTATED else "release"
-
-
-def held_back(one: Held) -> Said:
-    """What two persons may do about a statement that is held back, or have done."""
-    number, file = one.quarantine_id, one.statement_file_id
-    show = f"escrow statement show {number}"
-    if one.state is QuarantineState.REJECTED:
-        return Said(
-            f"it is held back as quarantine {number} and was turned down by {one.acted_by} ({one.said}); what it says: {show}",
-            f"已隔离（编号 {number}），{one.acted_by} 已退回（{one.said}）；内容见：{show}",
-        )
-    return Said(
-        f"it is held back as quarantine {number} (file {file}); two people decide: {show}",
-        f"已隔离（编号 {number}，文件 {file}），须由两人决定：{show}",
-    )
 
 
 def next_step(one: Held) -> Said:

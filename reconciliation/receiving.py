@@ -17,9 +17,10 @@ from bank_adapters.worker import read_isolated
 from reconciliation import intake_store
 from reconciliation.discrepancy import DiscrepancyKind
 from reconciliation.discrepancy_store import clear_condition
-from reconciliation.intake import business_date_of, content_digest, counts_at_all, faults_of, find_account
+from reconciliation.intake import account_delivered, business_date_of, content_digest, counts_at_all, faults_of
 from reconciliation.intake_store import StoredFile
 from reconciliation.model import AccountDirectory, CustodyAccountRef, Receipt, StatementOutcome, StatementReceipt
+from reconciliation.reasons import ReasonCode, because, told
 from reconciliation.superseding import supersede
 from reconciliation.taking import Taking
 from reconciliation.wording import statement_afterwards
@@ -115,7 +116,7 @@ class _Reception:
         if same is not None:
             statements = self._duplicates(reading, stored.statement_file_id, same, stored.same_bytes_as is not None)
         else:
-            said = [fault.message for fault in faults]
+            said = [told(fault.message, fault.message_zh) for fault in faults]
             statements = [
                 self.taking.take(stored.statement_file_id, number, one, reading, unproved=said)
                 for number, one in enumerate(reading.statements)
@@ -173,7 +174,7 @@ class _Reception:
         if same is None:
             return None
         for one in reading.statements:
-            ref, day = find_account(self.directory, self.sender, one.account or "")[0], business_date_of(one)
+            ref, day = account_delivered(self.directory, self.sender, one.account or ""), business_date_of(one)
             if ref is None or day is None or not counts_at_all(one) or faults_of(one, ref):
                 continue
             if intake_store.said_before(self.conn, ref, one, day, reading.profile) is None:
@@ -189,16 +190,14 @@ class _Reception:
                 supersede(self.conn, *ids, one.business_date, reason=reason, now=self.now, actor=self.actor)
 
     def _duplicates(self, reading: StatementFileReading, file_id: int, first: int, same_bytes: bool) -> list[StatementReceipt]:
-        what = "the same bytes" if same_bytes else "the same content under another name or encoding"
-        reason = f"{what} came before as file {first}; nothing counts twice"
+        reason = because(ReasonCode.SAME_BYTES if same_bytes else ReasonCode.SAME_CONTENT, file=first)
         found = []
         for number, one in enumerate(reading.statements):
-            ref = find_account(self.directory, self.sender, one.account or "")[0]
-            day = business_date_of(one)
+            ref, day = account_delivered(self.directory, self.sender, one.account or ""), business_date_of(one)
             if ref is not None:
                 kind = DiscrepancyKind.DUPLICATE_FILE
                 since = day or self.taking.today
-                identity = self.taking.open(ref, kind, since, f"{file_id}/{number}", reason, file_id=file_id)
+                identity = self.taking.open(ref, kind, since, f"{file_id}/{number}", reason.en, file_id=file_id)
                 clear_condition(
                     self.conn,
                     identity,

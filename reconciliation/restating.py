@@ -44,10 +44,10 @@ from reconciliation.quarantine_wording import (
 )
 from reconciliation.receiving import count_waiting, read_again
 from reconciliation.resolving import Actor
+from reconciliation.said import Said
 from reconciliation.superseding import supersede
 from reconciliation.version_store import Booking, StandingMatch, VersionInForce
 from reconciliation.versions import Change, LineChange, compare
-from reconciliation.wording import Said
 
 #: The version under which what restating undoes is reversed.
 RESTATING = "restated/1"

@@ -19,8 +19,9 @@ from reconciliation.intake_store import lock_account, waiting_statements
 from reconciliation.model import CustodyAccountRef
 from reconciliation.resolving import Actor
 from reconciliation.run_store import counted_statements, counts_after, latest_run, restated_since
+from reconciliation.said import Said
 from reconciliation.superseding import supersede
-from reconciliation.wording import Said, clock
+from reconciliation.wording import clock
 from storage import audit
 
 

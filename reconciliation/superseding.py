@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, text
 
-from reconciliation.wording import Said
+from reconciliation.said import Said
 from storage import audit
 
 

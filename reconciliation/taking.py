@@ -12,12 +12,13 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from bank_adapters.model import Finding, Severity, Statement, StatementFileReading
+from bank_adapters.model import Finding, Severity, Statement, StatementFileReading, StatementKind
 from calendars import business_date
 from reconciliation import intake_store, quarantine_store
 from reconciliation.discrepancy import Discrepancy, DiscrepancyKind, DiscrepancyState
 from reconciliation.discrepancy_store import clear_condition, condition_id, record_found, records
 from reconciliation.intake import (
+    Fault,
     Link,
     Verdict,
     balance_off_by,
@@ -32,15 +33,15 @@ from reconciliation.intake import (
     outside_period,
 )
 from reconciliation.model import AccountDirectory, CustodyAccountRef, Gate, StatementOutcome, StatementReceipt
-from reconciliation.quarantine_store import Held
-from reconciliation.quarantine_wording import held_back
+from reconciliation.quarantine_store import Held, QuarantineState
+from reconciliation.reasons import Reason, ReasonCode, because, of_finding
 from reconciliation.version_store import version_of_day
 
 
 class _Outcome(Protocol):
     """Makes the receipt of the statement at hand."""
 
-    def __call__(self, what: StatementOutcome, *reasons: str, kind: DiscrepancyKind | None = None) -> StatementReceipt: ...
+    def __call__(self, what: StatementOutcome, *reasons: Reason, kind: DiscrepancyKind | None = None) -> StatementReceipt: ...
 
 
 class Taking:
@@ -57,73 +58,71 @@ class Taking:
         self.remarks: list[Finding] = []
 
     def take(
-        self, file_id: int, number: int, one: Statement, reading: StatementFileReading, *, unproved: Sequence[str] = ()
+        self, file_id: int, number: int, one: Statement, reading: StatementFileReading, *, unproved: Sequence[Reason] = ()
     ) -> StatementReceipt:
         """Judge one statement and keep it when it may count now or later. ``unproved``: what its digest, signature or manifest
         does not prove; ``reading`` without these findings.
         """
         day = business_date_of(one)
-        ref, why = find_account(self.directory, self.sender, one.account or "")
-        foreign = find_account(self.directory, self.sender, one.account or "", any_sender=True)[0] if ref is None else None
-        if foreign is not None and self._let_through(one, Gate.WRONG_SENDER):
-            ref = foreign
+        found = find_account(self.directory, self.sender, one.account or "")
+        ref, why = (None, [found]) if isinstance(found, Reason) else (found, [])
+        kept_elsewhere = find_account(self.directory, self.sender, one.account or "", any_sender=True)
+        account = None if isinstance(kept_elsewhere, Reason) else kept_elsewhere
+        if account is not None and ref is None and self._let_through(one, Gate.WRONG_SENDER):
+            ref, why = account, []
 
-        def outcome(what: StatementOutcome, *reasons: str, kind: DiscrepancyKind | None = None) -> StatementReceipt:
+        def outcome(what: StatementOutcome, *reasons: Reason, kind: DiscrepancyKind | None = None) -> StatementReceipt:
             lines = booked_lines(one)
             named = str(kind) if kind else None
             figures = figures_of(one, lines)
             return StatementReceipt(number, one.account, day, what, reasons, named, len(lines), ref, figures)
 
         errors = [found for found in reading.findings if found.severity is Severity.ERROR and found.statement in (None, number)]
-        account = ref or foreign
         if account is None:
-            return outcome(StatementOutcome.REFUSED, why, *unproved, *(found.message for found in errors))
+            return outcome(StatementOutcome.REFUSED, *why, *unproved, *(of_finding(one) for one in errors))
         intake_store.lock_account(self.conn, account)
         faults = self._faults(one, account, day, errors)
         if faults:
-            kind = next((kind for kind, _ in faults if kind is not None), None)
+            kind = next((fault.kind for fault in faults if fault.kind is not None), None)
+            said = [fault.reason for fault in faults]
             if kind is not None and ref is not None and not unproved:
                 difference = balance_off_by(one)
-                self.open(ref, kind, day or self.today, str(day), faults[0][1], file_id=file_id, difference=difference)
-            said = [text for _, text in faults]
-            return outcome(StatementOutcome.REFUSED, *([why] if ref is None else []), *unproved, *said, kind=kind)
+                self.open(ref, kind, day or self.today, str(day), said[0].en, file_id=file_id, difference=difference)
+            return outcome(StatementOutcome.REFUSED, *why, *unproved, *said, kind=kind)
         if not counts_at_all(one):
             if unproved or ref is None:
-                return outcome(StatementOutcome.REFUSED, *([why] if ref is None else []), *unproved)
-            return outcome(StatementOutcome.INFORMATION, f"a report of kind {one.kind} has no booked balances; it never counts")
+                return outcome(StatementOutcome.REFUSED, *why, *unproved)
+            intraday = one.kind is StatementKind.INTRADAY
+            return outcome(StatementOutcome.INFORMATION, because(ReasonCode.INTRADAY if intraday else ReasonCode.NOTIFICATION))
         if unproved and not self._let_through(one, Gate.UNPROVED):
             held = self._hold(one, Gate.UNPROVED, account, unproved, file_id=file_id, number=number)
             return _held(outcome, held)
         if ref is None:
-            held = self._hold(one, Gate.WRONG_SENDER, account, [why], file_id=file_id, number=number)
+            held = self._hold(one, Gate.WRONG_SENDER, account, why, file_id=file_id, number=number)
             return _held(outcome, held)
         assert day is not None  # noqa: S101  faults_of has refused a statement without a day
         return self._chain(one, ref, day, outcome, file_id=file_id, number=number, profile=reading.profile)
 
-    def _faults(
-        self, one: Statement, ref: CustodyAccountRef, day: date | None, errors: Sequence[Finding]
-    ) -> list[tuple[DiscrepancyKind | None, str]]:
+    def _faults(self, one: Statement, ref: CustodyAccountRef, day: date | None, errors: Sequence[Finding]) -> list[Fault]:
         """What is wrong with a statement that nobody can overrule."""
-        faults: list[tuple[DiscrepancyKind | None, str]] = [
-            (DiscrepancyKind.BALANCE_BREAK if is_balance_break(found.code) else None, found.message) for found in errors
+        faults = [
+            Fault(DiscrepancyKind.BALANCE_BREAK if is_balance_break(found.code) else None, of_finding(found)) for found in errors
         ]
         if not errors and not one.accepted:
-            faults.append((None, "its reader refused it; look into it with: escrow parse FILE"))
+            faults.append(Fault(None, because(ReasonCode.READER_REFUSED)))
         if counts_at_all(one) and not faults:
             faults = faults_of(one, ref)
         if day is not None and day > self.today:
-            faults.append((None, f"it is for {day}, which has not come (today is {self.today}); ask the bank for the right file"))
+            faults.append(Fault(None, because(ReasonCode.DAY_TO_COME, day=day, today=self.today)))
         if errors:
-            faults.append(
-                (None, "ask the bank for a corrected file and receive that; of this one the bytes are kept, nothing counts")
-            )
+            faults.append(Fault(None, because(ReasonCode.CORRECTED_FILE_WANTED)))
         return faults
 
     def _let_through(self, one: Statement, gate: Gate) -> bool:
         return quarantine_store.released(self.conn, one, gate)
 
     def _hold(
-        self, one: Statement, gate: Gate, ref: CustodyAccountRef, reasons: Sequence[str], *, file_id: int, number: int
+        self, one: Statement, gate: Gate, ref: CustodyAccountRef, reasons: Sequence[Reason], *, file_id: int, number: int
     ) -> Held:
         return quarantine_store.hold_back(
             self.conn, one, gate, file_id=file_id, position=number, ref=ref, reasons=reasons, now=self.now
@@ -143,8 +142,8 @@ class Taking:
         last = intake_store.last_counted(self.conn, ref)
         before = intake_store.said_before(self.conn, ref, one, day, profile)
         if before is not None:
-            reason = f"file {before[0]} brought the same statement; nothing counts twice"
-            identity = self.open(ref, DiscrepancyKind.DUPLICATE_FILE, day, f"{file_id}/{number}", reason, file_id=file_id)
+            reason = because(ReasonCode.SAME_STATEMENT, file=before[0])
+            identity = self.open(ref, DiscrepancyKind.DUPLICATE_FILE, day, f"{file_id}/{number}", reason.en, file_id=file_id)
             clear_condition(
                 self.conn, identity, now=self.now, business_date=self.today, actor=self.actor, reason="nothing counted twice"
             )
@@ -154,23 +153,24 @@ class Taking:
         verdict = self._judge(ref, last[1] if last else None, link)
         waits = [each.link for each in intake_store.waiting_statements(self.conn, ref) if each.link.business_date == day]
         if verdict.kind is DiscrepancyKind.RESTATED or (verdict.waits and waits):
-            said = "waits to be counted" if waits else "counts"
-            return self._restated(one, ref, day, outcome, verdict, said, file_id=file_id, number=number)
-        if verdict.kind is not None and not verdict.waits:
-            self.open(ref, verdict.kind, day, str(day), verdict.reason, file_id=file_id, difference=verdict.difference)
-            if _only_its_number(verdict, link, last):
-                held = self._hold(one, Gate.SEQUENCE, ref, [verdict.reason], file_id=file_id, number=number)
-                return _held(outcome, held, verdict.kind)
-            return outcome(StatementOutcome.REFUSED, verdict.reason, kind=verdict.kind)
+            code = ReasonCode.RESTATES_WHAT_WAITS if waits else ReasonCode.RESTATES_WHAT_COUNTS
+            return self._restated(one, ref, day, outcome, verdict.fault, code, file_id=file_id, number=number)
+        fault = verdict.fault
+        if fault is not None and not verdict.waits:
+            self._name(ref, fault, day, file_id)
+            if _only_its_number(fault, link, last):
+                held = self._hold(one, Gate.SEQUENCE, ref, [fault.reason], file_id=file_id, number=number)
+                return _held(outcome, held, fault.kind)
+            return outcome(StatementOutcome.REFUSED, fault.reason, kind=fault.kind)
         intake_store.store_statement(self.conn, ref, one, file_id=file_id, index=number, day=day)
         self.remarks += outside_period(one, number, day, last[1].business_date if last else None)
-        if verdict.kind is not None:
-            self.open(ref, verdict.kind, day, str(day), verdict.reason, file_id=file_id, difference=verdict.difference)
-            waiting = outcome(StatementOutcome.WAITING, verdict.reason, kind=verdict.kind)
-            if not _only_its_number(verdict, link, last):
+        if fault is not None:
+            self._name(ref, fault, day, file_id)
+            waiting = outcome(StatementOutcome.WAITING, fault.reason, kind=fault.kind)
+            if not _only_its_number(fault, link, last):
                 return waiting
-            held = self._hold(one, Gate.SEQUENCE, ref, [verdict.reason], file_id=file_id, number=number)
-            return replace(waiting, reasons=(*waiting.reasons, held_back(held).en), quarantine_id=held.quarantine_id)
+            held = self._hold(one, Gate.SEQUENCE, ref, [fault.reason], file_id=file_id, number=number)
+            return replace(waiting, reasons=(*waiting.reasons, _waits_for_two(held)), quarantine_id=held.quarantine_id)
         self.advance(ref)
         return outcome(StatementOutcome.COUNTED)
 
@@ -180,8 +180,8 @@ class Taking:
         ref: CustodyAccountRef,
         day: date,
         outcome: _Outcome,
-        verdict: Verdict,
-        standing: str,
+        fault: Fault | None,
+        code: ReasonCode,
         *,
         file_id: int,
         number: int,
@@ -189,12 +189,12 @@ class Taking:
         """Other content for a day: a proposed new version of the statement that counts or waits, or nothing it could replace."""
         kind = DiscrepancyKind.RESTATED
         if version_of_day(self.conn, ref, day) is None:
-            reason = f"{verdict.reason}; no statement for {day} itself counts that it could replace"
-            self.open(ref, kind, day, f"{day}/{file_id}", reason, file_id=file_id)
-            return outcome(StatementOutcome.REFUSED, reason, kind=kind)
-        reason = f"another statement for {day} with other content came before and {standing}; ask the bank which is right"
+            reasons = [*([fault.reason] if fault is not None else []), because(ReasonCode.NOTHING_TO_REPLACE, day=day)]
+            self.open(ref, kind, day, f"{day}/{file_id}", "; ".join(each.en for each in reasons), file_id=file_id)
+            return outcome(StatementOutcome.REFUSED, *reasons, kind=kind)
+        reason = because(code, day=day)
         held = self._hold(one, Gate.RESTATED, ref, [reason], file_id=file_id, number=number)
-        self.open(ref, kind, day, f"{day}/{held.statement_file_id}", reason, file_id=held.statement_file_id)
+        self.open(ref, kind, day, f"{day}/{held.statement_file_id}", reason.en, file_id=held.statement_file_id)
         return _held(outcome, held, kind)
 
     def _judge(self, ref: CustodyAccountRef, last: Link | None, link: Link) -> Verdict:
@@ -223,19 +223,16 @@ class Taking:
                     intake_store.count_statement(self.conn, ref, waiting, last[0] + 1 if last else 1)
                     self._settled(ref, waiting.link.business_date)
                     break
-                if verdict.kind in (DiscrepancyKind.CONTINUITY_BREAK, DiscrepancyKind.STATEMENT_GAP) and not verdict.waits:
-                    day = waiting.link.business_date
-                    self.open(
-                        ref,
-                        verdict.kind,
-                        day,
-                        str(day),
-                        verdict.reason,
-                        file_id=waiting.statement_file_id,
-                        difference=verdict.difference,
-                    )
+                breaks = verdict.kind in (DiscrepancyKind.CONTINUITY_BREAK, DiscrepancyKind.STATEMENT_GAP)
+                if verdict.fault is not None and breaks and not verdict.waits:
+                    self._name(ref, verdict.fault, waiting.link.business_date, waiting.statement_file_id)
             else:
                 return
+
+    def _name(self, ref: CustodyAccountRef, fault: Fault, day: date, file_id: int) -> None:
+        """Record what is wrong with a day's place in the chain."""
+        assert fault.kind is not None  # noqa: S101  judge names every fault
+        self.open(ref, fault.kind, day, str(day), fault.reason.en, file_id=file_id, difference=fault.difference)
 
     def _settled(self, ref: CustodyAccountRef, day: date) -> None:
         for kind in (
@@ -283,11 +280,19 @@ class Taking:
         return identity
 
 
-def _only_its_number(verdict: Verdict, link: Link, last: tuple[int, Link] | None) -> bool:
+def _only_its_number(fault: Fault, link: Link, last: tuple[int, Link] | None) -> bool:
     """Whether a statement continues the balance and only its number does not follow."""
-    return verdict.kind is DiscrepancyKind.STATEMENT_GAP and last is not None and link.opening == last[1].closing
+    return fault.kind is DiscrepancyKind.STATEMENT_GAP and last is not None and link.opening == last[1].closing
 
 
 def _held(outcome: _Outcome, held: Held, kind: DiscrepancyKind | None = None) -> StatementReceipt:
-    made = outcome(StatementOutcome.QUARANTINED, *held.reasons, held_back(held).en, kind=kind)
+    made = outcome(StatementOutcome.QUARANTINED, *held.reasons, _waits_for_two(held), kind=kind)
     return replace(made, quarantine_id=held.quarantine_id)
+
+
+def _waits_for_two(held: Held) -> Reason:
+    """What two persons may do about a statement that is held back, or have done."""
+    number = held.quarantine_id
+    if held.state is QuarantineState.REJECTED:
+        return because(ReasonCode.TURNED_DOWN, number=number, by=held.acted_by, why=held.said)
+    return because(ReasonCode.HELD_BACK, number=number, file=held.statement_file_id)

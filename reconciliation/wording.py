@@ -6,7 +6,6 @@ Chinese follows from a discrepancy's kind and figures; the English one was store
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -14,24 +13,10 @@ from calendars import BUSINESS_TIME_ZONE
 from money import Money
 from reconciliation.discrepancy import ACTS_BY_KIND, Act, Discrepancy, DiscrepancyKind, DiscrepancyState
 from reconciliation.model import CustodyAccountRef
+from reconciliation.said import Said
 
 if TYPE_CHECKING:
     from reconciliation.discrepancy_store import DiscrepancyRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One sentence in both languages. As text it is the English one."""
-
-    en: str
-    zh: str
-
-    def __str__(self) -> str:
-        return self.en
-
-    def text(self, language: str) -> str:
-        """The sentence in ``zh`` or, for any other language, in English."""
-        return self.zh if language == "zh" else self.en
 
 
 def clock(instant: datetime | None) -> str:

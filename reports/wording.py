@@ -109,6 +109,15 @@ _ZH = {
     "counterparty_account": "对方账号",
     "transaction_code": "交易码",
     "reversal": "冲正标志",
+    # what became of a statement (escrow statement)
+    "counted": "已计入",
+    "waiting": "等待前一份",
+    "quarantined": "已隔离",
+    "duplicate": "重复",
+    "information": "仅作参考",
+    "error": "错误",
+    "warning": "警告",
+    "note": "说明",
     # instructions to banks (escrow instruction)
     "came_back": "已退回在途",
     "returned": "资金已退回",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def show_refused(one: RefusedForGood, lang: Language, *, as_json: bool) -> None:
     """A statement nobody can let through."""
+    from reconciliation.reasons import in_both
+
     if as_json:
         body = {
             "statement_file_id": one.statement_file_id,
@@ -26,7 +28,7 @@ def show_refused(one: RefusedForGood, lang: Language, *, as_json: bool) -> None:
             "date": str(one.business_date) if one.business_date else None,
             "state": "refused",
             "may_be_released": False,
-            "reasons": list(one.reasons),
+            **in_both(one.reasons),
         }
         typer.echo(json.dumps(body, ensure_ascii=False))
         return
@@ -37,7 +39,7 @@ def show_refused(one: RefusedForGood, lang: Language, *, as_json: bool) -> None:
         else "  refused, and never let through: it is wrong in itself; only a corrected file of the bank mends it"
     )
     for reason in one.reasons:
-        typer.echo(f"    {reason}")
+        typer.echo(f"    {reason.text(lang)}")
 
 
 def show_restatement(one: Restatement, plan: Plan | None, lang: Language) -> None:
@@ -131,6 +133,7 @@ def file_of(one: Held) -> str:
 def held_json(one: Held) -> dict[str, Any]:
     """Something held back, for programs."""
     from reconciliation.quarantine_wording import GATE_TITLES
+    from reconciliation.reasons import in_both
 
     return {
         "quarantine_id": one.quarantine_id,
@@ -145,7 +148,7 @@ def held_json(one: Held) -> dict[str, Any]:
         "statement_file_id": one.statement_file_id,
         "bank": one.sender_bank,
         "held_at": one.held_at.isoformat(),
-        "reasons": list(one.reasons),
+        **in_both(one.reasons),
         "prepared_by": one.prepared_by,
         "acted_by": one.acted_by,
         "reason": one.said,

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from reconciliation.model import CustodyAccountRef
     from reconciliation.resolving import Actor
+    from reconciliation.said import Said
     from reconciliation.sign_off import SignOff
-    from reconciliation.wording import Said
     from reports.certificate import Certificate
 
 reconciliation_app = typer.Typer(

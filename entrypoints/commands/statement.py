@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from entrypoints.commands import statement_calendar, statement_quarantine
+from entrypoints.commands.reading import Lang, Language
 
 if TYPE_CHECKING:
     from reconciliation.model import Receipt
@@ -35,10 +36,11 @@ def register(app: typer.Typer) -> None:
     "receive",
     epilog="Example: escrow statement receive --sender NRB statements/NRB/2026-03-02/*.csv",
 )
-def receive(
+def receive(  # noqa: PLR0917 - the command line is the signature
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Statement files; - reads standard input.")],
     sender: Annotated[str, typer.Option(help="The bank that delivers them: its code or sender id (config/banks.yaml).")],
     profile: Annotated[str | None, typer.Option(help="Read by this profile instead of asking which claims the file.")] = None,
+    lang: Lang = Language.EN,
     as_user: _AsUser = None,
     as_json: _Json = False,
 ) -> None:
@@ -100,7 +102,7 @@ def receive(
                     demand=banks[bank].proofs,
                 )
             refused = refused or receipt.refused
-            _show(receipt, as_json=as_json)
+            _show(receipt, lang, as_json=as_json)
     raise typer.Exit(1 if refused else 0)
 
 
@@ -126,30 +128,40 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _show(receipt: Receipt, *, as_json: bool) -> None:
+def _show(receipt: Receipt, lang: Language, *, as_json: bool) -> None:
+    from reconciliation.reasons import of_finding
+    from reports.wording import word
+
     if as_json:
         typer.echo(json.dumps(_as_json(receipt), ensure_ascii=False))
         return
-    typer.echo(f"{receipt.file_name}: file {receipt.statement_file_id}, {receipt.format}, sha256 {receipt.sha256[:16]}...")
+    zh = lang is Language.ZH
+    number = f"文件 {receipt.statement_file_id}" if zh else f"file {receipt.statement_file_id}"
+    typer.echo(f"{receipt.file_name}: {number}, {receipt.format}, sha256 {receipt.sha256[:16]}...")
     if not receipt.statements:
         typer.echo(
-            "  refused: no statement could be read in it; look into it with: escrow parse FILE, or ask the bank for another"
+            "  已拒收：未能读出对账单；可查看：escrow parse FILE，或请银行另送"
+            if zh
+            else "  refused: no statement could be read in it; look into it with: escrow parse FILE, or ask the bank for another"
         )
     at_lines = {finding.message for finding in receipt.findings if finding.line}
     for one in receipt.statements:
-        typer.echo(f"  {one.account or '?'} {one.business_date or '?'}: {one.outcome}, {one.line_count} lines")
+        lines = f"{one.line_count} 笔" if zh else f"{one.line_count} lines"
+        typer.echo(f"  {one.account or '?'} {one.business_date or '?'}: {word(str(one.outcome), lang)}, {lines}")
         for reason in one.reasons:
-            if reason not in at_lines:  # said below with its line
-                typer.echo(f"    {reason}")
-    said = {reason for one in receipt.statements for reason in one.reasons}
+            if reason.en not in at_lines:  # said below with its line
+                typer.echo(f"    {reason.text(lang)}")
+    said = {reason.en for one in receipt.statements for reason in one.reasons}
     for finding in receipt.findings:
         if finding.message in said and not finding.line:
             continue
-        where = f" line {finding.line}" if finding.line else ""
-        typer.echo(f"  {finding.severity}{where}: {finding.message} [{finding.code}]")
+        where = (f" 第 {finding.line} 行" if zh else f" line {finding.line}") if finding.line else ""
+        typer.echo(f"  {word(str(finding.severity), lang)}{where}: {of_finding(finding).text(lang)} [{finding.code}]")
 
 
 def _as_json(receipt: Receipt) -> dict[str, Any]:
+    from reconciliation.reasons import in_both
+
     return {
         "file": receipt.file_name,
         "statement_file_id": receipt.statement_file_id,
@@ -165,7 +177,7 @@ def _as_json(receipt: Receipt) -> dict[str, Any]:
                 "outcome": str(one.outcome),
                 "kind": one.kind,
                 "lines": one.line_count,
-                "reasons": list(one.reasons),
+                **in_both(one.reasons),
                 "quarantine_id": one.quarantine_id,
             }
             for one in receipt.statements
@@ -178,6 +190,7 @@ def _as_json(receipt: Receipt) -> dict[str, Any]:
                 "line": one.line,
                 "field": one.field,
                 "message": one.message,
+                "message_zh": one.message_zh,
             }
             for one in receipt.findings
         ],
@@ -185,12 +198,13 @@ def _as_json(receipt: Receipt) -> dict[str, Any]:
 
 
 @statement_app.command("list", epilog="Example: escrow statement list --from 2026-03-02 --to 2026-03-27")
-def list_statements(
+def list_statements(  # noqa: PLR0917 - the command line is the signature
     from_: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day shown.")] = None,
     to: Annotated[
         datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; the newest known otherwise.")
     ] = None,
     account: Annotated[str | None, typer.Option(help="Account number; all accounts when left out.")] = None,
+    lang: Lang = Language.EN,
     as_user: _AsUser = None,
     as_json: _Json = False,
 ) -> None:
@@ -208,8 +222,11 @@ def list_statements(
     from entrypoints.settings import read_settings
     from reconciliation.arrivals import arrivals, newest_day, not_counting
     from reconciliation.model import Arrival
+    from reconciliation.reasons import in_both
+    from reports.wording import word
     from supervision.rights import require_bank
 
+    zh = lang is Language.ZH
     settings = read_settings(user=as_user)
     principal = acting_principal(settings)
     calendar = load_calendar()
@@ -221,10 +238,18 @@ def list_statements(
         ]
         last = to.date() if to else newest_day(connection)
         if last is None:
-            typer.echo("no statement has come yet; escrow statement receive FILE --sender BANK takes one in")
+            typer.echo(
+                "尚未收到对账单；接收：escrow statement receive FILE --sender BANK"
+                if zh
+                else "no statement has come yet; escrow statement receive FILE --sender BANK takes one in"
+            )
             return
         if not accounts:
-            typer.echo("there is no custody account yet; escrow import institutions FILE opens them")
+            typer.echo(
+                "尚无监管账户；开立：escrow import institutions FILE"
+                if zh
+                else "there is no custody account yet; escrow import institutions FILE opens them"
+            )
             return
         earliest = min(ref.opened_on for ref in accounts)
         first = from_.date() if from_ else max(earliest, last - timedelta(days=DAYS_SHOWN * 7 // 5 + 2))
@@ -237,9 +262,14 @@ def list_statements(
     for ref in accounts:
         require_bank(principal, ref.bank_code)
     missing = False
-    table = Table(title=f"Statements {first} to {last}", caption="+ counts   w waits   q held back   x refused   . missing")
-    table.add_column("account")
-    table.add_column("bank")
+    table = Table(
+        title=f"对账单 {first} 至 {last}" if zh else f"Statements {first} to {last}",
+        caption="+ 已计入   w 等待   q 已隔离   x 已拒收   . 未收到"
+        if zh
+        else "+ counts   w waits   q held back   x refused   . missing",
+    )
+    table.add_column(word("account", lang))
+    table.add_column(word("bank", lang))
     for day in days:
         table.add_column(f"{day:%m-%d}", justify="center")
     marks = {
@@ -265,7 +295,7 @@ def list_statements(
                         "date": str(one.business_date),
                         "outcome": str(one.arrival),
                         "file": one.file_name,
-                        "reasons": list(one.reasons),
+                        **in_both(one.reasons),
                     }
                     for one in reasons[ref.custody_account_id]
                 ],
@@ -275,9 +305,14 @@ def list_statements(
         screen().print(table)
         for ref in accounts:
             for one in reasons[ref.custody_account_id]:
-                typer.echo(f"{ref.account_number} {one.business_date} {one.arrival} ({one.file_name}): {'; '.join(one.reasons)}")
+                why = "; ".join(reason.text(lang) for reason in one.reasons)
+                typer.echo(f"{ref.account_number} {one.business_date} {word(str(one.arrival), lang)} ({one.file_name}): {why}")
         if missing:
-            typer.echo("Next: ask the banks for what is missing, and receive it: escrow statement receive FILE --sender BANK")
+            typer.echo(
+                "下一步：向银行索取缺少的对账单并接收：escrow statement receive FILE --sender BANK"
+                if zh
+                else "Next: ask the banks for what is missing, and receive it: escrow statement receive FILE --sender BANK"
+            )
     raise typer.Exit(1 if missing else 0)
 
 

@@ -78,7 +78,7 @@ def list_quarantine(
         typer.echo(f"{one.quarantine_id}: {one.account or '?'} {one.business_date or '?'}, {file_of(one)}")
         typer.echo(f"  {STATE_TITLES[one.state].text(lang)}: {GATE_TITLES[one.gate].text(lang)}")
         for reason in one.reasons:
-            typer.echo(f"    {reason}")
+            typer.echo(f"    {reason.text(lang)}")
         typer.echo(f"  {next_step(one).text(lang)}")
     for each in refused:
         show_refused(each, lang, as_json=as_json)
@@ -119,7 +119,7 @@ def show(number: _Number, lang: Lang = Language.EN, as_user: _AsUser = None, as_
     typer.echo(f"{one.quarantine_id}: {one.account or '?'} {one.business_date or '?'}, {file_of(one)}")
     typer.echo(f"{STATE_TITLES[one.state].text(lang)}: {GATE_TITLES[one.gate].text(lang)}")
     for reason in one.reasons:
-        typer.echo(f"  {reason}")
+        typer.echo(f"  {reason.text(lang)}")
     if restatement is not None:
         show_restatement(restatement, plan, lang)
     elif one.gate is Gate.RESTATED and one.state in _UNDECIDED:
@@ -248,6 +248,7 @@ def _two_people(  # noqa: PLR0917 - the command line is the signature
 ) -> None:
     from reconciliation import quarantine
     from reconciliation.quarantine_wording import next_step
+    from reports.wording import word
     from supervision.rights import Right
 
     if prepare == approve:
@@ -267,12 +268,12 @@ def _two_people(  # noqa: PLR0917 - the command line is the signature
         )
     for each in done:
         if as_json:
-            body = held_json(each.held) | {"outcome": str(each.outcome), "outcome_reasons": list(each.reasons)}
+            body = held_json(each.held) | {"outcome": str(each.outcome), "outcome_reasons": [why.en for why in each.reasons]}
             typer.echo(json.dumps(body, ensure_ascii=False))
             continue
-        typer.echo(f"{each.held.quarantine_id}: {each.outcome}")
+        typer.echo(f"{each.held.quarantine_id}: {word(str(each.outcome), lang)}")
         for why in each.reasons:
-            typer.echo(f"  {why}")
+            typer.echo(f"  {why.text(lang)}")
         if each.held.business_date:
             following = f"escrow run-day {each.held.business_date}"
             typer.echo(f"  下一步：{following}" if lang is Language.ZH else f"  next: {following}")

@@ -81,7 +81,7 @@ def test_a_statement_that_comes_too_early_waits_and_counts_when_the_gap_is_fille
     early = town.deliver(wednesday)
     assert outcomes(early) == [("waiting", "STATEMENT_GAP")]
     assert not early.refused
-    assert "number 2 is missing" in early.statements[0].reasons[0]
+    assert "number 2 is missing" in early.statements[0].reasons[0].en
     assert town.reconcile(WEDNESDAY).bank_lines == 1, "lines of a waiting statement do not count"
 
     assert outcomes(town.deliver(tuesday)) == [("counted", None)]
@@ -115,9 +115,9 @@ def test_a_bank_may_only_deliver_its_own_accounts_and_only_filed_ones(town: Town
     statement = town.statement(MONDAY)
     foreign = town.deliver(statement, sender="NRB")
     assert outcomes(foreign) == [("quarantined", None)]
-    assert "NRB may not deliver" in foreign.statements[0].reasons[0]
+    assert "NRB may not deliver" in foreign.statements[0].reasons[0].en
     unknown = town.deliver(dataclasses.replace(statement, account="999"))
-    assert "not filed" in unknown.statements[0].reasons[0]
+    assert "not filed" in unknown.statements[0].reasons[0].en
     assert outcomes(town.deliver(statement)) == [("counted", None)], (
         "bytes held back for another sender may come from the right one"
     )
@@ -129,7 +129,7 @@ def test_another_currency_than_the_accounts_is_refused(town: Town) -> None:
     )
     receipt = town.deliver(usd)
     assert outcomes(receipt) == [("refused", None)]
-    assert "kept in CNY" in receipt.statements[0].reasons[0]
+    assert "kept in CNY" in receipt.statements[0].reasons[0].en
 
 
 def test_equal_lines_are_as_many_movements_as_there_are_lines(town: Town) -> None:
@@ -186,7 +186,7 @@ def test_every_verdict_that_stops_a_statement_says_what_to_do_next() -> None:
         judge(monday, Link(TUESDAY, "6", 6, 6), books_cash=0, currency="CNY"),
         judge(Link(MONDAY, None, 0, 5), Link(THURSDAY, None, 6, 6), books_cash=0, currency="CNY"),
     ]
-    assert all("ask the bank" in one.reason for one in stopped), stopped
+    assert all(one.fault is not None and "ask the bank" in one.fault.reason.en for one in stopped), stopped
 
 
 def test_numbers_that_run_backwards_are_held_back_until_two_people_say_the_bank_began_anew(town: Town) -> None:
@@ -196,7 +196,7 @@ def test_numbers_that_run_backwards_are_held_back_until_two_people_say_the_bank_
     restarted = town.statement(TUESDAY, (IN, 100, ""))
     receipt = town.deliver(restarted)
     assert outcomes(receipt) == [("quarantined", "STATEMENT_GAP")]
-    assert "number 3 for 2025-03-04, but number 9 for 2025-03-03 counts already" in receipt.statements[0].reasons[0]
+    assert "number 3 for 2025-03-04, but number 9 for 2025-03-03 counts already" in receipt.statements[0].reasons[0].en
     assert town.query("SELECT count(*) FROM statement") == [(1,)], "nothing waits for ever"
 
     (gap,) = town.query("SELECT discrepancy_id FROM discrepancy WHERE kind = 'STATEMENT_GAP'")

@@ -62,7 +62,7 @@ def test_a_file_whose_digest_does_not_fit_is_held_and_counts_when_two_people_let
     data = write_mt940([town.statement(TUESDAY, (IN, 500, "ORD20250001"))])
     receipt = deliver(town, data, "a.sta", digest="0" * 64)
     assert [str(one.outcome) for one in receipt.statements] == ["quarantined"]
-    assert "it was altered or cut" in receipt.statements[0].reasons[0]
+    assert "it was altered or cut" in receipt.statements[0].reasons[0].en
     number = number_of(receipt)
     assert (counted(town), gate_of(town, number)) == ([], ("unproved", "held"))
     with town.engine.connect() as conn:

@@ -266,7 +266,7 @@ def test_rejecting_is_an_act_with_a_reason_and_leaves_everything_as_it_was(town:
     assert "RESTATED" in open_kinds(town), "that the bank said two things is still to be explained by two people"
     again = town.deliver(town.restate(TUESDAY, (IN, 600, ""), opening=0, sequence=1), name="again.sta").statements[0]
     assert again.quarantine_id == number
-    assert "turned down by li.approve (the bank withdrew it)" in again.reasons[-1]
+    assert "turned down by li.approve (the bank withdrew it)" in again.reasons[-1].en
     assert town.query("SELECT act, actor FROM audit_event WHERE act LIKE 'intake:quarantine:%%'") == [
         ("intake:quarantine:rejected", SECOND)
     ]
@@ -480,7 +480,7 @@ def test_a_day_without_statement_has_nothing_to_replace_and_is_refused_for_good(
     late = town.restate(TUESDAY, (IN, 7, ""), opening=500, sequence=2)
     receipt = town.deliver(late, name="late.sta")
     assert [(str(each.outcome), each.kind) for each in receipt.statements] == [("refused", "RESTATED")]
-    assert "no statement for 2025-03-04 itself counts" in receipt.statements[0].reasons[0]
+    assert "no statement for 2025-03-04 itself counts" in receipt.statements[0].reasons[-1].en
 
 
 def a_line(amount: int, reference: str, text_: str = "") -> StatementLine:

@@ -20,8 +20,8 @@ from escrow.holds import HoldRefused, place_hold
 from jobs.verifying import faults_in_books
 from migrations import runner
 from migrations.schema import load_all_tables
+from reconciliation.said import Said
 from reconciliation.superseding import supersede
-from reconciliation.wording import Said
 from storage.engine import DatabaseSettings, engine_as, open_engine
 from storage.errors import DatabaseUnreachable
 from storage.roles import EVERYWHERE, Role, RolesRefused, Session, roles_at_fault
