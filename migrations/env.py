@@ -9,8 +9,10 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, text
 
 from migrations.privileges import apply_privileges
+from migrations.runner import head_revision
 from migrations.schema import load_all_tables
 from storage.roles import create_roles
+from storage.schema_trap import set_trap
 
 
 def run_on(connection: Connection) -> None:
@@ -37,6 +39,8 @@ def run_on(connection: Connection) -> None:
         moved = context.get_context().get_current_heads() != before
         if moved and connection.scalar(text("SELECT to_regprocedure('institutions_in_scope()')")) is not None:
             apply_privileges(connection, metadata)
+        if context.get_context().get_current_heads() == (head_revision(),):
+            set_trap(connection)
 
 
 given = context.config.attributes.get("connection")

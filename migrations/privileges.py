@@ -100,7 +100,8 @@ def apply_privileges(connection: Connection, metadata: MetaData) -> None:
         f"ALTER TABLE alembic_version OWNER TO {Role.OWNER}",
         f"GRANT SELECT ON alembic_version TO {Role.POSTER}, {Role.PERSON}, {Role.SUPERVISOR}, {Role.BANK}, {Role.AUDITOR}",
     ]
-    statements += list(connection.scalars(text(_FUNCTIONS), {"owner": Role.OWNER, "books": Role.BOOKS, "poster": Role.POSTER}))
+    roles = {"owner": Role.OWNER, "books": Role.BOOKS, "poster": Role.POSTER, "migrator": Role.MIGRATOR}
+    statements += list(connection.scalars(text(_FUNCTIONS), roles))
     for statement in statements:
         connection.execute(text(statement.replace(":", "\\:")))
     connection.execute(text("RESET search_path"))
@@ -241,23 +242,25 @@ _VIEWS = """
     ORDER BY 1
 """
 
-#: Guards that run with their owner's rights belong to the books, every other function to the owner of the tables; what a trigger
+#: Guards that run with their owner's rights belong to the books, what adds a month to the role that may change the schema, every
+#: other function to the owner of the tables (the trap itself to the superuser who made it); what a trigger
 #: calls nobody may hang on a table of his own; and a function finds its names where its migration put them, whatever search
 #: path and temporary tables the session brings. (An SQL function to be inlined may have no settings, and needs none: it is
 #: planned under its caller's.)
 _FUNCTIONS = """
     SELECT format(s.statement, p.oid::regprocedure,
-        CASE WHEN p.prosecdef AND p.prorettype = 'trigger'::regtype THEN :books ELSE :owner END)
+        CASE WHEN p.prosecdef AND p.prorettype = 'trigger'::regtype THEN :books
+            WHEN p.proname = 'ledger_add_month' THEN :migrator ELSE :owner END)
     FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
     CROSS JOIN LATERAL (VALUES
         (1, 'ALTER FUNCTION %1$s SET search_path = pg_catalog, public, pg_temp', l.lanname = 'plpgsql' OR p.prosecdef),
         (2, 'ALTER FUNCTION %1$s OWNER TO %2$s', true),
         (3, 'REVOKE ALL ON FUNCTION %1$s FROM PUBLIC',
-            p.prorettype IN ('trigger'::regtype, 'event_trigger'::regtype)
+            p.prorettype = 'trigger'::regtype
             OR p.proname IN ('lock_evidence', 'ledger_add_month', 'ledger_guard_partition')),
         (4, 'GRANT EXECUTE ON FUNCTION %1$s TO ' || :poster, p.proname IN ('lock_evidence', 'ledger_add_month'))
     ) AS s (place, statement, applies)
-    WHERE p.pronamespace = 'public'::regnamespace AND s.applies AND NOT EXISTS (
+    WHERE p.pronamespace = 'public'::regnamespace AND p.prorettype <> 'event_trigger'::regtype AND s.applies AND NOT EXISTS (
         SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
     ORDER BY p.oid::regprocedure::text, s.place
 """

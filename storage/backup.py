@@ -26,6 +26,8 @@ from storage import backup_roles
 from storage.backup_file import BackupRefused, new_backup, open_dump, read_manifest
 from storage.postgres_binaries import Binaries, find_binaries, server_user
 from storage.roles import create_roles
+from storage.schema_trap import FUNCTION as TRAP
+from storage.schema_trap import set_trap
 from storage.verification import evidence_tables
 
 if TYPE_CHECKING:
@@ -164,6 +166,7 @@ def restore(
             backup_roles.grant_database(driver, manifest["database_grants"], manifest["settings"])
             progress("gathering statistics", 0, 0)
             driver.execute("ANALYZE")
+            set_trap(connection)  # where the connected user may; the dump's own is left out
         except psycopg.Error as error:
             said = " ".join(str(error).split())
             raise BackupRefused(f"the backup could not be loaded: {said}; nothing was changed") from error
@@ -274,12 +277,12 @@ def _dump(engine: Engine, snapshot: str, programs: Binaries, listener: _Listener
 
 
 def _restore_program(programs: Binaries, descriptor: int, stderr: IO[bytes], flags: Sequence[str]) -> subprocess.Popen[bytes]:
-    command = [str(programs.program("pg_restore")), "--file=-", *flags]
+    command = [str(programs.program("pg_restore")), *([] if "--list" in flags else ["--file=-"]), *flags]
     return subprocess.Popen(command, stdin=descriptor, stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, "LC_ALL": "C"})
 
 
 def _lines(programs: Binaries, path: Path, flags: Sequence[str]) -> Iterator[bytes]:
-    """What pg_restore makes of a part of the dump: SQL, line by line."""
+    """What pg_restore prints of a part of the dump, line by line: SQL, or with ``--list`` the entries."""
     with open_dump(path) as descriptor, tempfile.TemporaryFile() as stderr:
         with _restore_program(programs, descriptor, stderr, flags) as process:
             assert process.stdout is not None  # noqa: S101  it is a pipe
@@ -300,8 +303,20 @@ def _is_for_psql(line: bytes) -> bool:
 
 
 def _run_script(driver: psycopg.Connection[Any], programs: Binaries, path: Path, flags: Sequence[str]) -> None:
-    """Run definitions in one go. None of them holds rows, so nothing needs to be told apart."""
-    driver.execute(b"".join(line for line in _lines(programs, path, flags) if not _is_for_psql(line)))
+    """Run definitions in one go. None of them holds rows, so nothing needs to be told apart.
+
+    The trap against changes of the schema is left out: it belongs to a superuser of the other server; one of this makes it.
+    """
+    entries = [
+        line
+        for line in _lines(programs, path, ["--list", *flags])
+        if b" EVENT TRIGGER " not in line and TRAP.encode() not in line
+    ]
+    with tempfile.NamedTemporaryFile() as wanted:
+        wanted.write(b"".join(entries))
+        wanted.flush()
+        script = _lines(programs, path, [f"--use-list={wanted.name}", *flags])
+        driver.execute(b"".join(line for line in script if not _is_for_psql(line)))
 
 
 def _load_rows(driver: psycopg.Connection[Any], programs: Binaries, path: Path, total: int, progress: Progress) -> None:

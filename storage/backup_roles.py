@@ -24,6 +24,7 @@ def owners(connection: Connection) -> list[str]:
                 SELECT DISTINCT pg_get_userbyid(o)::text FROM (
                     SELECT relowner AS o FROM pg_class WHERE relnamespace = 'public'::regnamespace
                     UNION ALL SELECT proowner FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+                        AND prorettype <> 'event_trigger'::regtype
                 ) AS owned ORDER BY 1
                 """
             )

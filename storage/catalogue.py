@@ -7,8 +7,9 @@ database brought to head and ``python -m migrations.check`` holds equal to it.
 
 Texts are the server's own, in a canonical session, and read the same on PostgreSQL 15 to 18; only views are rendered differently
 by different majors, so a view that reads differently is judged by a temporary view made from the expected text.
-Looked at: the tables named in ``catalogue.json`` with their partitions and heirs, everything on them, views, functions and event
-triggers of that name. What else shares the server or the database (other schemas, extensions, other tables) is left alone.
+Looked at: the tables named in ``catalogue.json`` with their partitions and heirs, everything on them, views and functions of that
+name, and the trap against changes of the schema (``schema_trap``). What else shares the server or the database (other schemas,
+extensions, other tables) is left alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from storage.append_only import canonical_session_sql
 from storage.partition_catalogue import partition_faults
+from storage.schema_trap import FUNCTION, trap
 
 EXPECTED_FILE = Path(__file__).with_name("catalogue.json")
 
@@ -116,6 +118,7 @@ def schema_faults(connection: Connection, measure: Expected | None = None) -> li
     for table, partitions in live_partitions(connection).items():
         if table in tables:
             found += [SchemaFault(*fault) for fault in partition_faults(table, measure.partitions.get(table, {}), partitions)]
+    found += [SchemaFault("trap", FUNCTION, what) for what in trap(connection).faults]
     connection.execute(text("SELECT set_config('search_path', :path, true)"), {"path": path})
     return found
 
@@ -242,7 +245,7 @@ SELECT 'function', p.proname || '(' || pg_get_function_identity_arguments(p.oid)
         FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a WHERE a.grantee <> p.proowner),
     'set ' || array_to_string(p.proconfig, '; '), 'body', encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex'))
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-WHERE p.pronamespace = 'public'::regnamespace AND NOT EXISTS (
+WHERE p.pronamespace = 'public'::regnamespace AND p.proname <> 'refuse_schema_change' AND NOT EXISTS (
     SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 """
 

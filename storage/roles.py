@@ -20,6 +20,7 @@ class Role(StrEnum):
     """The group roles of the books."""
 
     OWNER = "escrow_owner"
+    MIGRATOR = "escrow_migrator"
     BOOKS = "escrow_books"
     POSTER = "escrow_poster"
     PERSON = "escrow_person"
@@ -31,7 +32,8 @@ class Role(StrEnum):
 #: What each is for, kept as the role's comment. Nobody is ever put into BOOKS: it owns the projections and what moves them, so
 #: that not even a session of the tables' owner can move a balance by hand.
 PURPOSES = {
-    Role.OWNER: "owns the tables of the books; migrations only",
+    Role.OWNER: "owns the tables of the books; its own session can change no row and no table of them",
+    Role.MIGRATOR: "changes the schema, as migrations under their lock; ledger_add_month runs as it",
     Role.BOOKS: "owns the projections of the books and the guards that move them; no session works as this role",
     Role.POSTER: "writes the books: adds evidence, never changes it; every guard holds for it",
     Role.PERSON: "adds what people decide without moving money, within escrow.jurisdictions: holds, sign-offs, proposals",
@@ -42,6 +44,9 @@ PURPOSES = {
 
 #: The poster decides over all institutions and writes by COPY, which PostgreSQL refuses under row-level security.
 _ATTRIBUTES = {Role.POSTER: "BYPASSRLS"}
+
+#: Groups that are themselves members of another: what changes a table must own it.
+MEMBER_OF = {Role.MIGRATOR: Role.OWNER}
 
 #: In ``Session.jurisdictions``: every institution.
 EVERYWHERE: tuple[str, ...] = ("*",)
@@ -77,7 +82,8 @@ def _escaped(value: str) -> str:
 def creation_sql(login: str, missing: list[Role] | None = None) -> str:
     """What an administrator runs once for a login that may not do it itself."""
     made = [f"CREATE ROLE {role} NOLOGIN {_ATTRIBUTES.get(role, '')}".rstrip() for role in (Role if missing is None else missing)]
-    return "; ".join([*made, f'GRANT {", ".join(Role)} TO "{login}"']) + ";"
+    groups = [f"GRANT {group} TO {member}" for member, group in MEMBER_OF.items()]
+    return "; ".join([*made, *groups, f'GRANT {", ".join(Role)} TO "{login}"']) + ";"
 
 
 def create_roles(connection: Connection) -> None:
@@ -103,6 +109,9 @@ def create_roles(connection: Connection) -> None:
                     """
                 )
             )
+        for member, group in MEMBER_OF.items():
+            if not connection.execute(_IS_MEMBER, {"member": member, "group": group}).scalar_one():
+                connection.execute(text(f"GRANT {group} TO {member}"))
         for name in _not_a_member(connection):
             connection.execute(text(f'GRANT {name} TO "{login}"'))
     except DBAPIError as error:
@@ -114,6 +123,9 @@ def create_roles(connection: Connection) -> None:
             f"{creation_sql(login, missing)} Then run: escrow db upgrade"
         ) from error
     attempt.commit()
+
+
+_IS_MEMBER = text("SELECT pg_has_role(CAST(:member AS name), CAST(:group AS name), 'USAGE')")
 
 
 def _not_a_member(connection: Connection) -> list[str]:
@@ -170,6 +182,9 @@ def roles_at_fault(connection: Connection) -> list[str]:
         found += [f"{row.name} is {power}" for power, has in powers.items() if has]
         if row.bypass:
             found.append(f"{row.name} {'must bypass' if row.name == Role.POSTER else 'bypasses'} row-level security")
-        if row.belongs_to:
+        group = MEMBER_OF.get(Role(row.name))
+        if row.belongs_to not in {None, group}:
             found.append(f"{row.name} is a member of {row.belongs_to}")
+        elif row.belongs_to != group:
+            found.append(f"{row.name} is no member of {group}; run: escrow db upgrade")
     return found

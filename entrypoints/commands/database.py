@@ -16,6 +16,11 @@ database = typer.Typer(no_args_is_help=True, help="The database: its schema and 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
+_NO_TRAP = (
+    "no trap     who owns the tables could switch guards off, and verify would say so only afterwards; "
+    "let an administrator of the server run what this prints: escrow db trap"
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
@@ -35,6 +40,7 @@ def upgrade(as_json: AsJson = False) -> None:
     from entrypoints.settings import read_settings
     from migrations import runner
     from storage.engine import open_engine
+    from storage.schema_trap import trap
     from supervision.rights import Right
 
     settings = read_settings()
@@ -45,13 +51,28 @@ def upgrade(as_json: AsJson = False) -> None:
         connection.rollback()
         runner.upgrade(connection)
         after = runner.current_revision(connection)
+        is_set = trap(connection).set
         where = _where(settings)
     if as_json:
-        typer.echo(json.dumps({"before": before, "revision": after, "where": where}, ensure_ascii=False))
-    elif before == after:
+        typer.echo(json.dumps({"before": before, "revision": after, "where": where, "schema_trap": is_set}, ensure_ascii=False))
+        return
+    if before == after:
         typer.echo(f"{where} is at {after} already; nothing to do.")
     else:
         typer.echo(f"{where}: upgraded from {before or 'empty'} to {after}.")
+    if not is_set:
+        typer.echo(_NO_TRAP)
+
+
+@database.command("trap", epilog="Example: [bold]escrow db trap | psql -v ON_ERROR_STOP=1 -d escrow[/bold]")
+def trap_command() -> None:
+    """Print the SQL by which an administrator of the server sets the trap against changes of the schema.
+
+    For a server where this program's user is no superuser; elsewhere escrow db upgrade sets it.
+    """
+    from storage.schema_trap import installation_statements
+
+    typer.echo("BEGIN;\n" + ";\n".join(installation_statements()) + ";\nCOMMIT;")
 
 
 @database.command(epilog="Examples: [bold]escrow db status[/bold] | [bold]escrow db status --json[/bold]")
@@ -79,6 +100,7 @@ def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
     from migrations.schema import load_all_tables
     from storage.append_only import append_only_tables
     from storage.catalogue import schema_faults
+    from storage.schema_trap import trap
     from storage.verification import unprotected_tables
 
     revision, head = runner.current_revision(connection), runner.head_revision()
@@ -92,6 +114,7 @@ def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
         "append_only_tables": sorted(tables),
         "unprotected": unprotected_tables(connection, tables)
         + ([str(fault) for fault in schema_faults(connection)] if revision == head else []),
+        "schema_trap": trap(connection).set,
     }
 
 
@@ -109,7 +132,9 @@ def _told(found: dict[str, Any]) -> list[str]:
             *(f"UNPROTECTED {line}" for line in found["unprotected"]),
             "next        someone changed guards: run escrow ledger verify, and restore them as the migrations give them",
         ]
-    return [*lines, f"protected   all {len(found['append_only_tables'])} append-only tables refuse UPDATE, DELETE and TRUNCATE"]
+    lines.append(f"protected   all {len(found['append_only_tables'])} append-only tables refuse UPDATE, DELETE and TRUNCATE")
+    trapped = "trap        the server refuses changes of the schema outside migrations, to the owner of the tables as well"
+    return [*lines, trapped if found["schema_trap"] else _NO_TRAP]
 
 
 def _where(settings: Settings) -> str:

@@ -257,6 +257,13 @@ def test_a_login_that_is_no_superuser_backs_up_and_restores(
     try:
         with engines[0].connect() as connection:
             runner.upgrade(connection)
+        assert "no trap" in run(engines[0], "db", "status").stdout
+        verified = run(engines[0], "ledger", "verify", "--json")
+        assert verified.exit_code == 0 and "escrow db trap" in json.loads(verified.stdout)["warnings"][0]
+        with create_engine(administration.url.set(database="plain_books")).begin() as connection:
+            connection.exec_driver_sql(run(engines[0], "db", "trap").stdout)  # as the administrator is told to
+        assert json.loads(run(engines[0], "db", "status", "--json").stdout)["schema_trap"] is True
+        assert json.loads(run(engines[0], "ledger", "verify", "--json").stdout)["warnings"] == []
         with engines[0].begin() as connection:
             connection.execute(text(f"SET LOCAL ROLE {Role.POSTER}"))
             district = District(connection)
@@ -267,6 +274,7 @@ def test_a_login_that_is_no_superuser_backs_up_and_restores(
         restored = run(engines[1], "db", "restore", tmp_path / "a.backup")
         assert restored.exit_code == 0, (restored.output, restored.exception)
         assert contents(engines[1])["transfer"] == contents(engines[0])["transfer"]
+        assert json.loads(run(engines[1], "db", "status", "--json").stdout)["schema_trap"] is False  # its own administrator's
     finally:
         for engine in engines:
             engine.dispose()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tests.storage.test_catalogue import WEAKENED
 
 POSTER, OWNER, SUPERUSER, SUPERVISOR = "escrow_poster", "escrow_owner", "superuser", "escrow_supervisor"
-PERSON = "escrow_person"
+PERSON, MIGRATOR = "escrow_person", "escrow_migrator"
 
 REFUSED, NAMED = "refused", "named by verify"
 
@@ -120,7 +120,7 @@ LEDGER = (
     Attack("read a month past the policies of its table", SUPERVISOR, _GRANTS, "SELECT FROM transfer_2025_03", REFUSED, "permission denied for table transfer_2025_03"),
     Attack("move a transfer to another month", SUPERUSER, "CHECK of each month",
         _ASLEEP + "ALTER TABLE transfer DISABLE TRIGGER USER;\nUPDATE transfer SET booking_date = '2025-05-01'", REFUSED, "ck_transfer_2025_03_booked"),
-    Attack("detach a month", OWNER, "foreign keys to its rows", "ALTER TABLE transfer DETACH PARTITION transfer_2025_03", REFUSED, "violates foreign key constraint"),
+    Attack("detach a month", SUPERUSER, "foreign keys to its rows", "ALTER TABLE transfer DETACH PARTITION transfer_2025_03", REFUSED, "violates foreign key constraint"),
     Attack("a month beyond the calendar", POSTER, "function ledger_add_month", "SELECT ledger_add_month('3000-01-01')", REFUSED, "ledger_out_of_calendar"),
     Attack("a header without transfers", POSTER, "trigger posting_batch_seal",
         "INSERT INTO posting_batch (institution_id, batch_id, encoding, transfer_count, total_minor_units, actor, reason, "
@@ -160,6 +160,64 @@ LEDGER = (
     Attack("read what another city's audit log says", SUPERVISOR, "row-level policy scope_of_person",
         "SELECT set_config('escrow.jurisdictions', '330100', true);\nSELECT 1 / count(*) FROM audit_event", REFUSED, "division by zero"),
     Attack("write as a reader", SUPERVISOR, _GRANTS, "INSERT INTO funding SELECT * FROM funding", REFUSED, "permission denied for table funding"),
+)  # fmt: skip
+
+_TRAP = "event trigger refuse_schema_change, ENABLE ALWAYS"
+_LOCKED = "SELECT pg_advisory_xact_lock(hashtextextended('alembic_version', 0));\n"
+
+
+def _trapped(what: str, sql: str, tag: str, role: str = OWNER) -> Attack:
+    return Attack(what, role, _TRAP, sql, REFUSED, f"{tag} by {role} refused: the schema of the books changes by migrations only")
+
+
+TRAP = (
+    _trapped("switch a guard off", "ALTER TABLE release DISABLE TRIGGER release_refuse_change", "ALTER TABLE"),
+    _trapped("switch a guard off, with the lock of a migration", _LOCKED + "ALTER TABLE transfer DISABLE TRIGGER ALL", "ALTER TABLE"),
+    _trapped("switch a guard off, saying one is a migration", "SELECT set_config('escrow.migrating', 'on', true), set_config('application_name', 'escrow', true);\nALTER TABLE transfer DISABLE TRIGGER ALL", "ALTER TABLE"),
+    _trapped("switch a guard off in a block of code", "DO $$ BEGIN EXECUTE 'ALTER TABLE hold DISABLE TRIGGER USER'; END $$", "ALTER TABLE"),
+    _trapped("drop a guard", "DROP TRIGGER hold_refuse_change ON hold", "DROP TRIGGER"),
+    _trapped("another guard in place of one", "CREATE OR REPLACE TRIGGER hold_refuse_change BEFORE UPDATE ON hold FOR EACH ROW WHEN (false) EXECUTE FUNCTION refuse_change()", "CREATE TRIGGER"),
+    _trapped("another body for a guard", "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$", "CREATE FUNCTION"),
+    _trapped("another setting for a guard", "ALTER FUNCTION refuse_change() SET work_mem = '1MB'", "ALTER FUNCTION"),
+    _trapped("a guard moved away", "ALTER FUNCTION refuse_change() RENAME TO refuse_nothing", "ALTER FUNCTION"),
+    _trapped("drop a guard's function", "DROP FUNCTION refuse_change() CASCADE", "DROP FUNCTION"),
+    _trapped("drop a table", "DROP TABLE hold CASCADE", "DROP TABLE"),
+    _trapped("drop everything one owns", "DROP OWNED BY escrow_owner CASCADE", "DROP OWNED"),
+    _trapped("drop a month of the journal", "DROP TABLE transfer_2025_03 CASCADE", "DROP TABLE"),
+    _trapped("detach a month", "ALTER TABLE transfer DETACH PARTITION transfer_2025_03", "ALTER TABLE"),
+    _trapped("attach a table as a month", "ALTER TABLE transfer ATTACH PARTITION hold DEFAULT", "ALTER TABLE"),
+    _trapped("a month of one's own making", "CREATE TABLE transfer_mine PARTITION OF transfer DEFAULT", "CREATE TABLE"),
+    _trapped("a table that inherits", "CREATE TABLE shadow () INHERITS (discrepancy)", "CREATE TABLE"),
+    _trapped("a temporary table that inherits", "CREATE TEMPORARY TABLE shadow () INHERITS (discrepancy)", "CREATE TABLE"),
+    _trapped("a column's rule", "ALTER TABLE hold ALTER COLUMN reason DROP NOT NULL", "ALTER TABLE"),
+    _trapped("drop a constraint", "ALTER TABLE transfer DROP CONSTRAINT ck_transfer_amount_above_zero", "ALTER TABLE"),
+    _trapped("write a table anew", "ALTER TABLE hold ALTER COLUMN reason TYPE varchar(3) USING left(reason, 3)", "ALTER TABLE"),
+    _trapped("switch row-level security off", "ALTER TABLE transfer NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY", "ALTER TABLE"),
+    _trapped("another policy", "CREATE POLICY everybody ON transfer TO PUBLIC USING (true)", "CREATE POLICY"),
+    _trapped("a rule that swallows rows", "CREATE RULE quiet AS ON INSERT TO audit_event DO INSTEAD NOTHING", "CREATE RULE"),
+    _trapped("give rights away", "GRANT UPDATE, DELETE ON hold TO PUBLIC", "GRANT"),
+    _trapped("give a table away", "ALTER TABLE hold OWNER TO escrow_owner", "ALTER TABLE"),
+    _trapped("another view of the holds", "CREATE OR REPLACE VIEW hold_in_force AS SELECT * FROM hold WHERE false", "CREATE VIEW"),
+    _trapped("a table of one's own beside them", "CREATE TABLE public.mine (id int)", "CREATE TABLE"),
+    _trapped("drop the schema", "DROP SCHEMA public CASCADE", "DROP SCHEMA"),
+    _trapped("change the schema without the lock of a migration", "ALTER TABLE hold DISABLE TRIGGER USER", "ALTER TABLE", MIGRATOR),
+    Attack("switch the trap off", OWNER, "ownership", "ALTER EVENT TRIGGER refuse_schema_change_start DISABLE", REFUSED, "must be owner of event trigger"),
+    Attack("drop the trap", OWNER, "ownership", "DROP EVENT TRIGGER refuse_schema_change_start", REFUSED, "must be owner of event trigger"),
+    Attack("a trap of one's own", OWNER, "only a superuser may", "CREATE EVENT TRIGGER mine ON sql_drop EXECUTE FUNCTION refuse_schema_change()", REFUSED, "permission denied to create event trigger"),
+    Attack("another body for the trap", MIGRATOR, "ownership",
+        _LOCKED + "CREATE OR REPLACE FUNCTION refuse_schema_change() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$",
+        REFUSED, "must be owner of function refuse_schema_change"),
+    Attack("pretend to be a replica, for the trap", OWNER, "only a superuser may", "SET LOCAL session_replication_role = replica", REFUSED, "permission denied to set parameter"),
+    Attack("switch the trap off", SUPERUSER, "verify: every table, rule and guard is as the migrations made it",
+        "ALTER EVENT TRIGGER refuse_schema_change_start DISABLE", NAMED, "event trigger refuse_schema_change_start is switched off"),
+    Attack("let the trap sleep for replicas", SUPERUSER, "verify: every table, rule and guard is as the migrations made it",
+        "ALTER EVENT TRIGGER refuse_schema_change_end ENABLE", NAMED, "event trigger refuse_schema_change_end is asleep"),
+    Attack("drop the trap", SUPERUSER, "verify: every table, rule and guard is as the migrations made it",
+        "DROP FUNCTION refuse_schema_change() CASCADE", NAMED, "schema: trap refuse_schema_change: it is missing"),
+    Attack("another body for the trap", SUPERUSER, "verify: every table, rule and guard is as the migrations made it",
+        "CREATE OR REPLACE FUNCTION refuse_schema_change() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$", NAMED, "the body or the settings of function refuse_schema_change()"),
+    Attack("give the trap to the owner", SUPERUSER, "verify: every table, rule and guard is as the migrations made it",
+        "ALTER FUNCTION refuse_schema_change() OWNER TO escrow_owner", NAMED, "belongs to escrow_owner, who is no superuser"),
 )  # fmt: skip
 
 FORGED = (
@@ -246,7 +304,7 @@ SCHEMA = tuple(
     for weakening, named, _ in WEAKENED
 )
 
-ATTACKS = (*HISTORY, *LEDGER, *FORGED, *SCHEMA)
+ATTACKS = (*HISTORY, *LEDGER, *TRAP, *FORGED, *SCHEMA)
 
 _HEAD = """# Attacks, guards, results
 
