@@ -1,13 +1,14 @@
 """The trap against changes of the schema: an event trigger by which the server refuses DDL to whoever owns the books.
 
-Triggers and constraints hold against everybody but the owner of the tables, who may switch them off, drop them or take a month
-out of the journal. This refuses it to him: whoever has the owner's power (over the tables, or over schema public) and is no
-superuser changes the schema only as a member of ``escrow_migrator`` who holds the lock of a migration. That role is for migrations,
-and ``ledger_add_month`` runs as it. Temporary tables and views remain free, and who has no power over the books is not looked at.
+Triggers and constraints hold against everybody but the owner of the tables, who may switch them off, drop them or take a
+month out of the journal. This refuses it to him: whoever has the owner's power (over the tables, or over schema public) and
+is no superuser changes the schema only as a member of ``escrow_migrator`` who holds the lock of a migration. That role is for
+migrations, and ``ledger_add_month`` runs as it. Temporary tables and views remain free, and who has no power over the books
+is not looked at.
 
-An event trigger can be made by a superuser only, and so can be removed or switched off by one only. On the embedded server every
-upgrade makes it; on another server an administrator runs ``installation_statements`` once (``escrow db trap``). The function belongs to
-that superuser: one that the owner could replace would run his text in the administrator's sessions.
+An event trigger can be made by a superuser only, and so can be removed or switched off by one only. On the embedded server
+every upgrade makes it; on another server an administrator runs ``installation_statements`` once (``escrow db trap``). The
+function belongs to that superuser: one that the owner could replace would run his text in the administrator's sessions.
 """
 
 from __future__ import annotations

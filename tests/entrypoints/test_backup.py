@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import Result
 from sqlalchemy import Engine, create_engine, text
@@ -259,9 +260,12 @@ def test_a_login_that_is_no_superuser_backs_up_and_restores(
             runner.upgrade(connection)
         assert "no trap" in run(engines[0], "db", "status").stdout
         verified = run(engines[0], "ledger", "verify", "--json")
-        assert verified.exit_code == 0 and "escrow db trap" in json.loads(verified.stdout)["warnings"][0]
-        with create_engine(administration.url.set(database="plain_books")).begin() as connection:
-            connection.exec_driver_sql(run(engines[0], "db", "trap").stdout)  # as the administrator is told to
+        assert verified.exit_code == 0
+        assert "escrow db trap" in json.loads(verified.stdout)["warnings"][0]
+        as_told = run(engines[0], "db", "trap").stdout
+        address = administration.url.set(drivername="postgresql", database="plain_books")
+        with psycopg.connect(address.render_as_string(hide_password=False)) as administrator:
+            administrator.execute(as_told.encode())
         assert json.loads(run(engines[0], "db", "status", "--json").stdout)["schema_trap"] is True
         assert json.loads(run(engines[0], "ledger", "verify", "--json").stdout)["warnings"] == []
         with engines[0].begin() as connection:
