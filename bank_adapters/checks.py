@@ -120,6 +120,15 @@ def check_running_balances(draft: StatementDraft, findings: Findings) -> None:
     if not draft.tally.running_balances:
         return
     before = draft.opening_balance.minor_units if draft.opening_balance else None
+    chain = draft.chain
+    if chain is not None and before == chain.before:
+        _check_end(draft, findings, (chain.line, chain.balance), chain.currency)
+    else:
+        _follow(draft, findings, before)
+
+
+def _follow(draft: StatementDraft, findings: Findings, before: int | None) -> None:
+    """Walk over all lines from the oldest."""
     last: tuple[int, int | None] | None = None  # line and balance of the last booked line
     currency = ""
     for count, figures in draft.lines.figures(newest_first=draft.newest_first):
@@ -143,6 +152,10 @@ def check_running_balances(draft: StatementDraft, findings: Findings) -> None:
                         found=amount_text(found, of), expected=amount_text(expected, draft.currency),
                     )  # fmt: skip
             before = found
+    _check_end(draft, findings, last, currency)
+
+
+def _check_end(draft: StatementDraft, findings: Findings, last: tuple[int, int | None] | None, currency: str) -> None:
     if last is None or last[1] is None or draft.closing_balance is None:
         return
     if last[1] != draft.closing_balance.minor_units:

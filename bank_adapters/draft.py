@@ -36,6 +36,16 @@ class ControlTotals:
     by_booked_side: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Running balances that were seen to follow from each other from the oldest to the newest line, in minor units."""
+
+    before: int  # the oldest line
+    line: int  # of the newest
+    balance: int  # after it
+    currency: str
+
+
 @dataclass(slots=True)
 class StatementDraft:
     """Fields of ``Statement``, filled while reading."""
@@ -60,6 +70,7 @@ class StatementDraft:
     opening_finer: str | None = None
     closing_finer: str | None = None
     totals: ControlTotals = field(default_factory=ControlTotals)
+    chain: Chain | None = None  # where the reader has followed the running balances of all lines itself
 
     @property
     def tally(self) -> Tally:

@@ -18,7 +18,7 @@ from typing import IO, Any, overload
 
 from bank_adapters.limits import LINES_IN_MEMORY
 from bank_adapters.model import StatementLine
-from bank_adapters.packing import PackedColumns, PackedLine, columns_of, completed, lines_of, pack_line, unpack_line
+from bank_adapters.packing import PackedColumns, PackedLine, columns_of, completed, lines_of, pack_line, parted, unpack_line
 from bank_adapters.tally import Tally
 from money.amount import LARGEST_MINOR_UNITS
 
@@ -122,7 +122,7 @@ class LineStore(Sequence[StatementLine]):
         found: list[Sequence[Any]] = [()] * len(FIGURES + _REST)
         for places, values in ((FIGURES, packed[:figures]), (_REST, packed[figures:])):
             for each, column in zip(places, marshal.loads(values), strict=True):  # noqa: S302 - written above
-                found[each] = _sparse(column)
+                found[each] = column
         return tuple(found)
 
     def _figures(self, block: _Block) -> PackedColumns:
@@ -131,7 +131,7 @@ class LineStore(Sequence[StatementLine]):
         if columns is not None or place is None or self._file is None:
             return tuple(columns[each] for each in FIGURES) if columns else ()
         self._file.seek(place[0])
-        return tuple(_sparse(column) for column in marshal.loads(self._file.read(place[1])))  # noqa: S302 - written above
+        return tuple(parted(column) for column in marshal.loads(self._file.read(place[1])))  # noqa: S302 - written above
 
     def settled(self) -> Sequence[StatementLine]:
         """The lines as a finished statement holds them: a tuple when all are in memory."""
@@ -236,9 +236,9 @@ def _figures_of(lines: Iterator[PackedLine] | list[PackedLine]) -> PackedColumns
 def _dense(column: Sequence[Any]) -> Sequence[Any]:
     """A column of texts as one text of lines, which is written and read many times faster; others as they are.
 
-    A column is never a text itself, so what is read back tells which it was.
+    What is read back tells which it was: see ``packing.parted``.
     """
-    if len(column) > 1 and type(column[0]) is str:
+    if len(column) > 1 and type(column[0]) is str and type(column) is not str:
         try:
             text = "\n".join(column)
         except TypeError:  # some are None
@@ -246,11 +246,6 @@ def _dense(column: Sequence[Any]) -> Sequence[Any]:
         if text.count("\n") == len(column) - 1:
             return text
     return column
-
-
-def _sparse(column: Sequence[Any]) -> Sequence[Any]:
-    """What ``_dense`` was given."""
-    return column.split("\n") if isinstance(column, str) else column
 
 
 class Reversed(Sequence[StatementLine]):

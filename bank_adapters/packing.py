@@ -20,9 +20,10 @@ from money import Money
 #: currency, ``booked_at`` as the parts of a time and its zone.
 PackedLine = tuple[Any, ...]
 #: Lines by column, in the order of ``PackedLine``: as many values as there are lines, or one that all of them share. Nothing can
-#: be wrong about ``references``, so they may be left to whoever asks for the lines: see ``later_references``.
+#: be wrong about ``references``, so they may be left to whoever asks for the lines: see ``later_references``; so may the parts of
+#: instants, see ``later_instants``. A column of texts may be one text of lines (never of None): see ``parted``.
 PackedColumns = tuple[Sequence[Any], ...]
-_BANK, _END_TO_END, _REFERENCES, _DESCRIPTION = 7, 8, 9, 12
+_BOOKING, _BANK, _END_TO_END, _REFERENCES, _DESCRIPTION, _BOOKED_AT = 0, 7, 8, 9, 12, 17
 _LATER = "later"
 
 _DIRECTIONS = {each.value: each for each in Direction}
@@ -76,14 +77,52 @@ def later_references(*others: Sequence[str | None]) -> Sequence[Any]:
     return (_LATER, others)
 
 
+def later_instants(zone: str, seconds: Sequence[int | None]) -> Sequence[Any]:
+    """In place of the instants of lines: the seconds since midnight of the booking date, None where no time is given."""
+    return (_LATER, zone, seconds)
+
+
+def parted(column: Sequence[Any]) -> Sequence[Any]:
+    """A column of texts that is given as one text of lines, by line; others as they are."""
+    return column.split("\n") if type(column) is str else column
+
+
+def _is_later(column: Sequence[Any]) -> bool:
+    return type(column) is tuple and column[0] == _LATER
+
+
+def last_of(columns: PackedColumns) -> PackedLine:
+    """The last line of these columns, without the references that are left for later."""
+    *values, booked_at, source, finer = (
+        None if _is_later(column) else column[column.rfind("\n") + 1 :] if isinstance(column, str) else column[-1]
+        for column in columns
+    )
+    if _is_later(columns[_BOOKED_AT]):
+        _, zone, seconds = columns[_BOOKED_AT]
+        (booked_at,) = _instants(zone, columns[_BOOKING][-1:], seconds[-1:])
+    return (*values, booked_at, source, finer)
+
+
 def completed(count: int, columns: PackedColumns) -> PackedColumns:
-    """The columns with the references that were left for later."""
-    column = columns[_REFERENCES]
-    if len(column) != len((_LATER, ())) or column[0] != _LATER:
-        return columns
-    given = (columns[_BANK], columns[_END_TO_END], *column[1], columns[_DESCRIPTION])
-    *references, texts = (each if len(each) == count else [each[0]] * count for each in given)
-    return (*columns[:_REFERENCES], reference_sets(references, texts), *columns[_REFERENCES + 1 :])
+    """The columns with what was left for later, each by line."""
+    if _is_later(columns[_REFERENCES]):
+        given = (columns[_BANK], columns[_END_TO_END], *columns[_REFERENCES][1], columns[_DESCRIPTION])
+        *references, texts = (each if len(each) == count else [each[0]] * count for each in map(parted, given))
+        columns = (*columns[:_REFERENCES], reference_sets(references, texts), *columns[_REFERENCES + 1 :])
+    if _is_later(columns[_BOOKED_AT]):
+        _, zone, seconds = columns[_BOOKED_AT]
+        instants = _instants(zone, columns[_BOOKING], seconds)
+        columns = (*columns[:_BOOKED_AT], instants, *columns[_BOOKED_AT + 1 :])
+    return tuple(map(parted, columns))
+
+
+def _instants(zone: str, days: Sequence[int], seconds: Sequence[int | None]) -> list[tuple[Any, ...] | None]:
+    """Moments as ``pack_time`` gives them."""
+    known = {day: (read.year, read.month, read.day) for day in set(days) for read in (date.fromordinal(day),)}
+    return [
+        None if each is None else (*known[day], each // 3600, each // 60 % 60, each % 60, 0, 0, zone)
+        for day, each in zip(days, seconds, strict=True)
+    ]
 
 
 def pack_time(moment: datetime) -> tuple[Any, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from operator import add, ne
 
-from bank_adapters.draft import StatementDraft, signed, signed_units
+from bank_adapters.draft import Chain, StatementDraft, signed, signed_units
 from bank_adapters.findings import Findings
 from bank_adapters.model import Direction, LineStatus, StatementLine
-from bank_adapters.packing import PackedColumns, PackedLine, lines_of, unpack_line
+from bank_adapters.packing import PackedColumns, PackedLine, last_of, lines_of, unpack_line
 from money import Money
 
 _BOOKED, _IN = LineStatus.BOOKED.value, Direction.IN.value
@@ -58,10 +59,11 @@ class Order:
             return
         moved = [each if way == _IN else -each for way, each in zip(direction, units, strict=True)]  # booked rows move money
         befores = [before, *balance[:-1]]
-        self.forwards += sum(map(ne, balance, map(add, befores, moved)))
+        if list(accumulate(moved, initial=before)) != [before, *balance]:
+            self.forwards += sum(map(ne, balance, map(add, befores, moved)))
         self.backwards += sum(map(ne, befores, map(add, balance, [self._moved, *moved[:-1]])))
         self._moved, self._balance = moved[-1], balance[-1]
-        self.last_booked = self.last_dated = tuple(column[-1] for column in columns)
+        self.last_booked = self.last_dated = last_of(columns)
 
     @property
     def first(self) -> StatementLine | None:
@@ -95,6 +97,9 @@ class Order:
     def _balances(draft: StatementDraft, oldest: StatementLine | None, newest: StatementLine | None, findings: Findings) -> None:
         """Opening and closing balance out of an intact chain, where the file states none."""
         derived = False
+        if oldest and newest and oldest.running_balance is not None and newest.running_balance is not None:
+            before, after = oldest.running_balance.minor_units - signed(oldest), newest.running_balance
+            draft.chain = Chain(before, newest.line, after.minor_units, after.currency)
         if oldest is not None and oldest.running_balance is not None and draft.opening_balance is None:
             draft.opening_balance = Money(oldest.running_balance.minor_units - signed(oldest), oldest.amount.currency)
             draft.opening_date = draft.opening_date or oldest.booking_date
