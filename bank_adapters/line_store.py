@@ -238,7 +238,7 @@ def _dense(column: Sequence[Any]) -> Sequence[Any]:
 
     What is read back tells which it was: see ``packing.parted``.
     """
-    if len(column) > 1 and type(column[0]) is str and type(column) is not str:
+    if len(column) > 1 and type(column) is not str and type(column[0]) is str:
         try:
             text = "\n".join(column)
         except TypeError:  # some are None

@@ -10,7 +10,7 @@ from typing import Any
 from bank_adapters.model import Direction, LineStatus, StatementLine
 from bank_adapters.packing import PackedColumns, PackedLine, lines_of
 
-_IN, _OUT, _BOOKED = Direction.IN, Direction.OUT, LineStatus.BOOKED  # a name of an enum costs more than the comparison
+_IN, _OUT, _BOOKED = Direction.IN.value, Direction.OUT.value, LineStatus.BOOKED  # an enum's name costs more than the comparison
 
 
 @dataclass(slots=True)

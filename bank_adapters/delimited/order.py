@@ -58,10 +58,13 @@ class Order:
                 self.follow(line)
             return
         moved = [each if way == _IN else -each for way, each in zip(direction, units, strict=True)]  # booked rows move money
-        befores = [before, *balance[:-1]]
-        if list(accumulate(moved, initial=before)) != [before, *balance]:
+        befores, moved_before = [before, *balance[:-1]], [self._moved, *moved[:-1]]
+        if list(accumulate(moved, initial=before)) == [before, *balance]:
+            # no break forwards; backwards there is none only where two rows undo each other
+            self.backwards += count - list(map(add, moved, moved_before)).count(0)
+        else:
             self.forwards += sum(map(ne, balance, map(add, befores, moved)))
-        self.backwards += sum(map(ne, befores, map(add, balance, [self._moved, *moved[:-1]])))
+            self.backwards += sum(map(ne, befores, map(add, balance, moved_before)))
         self._moved, self._balance = moved[-1], balance[-1]
         self.last_booked = self.last_dated = last_of(columns)
 

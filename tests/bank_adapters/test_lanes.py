@@ -295,3 +295,84 @@ def test_ordinary_rows_of_a_table_say_the_same_by_column(parts: list[str], layou
         return statement, findings.finished()
 
     assert read(1) == read(NEVER)
+
+
+MOMENT_FIELDS = (
+    ColumnField.BOOKED_AT,
+    ColumnField.AMOUNT,
+    ColumnField.RUNNING_BALANCE,
+    ColumnField.VALUE_DATE,
+    ColumnField.DESCRIPTION,
+)
+MOMENT = st.sampled_from([
+    *["2026-01-05 10:00:00", "2026-01-06 23:59", "2026-01-05 103000"] * 4, "2026-01-05", "", " 2026-01-05 10:00:00 ", "\t2026-01-05 10:00:00",
+    "2026-01-05  10:00:00", "10:00:00 2026-01-05", "'2026-01-05 10:00:00", "2026-01-05 '10:00:00", "-- 10:00", "2026-01-05 -", "2026-02-30 10:00",
+    "2026-01-05 25:00", "x", "2026-01-05\u300010:00", "2026-01-05 10:00:00 x", "20260105 10:00:00", "2026/1/5 9:00:00",
+])  # fmt: skip
+MOMENT_ROW = st.tuples(
+    MOMENT, st.sampled_from(["1.00", "-2.50", ""]), st.sampled_from(["1.00", "-1.50", ""]), MOMENT, st.just("x")
+)
+
+
+@given(st.lists(MOMENT_ROW, min_size=1, max_size=9), st.sampled_from([60, 4_000]))
+def test_day_and_time_in_one_cell_say_the_same_by_column(rows: list[tuple[str, ...]], size: int) -> None:
+    layout = TableLayout(
+        columns=tuple(Column(name=f"c{index}", field=field) for index, field in enumerate(MOMENT_FIELDS)),
+        direction=DirectionRule.SIGNED,
+    )
+    lines = [",".join(row) for row in rows]
+    one, two = (_read_table(lines, layout, size, shortest_block) for shortest_block in (1, NEVER))
+    assert one == two
+
+
+def _read_table(rows: list[str], layout: TableLayout, size: int, shortest_block: int) -> tuple[Statement, tuple[Finding, ...]]:
+    head = ",".join(column.name for column in layout.columns)
+    findings, lines = Findings(), Lines(in_pieces("\n".join([head, *rows, ""]), size))
+    header = find_header(head_of(text_rows(Lines([head]), ",", None), 1), layout)
+    assert isinstance(header, Header)
+    table_rows = text_rows(lines, ",", findings, layout.quoting)
+    header_row = next(table_rows)
+    statement = read_table(
+        table_rows, [], header_row, header, layout=layout, findings=findings, ends_with_line_break=True, lines=lines,
+        shortest_block=shortest_block,
+    )  # fmt: skip
+    return statement, findings.finished()
+
+
+CHAINED = TableLayout(
+    columns=tuple(
+        Column(name=field.value, field=field)
+        for field in (ColumnField.BOOKING_DATE, ColumnField.AMOUNT, ColumnField.RUNNING_BALANCE, ColumnField.STATUS)
+    ),
+    direction=DirectionRule.SIGNED,
+    pending_statuses=("waiting",),
+)
+
+
+@given(
+    st.lists(st.integers(-9_999, 9_999).filter(bool), min_size=4, max_size=12),
+    st.integers(0, 99),
+    st.sampled_from([0, 1, -7]),
+    st.booleans(),
+    st.sampled_from([1, 4, NEVER]),
+)
+def test_a_balance_that_does_not_follow_is_found_wherever_it_stands(
+    moved: list[int], at: int, off: int, backwards: bool, shortest_block: int
+) -> None:
+    balance, rows = 100_000, []
+    for number, units in enumerate(moved):
+        balance += units
+        shown = balance + (off if number == at % (len(moved) - 2) + 1 else 0)
+        day = f"2026-01-{5 + (number == len(moved) - 1):02}"
+        rows.append(
+            f"{day},{'-' if units < 0 else ''}{abs(units) // 100}.{abs(units) % 100:02},{shown // 100}.{shown % 100:02},done"
+        )
+    statement, findings = _read_table(rows[::-1] if backwards else rows, CHAINED, 200, shortest_block)
+    broken = [each.line for each in findings if each.code == "running_balance"]
+    assert bool(broken) == bool(off)
+    if not off:
+        assert statement.opening_balance is not None
+        assert (statement.opening_balance.minor_units, statement.closing_balance) == (
+            100_000,
+            statement.lines_in_booking_order[-1].running_balance,
+        )
