@@ -66,16 +66,19 @@ def job_settings(settings: Settings, actor: str) -> JobSettings:
     from config.matching import load_matching_rules
     from config.policies import load_policies
     from config.profiles import load_profiles
+    from config.statement_calendar import load_statement_rules
     from jobs.settings import JobSettings
 
+    banks = load_banks()
     return JobSettings(
         chart=load_chart(),
         policies=load_policies(),
         calendar=load_calendar(),
-        banks=load_banks(),
+        banks=banks,
         profiles=load_profiles(),
         channels=load_channels(),
         rules=load_matching_rules(),
+        statement_rules=load_statement_rules(banks),
         inbox=settings.data_folder / settings.books / "inbox",
         outbox=settings.data_folder / settings.books / "outbox",
         keys=settings.keys,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,12 @@ def collect_statements(connection: sa.Connection, as_of: date, settings: JobSett
     }
 
 
+def delivered_at(path: Path, now: datetime) -> datetime:
+    """When the last of a file and what lies beside it was put there, by the system's own record (ctime), which no sender sets."""
+    changed = max(one.stat().st_ctime for one in (path, *beside(path).values()))
+    return min(now, datetime.fromtimestamp(changed, UTC))
+
+
 def _outcome(receipt: Receipt) -> tuple[str, Sequence[str]]:
     """What became of a file in a word, and why where that needs saying."""
     if not receipt.statements:
@@ -186,6 +192,7 @@ def _collect_one(
             actor=settings.actor,
             beside=proofs,
             demand=settings.banks[bank_code].proofs,
+            delivered_at=delivered_at(path, now),
         )
     move_with_receipt(path, "refused" if receipt.refused else "accepted", receipt_text(receipt), receipt.sha256)
     return _outcome(receipt)

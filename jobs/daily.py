@@ -26,6 +26,7 @@ from jobs.collect import REFUSED, collect_statements
 from jobs.collect_answers import collect_answers
 from jobs.instruction_key import InstructionKey, public_key_text, read_instruction_key
 from jobs.outbox import place_file
+from jobs.overdue import name_overdue
 from jobs.reconciling import reconcile_through
 from jobs.runner import Job
 from jobs.settings import JobSettings
@@ -189,6 +190,7 @@ JOBS: Mapping[str, Job] = {
     for job in (
         Job("collect", "receive statement files from the banks' drop folders", collect, every_day=True),
         Job("reconcile", "compare bank side and book side; mark receipts funded", reconcile, every_day=True),
+        Job("overdue", "name the statements that have not come by their deadline", name_overdue, every_day=True),
         Job("confirm", "deem confirmed what payers left unanswered", confirm, every_day=True),
         Job("expire", "free what pending transfers reserved past their last day", expire, every_day=True),
         Job("release", "release confirmed class-hours of funded orders", release, every_day=True),

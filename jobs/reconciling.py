@@ -13,6 +13,7 @@ from jobs.directory import account_directory
 from jobs.settings import JobSettings
 from reconciliation.model import SettlementItem
 from reconciliation.running import reconcile_accounts
+from reconciliation.statement_calendar import is_owed
 
 
 def reconcile_through(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Mapping[str, Any]:
@@ -33,14 +34,19 @@ def reconcile_through(connection: sa.Connection, as_of: date, settings: JobSetti
             ]
             for account in accounts
         },
+        statement_rules=settings.statement_rules,
     )
-    # A day that is not worked has no statement of its own: none is missing (running.py says the same of discrepancies).
-    due = settings.calendar.is_working_day(as_of)
+    # A day for which none is owed has no statement of its own: none is missing (running.py says the same of discrepancies).
+    owed = {ref.custody_account_id for ref in accounts if is_owed(settings.statement_rules, settings.calendar, ref, as_of)}
     return {
         "accounts": len(results),
         "bank_lines": sum(result.bank_lines for result in results),
         "matches": sum(result.matches for result in results),
         "discrepancies_opened": sum(len(result.opened) for result in results),
         "discrepancies_cleared": sum(len(result.auto_cleared) for result in results),
-        "statements_missing": [result.account.account_number for result in results if due and not result.statement_received],
+        "statements_missing": [
+            result.account.account_number
+            for result in results
+            if result.account.custody_account_id in owed and not result.statement_received
+        ],
     }

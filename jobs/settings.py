@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from escrow.policy import PolicyBook
     from ledger.chart import Chart
     from reconciliation.matching.rules import MatchingRules
+    from reconciliation.statement_calendar import StatementRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class JobSettings:
     profiles: tuple[Profile, ...]
     channels: Mapping[str, Channel]
     rules: MatchingRules
+    statement_rules: StatementRules
     inbox: Path
     outbox: Path
     keys: Path

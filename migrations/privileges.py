@@ -29,7 +29,7 @@ BANK_READS = (
     "sign_off_event", "sign_off_state", "run_discrepancy", "reconciliation_run", "disbursement_instruction", "refund_instruction",
     "instruction_answer_file", "instruction_event", "alembic_version",
     "quarantined_statement", "quarantine_event", "quarantine_state", "statement_version", "statement_line_kept",
-    "statement_in_force", "line_in_force",
+    "statement_in_force", "line_in_force", "statement_overdue",
 )  # fmt: skip
 
 #: Whose an instruction is says the file it went out in: an institution may keep accounts at several banks.

@@ -21,6 +21,7 @@ TABLE_MODULES = (
     "reconciliation.tables",
     "reconciliation.quarantine_tables",
     "reconciliation.version_tables",
+    "reconciliation.overdue_tables",
     "jobs.tables",
 )
 

@@ -19,22 +19,24 @@ def arrivals(conn: Connection, ref: CustodyAccountRef, first: date, last: date) 
 
 
 def came(conn: Connection, ref: CustodyAccountRef, first: date, last: date) -> dict[date, Came]:
-    """What came for an account and when, by business day: the best, and of equals the earliest."""
+    """What came for an account, by business day, and when the bank had put it there: the best, and of equals the earliest."""
     rows = conn.execute(
         text(
             """
-            SELECT s.business_date, CASE WHEN c.statement_id IS NULL THEN 'waiting' ELSE 'received' END, f.received_at
+            SELECT s.business_date, CASE WHEN c.statement_id IS NULL THEN 'waiting' ELSE 'received' END,
+                coalesce(f.delivered_at, f.received_at)
             FROM statement s LEFT JOIN statement_counted c USING (institution_id, statement_id)
             JOIN statement_file f USING (statement_file_id)
             WHERE s.institution_id = :institution AND s.custody_account_id = :account
               AND s.business_date BETWEEN :first AND :last
             UNION ALL
-            SELECT business_date, CASE WHEN state = 'rejected' THEN 'refused' ELSE 'quarantined' END, held_at
-            FROM quarantine_state
+            SELECT q.business_date, CASE WHEN state = 'rejected' THEN 'refused' ELSE 'quarantined' END,
+                coalesce(f.delivered_at, f.received_at)
+            FROM quarantine_state q JOIN statement_file f USING (statement_file_id)
             WHERE held_account_id = :account AND business_date BETWEEN :first AND :last
               AND state IN ('held', 'prepared', 'rejected')
             UNION ALL
-            SELECT CAST(one ->> 'business_date' AS date), 'refused', f.received_at
+            SELECT CAST(one ->> 'business_date' AS date), 'refused', coalesce(f.delivered_at, f.received_at)
             FROM statement_file_reading r JOIN statement_file f USING (statement_file_id)
             CROSS JOIN LATERAL jsonb_array_elements(r.statements) AS one
             WHERE one ->> 'outcome' = 'refused' AND CAST(one ->> 'custody_account_id' AS bigint) = :account

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from calendars import BUSINESS_TIME_ZONE
+from reconciliation.discrepancy import DiscrepancyState
+from reconciliation.discrepancy_store import DiscrepancyRecord
 from reconciliation.model import CustodyAccountRef
 from reconciliation.said import Said
 from reconciliation.statement_calendar import CalendarDay, DayState
@@ -65,8 +67,8 @@ def duration(span: timedelta) -> Said:
     return Said(f"{minutes} min", f"{minutes} 分") if minutes else Said(f"{seconds} s", f"{seconds} 秒")
 
 
-def told(ref: CustodyAccountRef, one: CalendarDay, now: datetime) -> Said | None:
-    """What is to be said of a day for which more is owed than a mark tells; None when nothing is."""
+def told(ref: CustodyAccountRef, one: CalendarDay, now: datetime, missing: DiscrepancyRecord | None = None) -> Said | None:
+    """What is to be said of a day of which a mark does not tell enough; None when nothing is. ``missing``: its discrepancy."""
     number, bank, day = ref.account_number, ref.bank_code, one.day
     if one.overdue and one.deadline is not None:
         span = duration(now - one.deadline)
@@ -74,9 +76,9 @@ def told(ref: CustodyAccountRef, one: CalendarDay, now: datetime) -> Said | None
         what = Said("what came was refused, bank", "来件已拒收，应重报，") if refused else Said("bank", "应")
         return Said(
             f"{number} {day}: overdue since {local(one.deadline)} (Shanghai), by {span.en}; {what.en} {bank} owes it: ask, "
-            f"then: escrow statement receive FILE --sender {bank}",
+            f"then: escrow statement receive FILE --sender {bank}{_see(missing).en}",
             f"{number} {day}：{what.zh}于 {local(one.deadline)}（上海）前报送，已逾期 {span.zh}；请向 {bank} 银行催要，"
-            f"收到后执行：escrow statement receive FILE --sender {bank}",
+            f"收到后执行：escrow statement receive FILE --sender {bank}{_see(missing).zh}",
         )
     if one.state is DayState.DUE:
         if one.deadline is None:
@@ -92,6 +94,24 @@ def told(ref: CustodyAccountRef, one: CalendarDay, now: datetime) -> Said | None
             f"{number} {day}：迟到，{local(one.came_at)}（上海）收到，晚于时限 {span.zh}",
         )
     return None
+
+
+def _see(missing: DiscrepancyRecord | None) -> Said:
+    if missing is None or missing.state not in (DiscrepancyState.OPEN, DiscrepancyState.PREPARED):
+        return Said("", "")
+    command = f"escrow discrepancy show {missing.discrepancy.discrepancy_id[:8]}"
+    return Said(f" (STATEMENT_MISSING: {command})", f"（对账单缺失：{command}）")
+
+
+def short(one: CalendarDay) -> Said:
+    """A day in a cell of a table: its state, how late, or until when it is due."""
+    title = STATE_TITLES[one.state]
+    if one.state is DayState.RECEIVED and one.late_by is not None:
+        span = duration(one.late_by)
+        return Said(f"received {span.en} late", f"迟到 {span.zh}")
+    if one.state is DayState.DUE and one.deadline is not None:
+        return Said(f"due until {local(one.deadline)}", f"应于 {local(one.deadline)} 前报送")
+    return title
 
 
 def no_deadline(number: str, day: date) -> Said:

@@ -22,9 +22,9 @@ def day_column(name: str, comment: str, *, nullable: bool = False) -> Column[Any
     return Column(name, Date, nullable=nullable, comment=f"{comment} (business day, Asia/Shanghai)")
 
 
-def instant_column(name: str, comment: str) -> Column[Any]:
+def instant_column(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
     """An instant in UTC."""
-    return Column(name, DateTime(timezone=True), nullable=False, comment=f"{comment} (UTC instant)")
+    return Column(name, DateTime(timezone=True), nullable=nullable, comment=f"{comment} (UTC instant)")
 
 
 def institution_column() -> Column[int]:

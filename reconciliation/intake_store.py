@@ -46,8 +46,13 @@ def lock_account(conn: Connection, ref: CustodyAccountRef) -> None:
     )
 
 
-def store_file(conn: Connection, data: bytes, name: str, *, sender_bank: str, now: datetime, actor: str) -> StoredFile:
-    """Keep the bytes as received, with digest, sender and time; the same bytes are kept once and pointed at."""
+def store_file(
+    conn: Connection, data: bytes, name: str, *, sender_bank: str, now: datetime, actor: str, delivered_at: datetime | None = None
+) -> StoredFile:
+    """Keep the bytes as received, with digest, sender and time; the same bytes are kept once and pointed at.
+
+    ``delivered_at``: when the bank had put them where they were collected, if that is known.
+    """
     sha256 = hashlib.sha256(data).digest()
     conn.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:digest, 1))"), {"digest": sha256.hex()})
     # Asked by a function of the database: another bank's file with these bytes is hidden from this bank's session.
@@ -56,8 +61,8 @@ def store_file(conn: Connection, data: bytes, name: str, *, sender_bank: str, no
         text(
             """
             INSERT INTO statement_file
-                (file_name, sender_bank, received_by, received_at, sha256, size_bytes, content, same_bytes_as)
-            VALUES (:name, :sender, :actor, :now, :sha256, :size, :content, :first)
+                (file_name, sender_bank, received_by, received_at, sha256, size_bytes, content, same_bytes_as, delivered_at)
+            VALUES (:name, :sender, :actor, :now, :sha256, :size, :content, :first, :delivered)
             RETURNING statement_file_id
             """
         ),
@@ -70,6 +75,7 @@ def store_file(conn: Connection, data: bytes, name: str, *, sender_bank: str, no
             "size": len(data),
             "content": data if first is None else None,
             "first": first,
+            "delivered": delivered_at,
         },
     ).scalar_one()
     return StoredFile(int(number), sha256, first)

@@ -41,18 +41,20 @@ def receive_statement_file(
     profile_id: str | None = None,
     beside: Mapping[str, bytes] | None = None,
     demand: ProofDemand = NOTHING_DEMANDED,
+    delivered_at: datetime | None = None,
 ) -> Receipt:
     """Store a file's bytes, read it, and let each statement count, wait, be held back or be refused.
 
     ``beside``: digests, signature and manifest delivered with the file (ending -> bytes), ``demand``: which of them this sender
     owes. A file they do not prove is kept, and of its statements nothing counts before two persons let them through.
+    ``delivered_at``: when the bank had put it where it was collected; a deadline is held against that, not against ``now``.
 
     The bytes are stored whatever follows. The same bytes, or the same content under another name or encoding, count
     nothing twice and point at the first file. A statement that comes before its predecessor is kept and waits; it counts
     by itself as soon as the gap is filled. Discrepancies about files (gap, break, restated, duplicate) are recorded.
     """
     reception = _Reception(conn, sender_bank, directory, now, actor, (beside or {}, demand))
-    return reception.receive(data, name, profiles, profile_id, role)
+    return reception.receive(data, name, profiles, profile_id, role, delivered_at=delivered_at)
 
 
 def count_waiting(conn: Connection, ref: CustodyAccountRef, *, now: datetime, actor: str) -> None:
@@ -106,9 +108,20 @@ class _Reception:
         self.actor = actor
         self.taking = Taking(conn, sender_bank, directory, now, actor)
 
-    def receive(self, data: bytes, name: str, profiles: Sequence[Profile], profile_id: str | None, role: str) -> Receipt:
+    def receive(
+        self,
+        data: bytes,
+        name: str,
+        profiles: Sequence[Profile],
+        profile_id: str | None,
+        role: str,
+        *,
+        delivered_at: datetime | None,
+    ) -> Receipt:
         conn = self.conn
-        stored = intake_store.store_file(conn, data, name, sender_bank=self.sender, now=self.now, actor=self.actor)
+        stored = intake_store.store_file(
+            conn, data, name, sender_bank=self.sender, now=self.now, actor=self.actor, delivered_at=delivered_at
+        )
         reading = join_reading(read_isolated(data, name, profiles, profile_id))
         digest = content_digest(reading)
         faults = unproved(data, name, self.beside, self.demand, reading)

@@ -24,6 +24,7 @@ from reconciliation.matching import MatchingRules, Outcome, Rule, match_day_by_d
 from reconciliation.matching.outcome import DISCREPANCY_COLUMNS, of_account, rows_of
 from reconciliation.model import CustodyAccountRef, RunResult, SettlementItem
 from reconciliation.receiving import count_waiting
+from reconciliation.statement_calendar import StatementRules, is_owed
 from reconciliation.superseding import supersede
 from reconciliation.wording import another_outcome
 
@@ -40,12 +41,14 @@ def reconcile(
     now: datetime,
     actor: str,
     settlements: Sequence[SettlementItem] = (),
+    statement_rules: StatementRules | None = None,
 ) -> RunResult:
     """Compare what the bank reported through ``business_date`` with what is in transit, post what is proven, name the rest.
 
     Proven matches post in the ledger on the line's booking date and clear their items; everything else becomes a
     discrepancy, found again under the same id or cleared when later data explains it. Running twice changes nothing.
-    ``settlements``: which items the channels settle together. Raises PostingRefused when the books refuse a match.
+    ``settlements``: which items the channels settle together. ``statement_rules``: for which days a statement is owed; each
+    working day without them. Raises PostingRefused when the books refuse a match.
     """
     (result,) = reconcile_accounts(
         conn,
@@ -56,6 +59,7 @@ def reconcile(
         now=now,
         actor=actor,
         settlements={account.custody_account_id: settlements},
+        statement_rules=statement_rules,
     )
     return result
 
@@ -70,6 +74,7 @@ def reconcile_accounts(
     now: datetime,
     actor: str,
     settlements: Mapping[int, Sequence[SettlementItem]],
+    statement_rules: StatementRules | None = None,
 ) -> list[RunResult]:
     """``reconcile`` for several accounts with one comparison; the results are those of one account after the other.
 
@@ -84,7 +89,7 @@ def reconcile_accounts(
         told = settlements.get(account.custody_account_id, ())
         lines = sides.open_bank_lines(conn, account, business_date)
         items = sides.book_items(conn, account, business_date, rules, calendar, settlements=told)
-        runs.append(_Run(conn, account, business_date, rules, calendar, now, actor, lines, items))
+        runs.append(_Run(conn, account, business_date, rules, calendar, now, actor, lines, items, statement_rules))
     if not runs:
         return []
     outcome = match_day_by_day(
@@ -108,6 +113,7 @@ class _Run:
     actor: str
     lines: pd.DataFrame
     items: pd.DataFrame
+    statement_rules: StatementRules | None
 
     def run(self, outcome: Outcome) -> RunResult:
         """Post and record what the comparison found for this account."""
@@ -303,7 +309,10 @@ class _Run:
 
     def _missing_statement(self, statement: run_store.StatementSummary | None) -> list[Discrepancy]:
         received = statement is not None and statement.business_date == self.day
-        if received or self.day < self.ref.opened_on or not self.calendar.is_working_day(self.day):
+        owed = self.calendar.is_working_day(self.day)  # also refuses a day past the calendar
+        if self.statement_rules is not None:
+            owed = is_owed(self.statement_rules, self.calendar, self.ref, self.day)
+        if received or self.day < self.ref.opened_on or not owed:
             return []
         last = f"the last one is for {statement.business_date}" if statement else "none has come yet"
         text = f"no statement of {self.ref.account_number} for {self.day} counts; {last}"

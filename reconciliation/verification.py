@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, text
 
 from ledger.model import Fault
+from reconciliation import overdue
 from reconciliation.matching.outcome import match_ids, output_hash
 from reconciliation.run_store import stored_outcome
 
@@ -64,7 +65,7 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
         """
         SELECT 'institution ' || d.institution_id || ', discrepancy ' || d.discrepancy_id,
             CASE WHEN e.discrepancy_id IS NULL THEN 'its history does not begin with its opening'
-                ELSE 'no run and no file found it when it says it was opened' END
+                ELSE 'no run, no file and no deadline found it when it says it was opened' END
         FROM discrepancy d
         LEFT JOIN discrepancy_event e ON e.institution_id = d.institution_id AND e.discrepancy_id = d.discrepancy_id
             AND e.event_no = 1 AND e.event = 'opened'
@@ -74,7 +75,9 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
             OR EXISTS (SELECT FROM statement_file f
                 WHERE f.statement_file_id = d.statement_file_id AND f.received_at = e.event_at)
             OR EXISTS (SELECT FROM reconciliation_run r WHERE r.institution_id = d.institution_id
-                AND r.custody_account_id = d.custody_account_id AND r.ran_at = e.event_at))
+                AND r.custody_account_id = d.custody_account_id AND r.ran_at = e.event_at)
+            OR EXISTS (SELECT FROM statement_overdue o WHERE o.institution_id = d.institution_id
+                AND o.discrepancy_id = d.discrepancy_id AND o.noticed_at = e.event_at))
         """,
     ),
     (
@@ -356,7 +359,7 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
 def verify(conn: Connection) -> list[Fault]:
     """Every row of intake, runs, discrepancies and sign-offs that contradicts the rest of the evidence, with both figures."""
     found: list[Fault] = []
-    for table, question in _QUESTIONS:
+    for table, question in (*_QUESTIONS, *overdue.QUESTIONS):
         rows = conn.execute(text(f"SELECT * FROM ({question}) AS wrong ORDER BY 1 LIMIT {MOST_NAMED}"))
         found += [Fault(table, row[0], row[1]) for row in rows]
     found += _match_ids(conn)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from entrypoints.commands.reading import Lang, Language, readable_accounts
+from entrypoints.commands.statement_calendar import account_calendars, statement_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from reconciliation.resolving import Actor
     from reconciliation.said import Said
     from reconciliation.sign_off import SignOff
+    from reconciliation.statement_calendar import CalendarDay
     from reports.certificate import Certificate
 
 reconciliation_app = typer.Typer(
@@ -69,18 +71,21 @@ def show(date: _Day, account: _Account = None, lang: Lang = Language.EN, as_user
             for ref in refs
             if ref.opened_on <= date.date()
         ]
+        then = [one.account for one in made]
+        told = account_calendars(connection, then, date.date(), date.date(), rules=statement_rules(), now=now)
     if not made:
         typer.echo(_none_open(refs, date.date()), err=True)
         raise typer.Exit(1)
+    due = {one.ref.custody_account_id: one.days[0] for one in told}
     if as_json:
         for one in made:
-            typer.echo(json.dumps(_shown_as_json(one), ensure_ascii=False))
+            typer.echo(json.dumps(_shown_as_json(one, due[one.account.custody_account_id]), ensure_ascii=False))
     else:
         table = Table(title=f"{word('Reconciliation of', lang)} {date:%Y-%m-%d}")
         for name in _COLUMNS:
             table.add_column(word(name, lang), justify="left" if name in _LEFT else "right")
         for one in made:
-            table.add_row(*_row(one, lang))
+            table.add_row(*_row(one, due[one.account.custody_account_id], lang))
         screen().print(table)
         for one in made:
             for line in what_next(one, lang):
@@ -122,15 +127,16 @@ def _state(one: Certificate) -> str:
     return "superseded" if one.sign_off.superseded else one.sign_off.state
 
 
-def _row(one: Certificate, lang: str) -> list[str]:
+def _row(one: Certificate, due: CalendarDay, lang: str) -> list[str]:
     from money import Money
+    from reconciliation.calendar_wording import short
     from reports.wording import word
 
     figures = [Money(units, one.account.currency) for units in (one.closing, one.ledger_cash, one.open_lines, one.unexplained)]
     return [
         one.account.account_number,
         one.account.bank_code,
-        f"[red]{word('missing', lang)}[/red]" if one.carried_forward else word("received", lang),
+        f"[red]{short(due).text(lang)}[/red]" if due.overdue else short(due).text(lang),
         f"{one.lines_matched}/{one.lines_of_day}",
         *(figure.grouped for figure in figures),
         str(len(one.open_discrepancies)),
@@ -156,7 +162,7 @@ def what_next(one: Certificate, lang: str) -> list[str]:
     return [*told, wording.may_be_prepared(one.account, one.day).text(lang)]
 
 
-def _shown_as_json(one: Certificate) -> dict[str, Any]:
+def _shown_as_json(one: Certificate, due: CalendarDay) -> dict[str, Any]:
     from money import Money
 
     def plain(minor_units: int) -> str:
@@ -167,6 +173,9 @@ def _shown_as_json(one: Certificate) -> dict[str, Any]:
         "bank": one.account.bank_code,
         "date": one.day.isoformat(),
         "statement_received": not one.carried_forward,
+        "statement": str(due.state),
+        "statement_deadline": due.deadline.isoformat() if due.deadline else None,
+        "statement_overdue": due.overdue,
         "lines": one.lines_of_day,
         "lines_matched": one.lines_matched,
         "opening": plain(one.opening),

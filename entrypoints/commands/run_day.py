@@ -24,8 +24,8 @@ def register(app: typer.Typer) -> None:
 
 
 def run_day(day: _Day, again: _Again = True, json: _Json = False) -> None:
-    """Run all jobs of a business day in their order: collect, reconcile, confirm, release, refund, disburse, send, age, seal,
-    checkpoint.
+    """Run all jobs of a business day in their order: collect, reconcile, overdue, confirm, release, refund, disburse, send,
+    age, seal, checkpoint.
 
     Safe to repeat: what was done stays done, what arrived since is added. Exit 1 when something is outstanding.
     """
@@ -139,6 +139,7 @@ def run_one(
 #: What shows more of what a job has left outstanding; discrepancies otherwise.
 _LOOK_AT = {
     "collect": "the receipts beside the files in the banks' refused/ folders, escrow statement list",
+    "overdue": "escrow statement calendar",
     "verify": "escrow ledger verify, which exits 3; stop payments and compare with a backup",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +12,14 @@ import typer
 from entrypoints.commands.reading import Lang, Language, readable_accounts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.table import Table
+    from sqlalchemy import Connection
 
+    from reconciliation.discrepancy_store import DiscrepancyRecord
     from reconciliation.model import CustodyAccountRef
-    from reconciliation.statement_calendar import CalendarDay
+    from reconciliation.statement_calendar import CalendarDay, StatementRules
 
 _AsUser = Annotated[str | None, typer.Option("--as", metavar="USER", help="Who acts (else ESCROW_USER).")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs, one object per account.")]
@@ -49,58 +52,80 @@ def calendar(  # noqa: PLR0917 - the command line is the signature
     The deadlines are those of config/statement_calendar.yaml; a bank sees its own accounts.
     """
     from calendars import business_date
-    from config.banks import load_banks
-    from config.calendars import load_calendar
-    from config.statement_calendar import load_statement_rules
     from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
-    from reconciliation.arrivals import came, supervised_since
     from reconciliation.calendar_wording import nothing_owed, told
-    from reconciliation.statement_calendar import calendar_of
 
     settings = read_settings(user=as_user)
     principal = acting_principal(settings)
-    working_days, rules, now = load_calendar(), load_statement_rules(load_banks()), utc_now()
+    rules, now = statement_rules(), utc_now()
     last = to.date() if to else business_date(now)
     first = from_.date() if from_ else last - timedelta(days=DAYS_SHOWN - 1)
     _check(first, last)
     with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as connection:
-        refs = readable_accounts(connection, principal, account)
-        shown = [
-            (
-                ref,
-                calendar_of(
-                    rules,
-                    working_days,
-                    ref,
-                    came(connection, ref, first, date.max),
-                    first,
-                    last,
-                    now=now,
-                    since=supervised_since(connection, ref),
-                ),
-            )
-            for ref in refs
-        ]
-    overdue = any(one.overdue for _, days in shown for one in days)
+        shown = account_calendars(
+            connection, readable_accounts(connection, principal, account), first, last, rules=rules, now=now
+        )
+    overdue = any(one.overdue for each in shown for one in each.days)
     if as_json:
-        for ref, days in shown:
-            typer.echo(json.dumps(_as_json(ref, days, rules.version, now), ensure_ascii=False))
+        for each in shown:
+            typer.echo(json.dumps(_as_json(each, rules.version, now), ensure_ascii=False))
         raise typer.Exit(1 if overdue else 0)
-    if not refs:
+    if not shown:
         typer.echo("there is no custody account to show; escrow import institutions FILE opens them", err=True)
         raise typer.Exit(1)
-    for table in _months(*shown[0], lang) if account is not None else [_grid(shown, first, last, lang)]:
+    for table in _months(shown[0], lang) if account is not None else [_grid(shown, first, last, lang)]:
         screen().print(table)
-    sentences = [said.text(lang) for ref, days in shown for one in days if (said := told(ref, one, now)) is not None]
-    for sentence in sentences:
-        typer.echo(sentence)
-    if not any(one.owed for _, days in shown for one in days):
+    for each in shown:
+        for one in each.days:
+            said = told(each.ref, one, now, each.missing.get(one.day))
+            if said is not None:
+                typer.echo(said.text(lang))
+    if not any(one.owed for each in shown for one in each.days):
         typer.echo(nothing_owed(first, last).text(lang))
     raise typer.Exit(1 if overdue else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCalendar:
+    """The days of one account, and by day the discrepancy that says its statement is missing."""
+
+    ref: CustodyAccountRef
+    days: Sequence[CalendarDay]
+    missing: Mapping[date, DiscrepancyRecord]
+
+
+def statement_rules() -> StatementRules:
+    """The deadlines in force (config/statement_calendar.yaml)."""
+    from config.banks import load_banks
+    from config.statement_calendar import load_statement_rules
+
+    return load_statement_rules(load_banks())
+
+
+def account_calendars(
+    connection: Connection, refs: Sequence[CustodyAccountRef], first: date, last: date, *, rules: StatementRules, now: datetime
+) -> list[AccountCalendar]:
+    """The calendar of each account."""
+    from config.calendars import load_calendar
+    from reconciliation.arrivals import came, supervised_since
+    from reconciliation.discrepancy import DiscrepancyKind
+    from reconciliation.discrepancy_store import records
+    from reconciliation.statement_calendar import calendar_of
+
+    working_days, found = load_calendar(), []
+    for ref in refs:
+        since = supervised_since(connection, ref)
+        arrived = came(connection, ref, first, date.max)
+        days = calendar_of(rules, working_days, ref, arrived, first, last, now=now, since=since)
+        kinds = [str(DiscrepancyKind.STATEMENT_MISSING)]
+        told = records(connection, custody_account_id=ref.custody_account_id, kinds=kinds, since_until=last)
+        missing = {one.discrepancy.since: one for one in told}
+        found.append(AccountCalendar(ref, days, missing))
+    return found
 
 
 def _check(first: date, last: date) -> None:
@@ -110,13 +135,13 @@ def _check(first: date, last: date) -> None:
         raise typer.BadParameter(f"{first} to {last} are more than {MOST_DAYS} days; ask for a year at most")
 
 
-def _as_json(ref: CustodyAccountRef, days: Sequence[CalendarDay], rules_version: str, now: datetime) -> dict[str, Any]:
+def _as_json(each: AccountCalendar, rules_version: str, now: datetime) -> dict[str, Any]:
     return {
-        "account": ref.account_number,
-        "bank": ref.bank_code,
+        "account": each.ref.account_number,
+        "bank": each.ref.bank_code,
         "as_of": now.isoformat(),
         "rules_version": rules_version,
-        "overdue": sum(one.overdue for one in days),
+        "overdue": sum(one.overdue for one in each.days),
         "days": [
             {
                 "date": one.day.isoformat(),
@@ -127,8 +152,10 @@ def _as_json(ref: CustodyAccountRef, days: Sequence[CalendarDay], rules_version:
                 "late_seconds": int(one.late_by.total_seconds()) if one.late_by is not None else None,
                 "covered_by": one.covered_by.isoformat() if one.covered_by else None,
                 "overdue": one.overdue,
+                "discrepancy": each.missing[one.day].discrepancy.discrepancy_id if one.day in each.missing else None,
+                "discrepancy_state": str(each.missing[one.day].state) if one.day in each.missing else None,
             }
-            for one in days
+            for one in each.days
         ],
     }
 
@@ -141,7 +168,7 @@ def _styled(one: CalendarDay) -> str:
     return f"[{style[mark]}]{mark}[/{style[mark]}]" if mark in style else mark
 
 
-def _grid(shown: Sequence[tuple[CustodyAccountRef, Sequence[CalendarDay]]], first: date, last: date, lang: str) -> Table:
+def _grid(shown: Sequence[AccountCalendar], first: date, last: date, lang: str) -> Table:
     """Accounts down, days across: those on which anything was owed or came."""
     from rich.table import Table
 
@@ -152,7 +179,7 @@ def _grid(shown: Sequence[tuple[CustodyAccountRef, Sequence[CalendarDay]]], firs
     told = [
         n
         for n in range((last - first).days + 1)
-        if any(days[n].owed or days[n].state is not DayState.NOT_DUE for _, days in shown)
+        if any(each.days[n].owed or each.days[n].state is not DayState.NOT_DUE for each in shown)
     ]
     title = f"对账单日历 {first} 至 {last}" if lang == "zh" else f"Statement calendar {first} to {last}"
     table = Table(title=title, caption=LEGEND.text(lang))
@@ -160,12 +187,12 @@ def _grid(shown: Sequence[tuple[CustodyAccountRef, Sequence[CalendarDay]]], firs
     table.add_column(word("bank", lang))
     for n in told:
         table.add_column(f"{first + timedelta(days=n):%m\n%d}", justify="center", no_wrap=True)
-    for ref, days in shown:
-        table.add_row(ref.account_number, ref.bank_code, *(_styled(days[n]) for n in told))
+    for each in shown:
+        table.add_row(each.ref.account_number, each.ref.bank_code, *(_styled(each.days[n]) for n in told))
     return table
 
 
-def _months(ref: CustodyAccountRef, days: Sequence[CalendarDay], lang: str) -> list[Table]:
+def _months(each: AccountCalendar, lang: str) -> list[Table]:
     """One account as the leaves of a wall calendar."""
     from itertools import groupby
 
@@ -174,8 +201,9 @@ def _months(ref: CustodyAccountRef, days: Sequence[CalendarDay], lang: str) -> l
     from reconciliation.calendar_wording import LEGEND, WEEKDAYS
 
     found = []
-    for month, group in groupby(days, key=lambda one: one.day.replace(day=1)):
-        table = Table(title=f"{ref.account_number} {ref.bank_code} {month:%Y-%m}", caption=LEGEND.text(lang), show_lines=True)
+    for month, group in groupby(each.days, key=lambda one: one.day.replace(day=1)):
+        title = f"{each.ref.account_number} {each.ref.bank_code} {month:%Y-%m}"
+        table = Table(title=title, caption=LEGEND.text(lang), show_lines=True)
         for name in WEEKDAYS.text(lang).split():
             table.add_column(name, justify="center", min_width=4)
         week = [""] * 7

@@ -82,6 +82,7 @@ def test_the_arrival_grid_begins_with_the_accounts_and_says_why_a_day_does_not_c
 def test_a_weekend_has_no_statement_to_miss(inbox: Path) -> None:
     (inbox / "a.sta").write_bytes(statement(DAY, 1))
     assert escrow("run-day", "2026-03-02").exit_code == 0
+    (inbox / "b.sta").write_bytes(statement(date(2026, 3, 6), 2))  # what is overdue for the week itself is Saturday's as well
 
     saturday, tuesday = escrow("run-day", "2026-03-07"), escrow("run-day", "2026-03-03")
 
