@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from calendars import BUSINESS_TIME_ZONE
@@ -94,6 +95,18 @@ def told(ref: CustodyAccountRef, one: CalendarDay, now: datetime, missing: Discr
             f"{number} {day}：迟到，{local(one.came_at)}（上海）收到，晚于时限 {span.zh}",
         )
     return None
+
+
+def overdue_days(ref: CustodyAccountRef, days: Sequence[CalendarDay], now: datetime) -> Said:
+    """Several days of one account are overdue: from which to which, how many, and for how long the oldest is."""
+    number, bank, first, last = ref.account_number, ref.bank_code, days[0], days[-1]
+    span = duration(now - first.deadline) if first.deadline is not None else Said("", "")
+    return Said(
+        f"{number} {first.day} to {last.day}: {len(days)} statements are overdue, the oldest by {span.en}; bank {bank} owes "
+        f"them: ask, then: escrow statement receive FILE... --sender {bank}",
+        f"{number} {first.day} 至 {last.day}：{len(days)} 份对账单逾期未报，最早一份已逾期 {span.zh}；请向 {bank} 银行催要，"
+        f"收到后执行：escrow statement receive FILE... --sender {bank}",
+    )
 
 
 def _see(missing: DiscrepancyRecord | None) -> Said:

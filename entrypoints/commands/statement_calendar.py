@@ -26,6 +26,8 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs, on
 
 #: Days shown when no first day is given: a month, so that its end is seen as well.
 DAYS_SHOWN = 31
+#: Weeks a screen has room for.
+WEEKS_SHOWN = 10
 #: Days from which on a calendar is no longer readable as one row an account.
 MOST_DAYS = 400
 
@@ -57,7 +59,7 @@ def calendar(  # noqa: PLR0917 - the command line is the signature
     from entrypoints.clock import utc_now
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
-    from reconciliation.calendar_wording import nothing_owed, told
+    from reconciliation.calendar_wording import nothing_owed, overdue_days, told
 
     settings = read_settings(user=as_user)
     principal = acting_principal(settings)
@@ -77,10 +79,13 @@ def calendar(  # noqa: PLR0917 - the command line is the signature
     if not shown:
         typer.echo("there is no custody account to show; escrow import institutions FILE opens them", err=True)
         raise typer.Exit(1)
-    for table in _months(shown[0], lang) if account is not None else [_grid(shown, first, last, lang)]:
+    for table in _months(shown[0], lang) if account is not None else _grids(shown, first, last, lang):
         screen().print(table)
     for each in shown:
-        for one in each.days:
+        owing = [one for one in each.days if one.overdue]
+        if len(owing) > 1:
+            typer.echo(overdue_days(each.ref, owing, now).text(lang))
+        for one in each.days if len(owing) <= 1 else [one for one in each.days if not one.overdue]:
             said = told(each.ref, one, now, each.missing.get(one.day))
             if said is not None:
                 typer.echo(said.text(lang))
@@ -168,28 +173,30 @@ def _styled(one: CalendarDay) -> str:
     return f"[{style[mark]}]{mark}[/{style[mark]}]" if mark in style else mark
 
 
-def _grid(shown: Sequence[AccountCalendar], first: date, last: date, lang: str) -> Table:
-    """Accounts down, days across: those on which anything was owed or came."""
+def _grids(shown: Sequence[AccountCalendar], first: date, last: date, lang: str) -> list[Table]:
+    """Accounts down, weeks across, a mark a day from Monday to Sunday; as many tables as weeks need."""
     from rich.table import Table
 
     from reconciliation.calendar_wording import LEGEND
-    from reconciliation.statement_calendar import DayState
     from reports.wording import word
 
-    told = [
-        n
-        for n in range((last - first).days + 1)
-        if any(each.days[n].owed or each.days[n].state is not DayState.NOT_DUE for each in shown)
-    ]
-    title = f"对账单日历 {first} 至 {last}" if lang == "zh" else f"Statement calendar {first} to {last}"
-    table = Table(title=title, caption=LEGEND.text(lang))
-    table.add_column(word("account", lang), no_wrap=True)
-    table.add_column(word("bank", lang))
-    for n in told:
-        table.add_column(f"{first + timedelta(days=n):%m\n%d}", justify="center", no_wrap=True)
-    for each in shown:
-        table.add_row(each.ref.account_number, each.ref.bank_code, *(_styled(each.days[n]) for n in told))
-    return table
+    monday = first - timedelta(days=first.weekday())
+    weeks = [monday + timedelta(days=n) for n in range(0, (last - monday).days + 1, 7)]
+    found = []
+    for start in range(0, len(weeks), WEEKS_SHOWN):
+        some = weeks[start : start + WEEKS_SHOWN]
+        title = f"对账单日历 {first} 至 {last}" if lang == "zh" else f"Statement calendar {first} to {last}"
+        table = Table(title=title, caption=LEGEND.text(lang))
+        table.add_column(word("account", lang), no_wrap=True)
+        table.add_column(word("bank", lang), no_wrap=True)
+        for week in some:
+            table.add_column(f"{week:%m-%d}", no_wrap=True, min_width=7)
+        for each in shown:
+            by_day = {one.day: _styled(one) for one in each.days}
+            cells = ["".join(by_day.get(week + timedelta(days=n), " ") for n in range(7)) for week in some]
+            table.add_row(each.ref.account_number, each.ref.bank_code, *cells)
+        found.append(table)
+    return found
 
 
 def _months(each: AccountCalendar, lang: str) -> list[Table]:

@@ -94,10 +94,12 @@ def test_a_supervisor_sees_who_is_late_and_who_owes(received: Run, accounts: lis
     assert days[2]["late_seconds"] > 0, "it was taken in long after its deadline"
 
     table = received("zhang.prepare", *MONTH)
-    assert f"{accounts[1]} 2025-03-04: overdue since 2025-03-05 12:00 (Shanghai), by " in table.stdout
-    assert "bank LCB owes it: ask, then: escrow statement receive FILE --sender LCB" in table.stdout
+    assert f"{accounts[0]} 2025-03-06: overdue since 2025-03-07 12:00 (Shanghai), by " in table.stdout
+    assert "bank NRB owes it: ask, then: escrow statement receive FILE --sender NRB" in table.stdout
+    assert f"{accounts[1]} 2025-03-04 to 2025-03-06: 3 statements are overdue, the oldest by " in table.stdout
+    assert "lcl!" in table.stdout, "a mark a day: late, continued by a later one, late, overdue"
     zh = received("zhang.prepare", *MONTH, "--account", accounts[1], "--lang", "zh")
-    assert f"{accounts[1]} 2025-03-04：应于 2025-03-05 12:00（上海）前报送，已逾期" in zh.stdout
+    assert f"{accounts[1]} 2025-03-04 至 2025-03-06：3 份对账单逾期未报，最早一份已逾期 " in zh.stdout
     assert " 4 !" in zh.stdout, "the month as a picture"
 
 
