@@ -20,55 +20,13 @@ def uuid_text(value: UUID) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-class LeafWriter:
-    """Computes leaves; remembers the texts that recur in a batch (days, reasons, source kinds)."""
-
-    def __init__(self) -> None:
-        self._days: dict[date, int] = {}
-        self._sized: dict[str, str] = {}
-
-    def leaf(  # noqa: PLR0917  the columns of a transfer in table order
-        self,
-        institution_id: int,
-        transfer_id: str,
-        batch_id: int,
-        line: int,
-        debit_account_id: int,
-        credit_account_id: int,
-        amount_minor_units: int,
-        currency: str,
-        booking_date: date,
-        reason: str,
-        source_kind: str,
-        source_ref: str,
-        reverses: str | None,
-        debit_seq: int,
-        debit_balance_minor_units: int,
-        credit_seq: int,
-        credit_balance_minor_units: int,
-    ) -> bytes:
-        """Leaf v1 of a transfer: SHA-256 of a zero byte (RFC 6962, a leaf) and its columns, in table order, as UTF-8 text.
-
-        Fields are joined by ``|``; dates are days since 2000-01-01; free text stands after its length in bytes and a
-        colon; a missing ``reverses`` is ``-``; ids are given as text. Balances are debits minus credits.
-        """
-        day = self._days.get(booking_date)
-        if day is None:
-            day = self._days[booking_date] = booking_date.toordinal() - _DAY_ZERO
-        text = (
-            f"\0v1|{institution_id}|{transfer_id}|{batch_id}|{line}|{debit_account_id}|{credit_account_id}|{amount_minor_units}"
-            f"|{currency}|{day}|{self._sized.get(reason) or self._keep(reason)}"
-            f"|{self._sized.get(source_kind) or self._keep(source_kind)}|{_sized(source_ref)}|{reverses or '-'}"
-            f"|{debit_seq}|{debit_balance_minor_units}|{credit_seq}|{credit_balance_minor_units}"
-        )
-        return hashlib.sha256(text.encode()).digest()
-
-    def _keep(self, text: str) -> str:
-        sized = self._sized[text] = _sized(text)
-        return sized
+def days_since_2000(day: date) -> int:
+    """A business day as leaves write it."""
+    return day.toordinal() - _DAY_ZERO
 
 
-def _sized(text: str) -> str:
+def sized(text: str) -> str:
+    """Free text as leaves write it, after its length in bytes."""
     return f"{len(text) if text.isascii() else len(text.encode())}:{text}"
 
 

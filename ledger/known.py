@@ -68,16 +68,21 @@ def driver_cursor(conn: Connection) -> Any:
 def known_books(cursor: Cursor[Any], calls: Sequence[PostingCall]) -> KnownBooks:
     """What the books hold of everything the calls touch. The heads of their institutions must be locked."""
     transfers = [t for call in calls for t in call.transfers] if len(calls) != 1 else calls[0].transfers
-    wanted_accounts = {(t.institution_id, t.debit_account_id) for t in transfers}
-    wanted_accounts.update((t.institution_id, t.credit_account_id) for t in transfers)
     keys = [(t.institution_id, t.transfer_id) for t in transfers]
     reversed_ids = [(t.institution_id, t.reverses) for t in transfers if t.reverses is not None]
     corrected = [(c.institution_id, c.corrects) for call in calls for c in call.corrections]
     item_keys = [(c.institution_id, c.item_id) for call in calls for c in call.clearings]
     pending_keys = [(r.institution_id, r.pending_id) for call in calls for r in call.resolutions]
-    posted = transfers_in_books(cursor, keys + reversed_ids + corrected)
-    known = KnownBooks(accounts=_account_states(cursor, wanted_accounts), posted=posted)
-    known.closed_months, known.missing_months = _months(cursor, transfers)
+    with cursor.connection.cursor() as of_transfers, cursor.connection.cursor() as of_months:
+        with cursor.connection.pipeline():  # the server answers the first question while we prepare the next one
+            _ask_transfers(of_transfers, keys + reversed_ids + corrected)
+            _ask_months(of_months, transfers)
+            wanted_accounts = {(t.institution_id, t.debit_account_id) for t in transfers}
+            wanted_accounts.update((t.institution_id, t.credit_account_id) for t in transfers)
+            _ask(cursor, _ACCOUNTS, sorted(wanted_accounts))
+        posted = {(row[1], row[0]): transfer_of(row) for row in of_transfers}
+        known = KnownBooks(accounts={(row[0], row[1]): AccountState(*row[2:]) for row in cursor.fetchall()}, posted=posted)
+        known.closed_months, known.missing_months = _months(of_months.fetchall())
     if reversed_ids:
         known.reversed_by = {
             (row[0], row[1]): row[2]
@@ -107,8 +112,7 @@ def known_books(cursor: Cursor[Any], calls: Sequence[PostingCall]) -> KnownBooks
     return known
 
 
-def _months(cursor: Cursor[Any], transfers: Sequence[Transfer]) -> tuple[set[tuple[int, date]], list[date]]:
-    """Months that are closed among those the transfers are booked in, by institution; those without a partition, by time."""
+def _ask_months(cursor: Cursor[Any], transfers: Sequence[Transfer]) -> None:
     institutions = {t.institution_id for t in transfers}
     days = {t.booking_date for t in transfers}
     months = {day.replace(day=1) for day in days if in_calendar(day)}
@@ -117,21 +121,28 @@ def _months(cursor: Cursor[Any], transfers: Sequence[Transfer]) -> tuple[set[tup
         " UNION ALL SELECT NULL, m FROM unnest(%s::date[]) AS m WHERE NOT ledger_has_month(m)",
         (list(institutions), min(days).replace(day=1), max(days), list(months)),
     )
-    rows = cursor.fetchall()
-    return {row for row in rows if row[0] is not None}, sorted(month for institution, month in rows if institution is None)
 
 
-def _account_states(cursor: Cursor[Any], keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], AccountState]:
-    return {(row[0], row[1]): AccountState(*row[2:]) for row in rows_of(cursor, _ACCOUNTS, sorted(keys))}
+def _months(rows: Sequence[tuple[Any, ...]]) -> tuple[set[tuple[int, date]], list[date]]:
+    """Months that are closed among those the transfers are booked in, by institution; those without a partition, by time."""
+    return (
+        {(institution, month) for institution, month in rows if institution is not None},
+        sorted(month for institution, month in rows if institution is None),
+    )
 
 
 def rows_of(cursor: Cursor[Any], query: str, keys: Sequence[tuple[Any, Any]]) -> Iterator[tuple[Any, ...]]:
-    """Rows of a query over key pairs given as two arrays. Never prepared: the plan must fit this number of keys."""
+    """Rows of a query over key pairs given as two arrays."""
     if not keys:
         return iter(())
+    _ask(cursor, query, keys)
+    return iter(cursor.fetchall())
+
+
+def _ask(cursor: Cursor[Any], query: str, keys: Sequence[tuple[Any, Any]]) -> None:
+    """Never prepared: the plan must fit this number of keys."""
     first, second = _array(key[0] for key in keys), _array(key[1] for key in keys)
     cursor.execute(query, (first, second), prepare=False, binary=True)
-    return iter(cursor.fetchall())
 
 
 def _array(values: Iterable[int | UUID]) -> str:
@@ -140,18 +151,23 @@ def _array(values: Iterable[int | UUID]) -> str:
 
 
 def transfers_in_books(cursor: Cursor[Any], keys: Sequence[TransferKey]) -> dict[TransferKey, Transfer]:
-    """Transfers by key. Only the months in which the least and the greatest id lie, and those between them, are looked into."""
+    """Transfers by key."""
     if not keys:
         return {}
+    _ask_transfers(cursor, keys)
+    return {(row[1], row[0]): transfer_of(row) for row in cursor.fetchall()}
+
+
+def _ask_transfers(cursor: Cursor[Any], keys: Sequence[TransferKey]) -> None:
+    """Only the months in which the least and the greatest id lie, and those between them, are looked into."""
     first, last = min(key[1] for key in keys), max(key[1] for key in keys)
-    rows = rows_of(
+    _ask(
         cursor,
         f"SELECT {TRANSFER_COLUMNS} FROM {WANTED}"
         " JOIN transfer t ON t.institution_id = w.institution_id AND t.transfer_id = w.id"
         f" WHERE t.transfer_id BETWEEN '{first}' AND '{last}'",
         keys,
     )
-    return {(row[1], row[0]): transfer_of(row) for row in rows}
 
 
 def items_in_books(cursor: Cursor[Any], keys: Sequence[TransferKey]) -> dict[TransferKey, OpenItem]:

@@ -9,7 +9,7 @@ The database proves the result again (trigger ``transfer_guard``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
@@ -63,20 +63,13 @@ class Decision:
         return [one for verdict in self.verdicts for one in verdict.refused]
 
 
-def decide(
-    transfers: Sequence[Transfer], books: KnownBooks, open_items: Sequence[OpenItem] = (), clearings: Sequence[Clearing] = ()
-) -> Decision:
-    """Judge one call. See ``decide_calls``."""
-    return decide_calls([PostingCall(transfers, open_items, clearings)], books)
-
-
-def decide_calls(calls: Sequence[PostingCall], books: KnownBooks) -> Decision:
-    """Judge calls in their order. Moves the account states in ``books`` to where they will be.
+def deciding(calls: Sequence[PostingCall], books: KnownBooks, decision: Decision) -> Iterator[None]:
+    """Judge calls in their order into ``decision``, one journal entry a step; account states in ``books`` move to where they will
+    be. What a step accepts stays accepted, so whoever writes it need not wait for the rest.
 
     Raises ValueError when an open item, clearing, resolution or correction belongs to no transfer of its call, or one is given
     twice.
     """
-    decision = Decision()
     wanted = {(t.institution_id, t.reverses) for call in calls for t in call.transfers if t.reverses is not None}
     wanted.update((c.institution_id, c.corrects) for call in calls for c in call.corrections)
     for call in calls:
@@ -88,9 +81,10 @@ def decide_calls(calls: Sequence[PostingCall], books: KnownBooks) -> Decision:
         if not call.whole:
             for members in entries:
                 judge.judge_entry(members)
+                yield
         elif not repeated:
             judge.judge_entry([transfer for members in entries for transfer in members])
-    return decision
+            yield
 
 
 def _journal_entries(transfers: Sequence[Transfer]) -> tuple[Iterable[list[Transfer]], list[Refusal]]:

@@ -2,15 +2,14 @@
 
 ``post`` locks the institutions' heads in the order of their ids (so an institution's batches queue up, their chain has no
 branches, and overlapping calls cannot wait for each other in a circle), reads what the call touches, lets
-``ledger.posting.decide_calls`` judge it, and streams the accepted transfers in with one COPY. The database's own triggers
+``ledger.posting.deciding`` judge it, and streams the accepted transfers in with one COPY. The database's own triggers
 then prove the whole set, move balances and day sums, and seal the batch.
 """
 
 from __future__ import annotations
 
 import gc
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal
@@ -18,10 +17,10 @@ from typing import Any, Literal
 from psycopg import Cursor
 from sqlalchemy import Connection
 
-from ledger.encoding import LeafWriter, uuid_text
 from ledger.known import LOCK_HEADS, driver_cursor, known_books
 from ledger.model import Clearing, Correction, OpenItem, PostingCall, PostingOutcome, PostingRefused, Resolution, Transfer
-from ledger.posting import Decision, NumberedTransfer, Verdict, decide_calls
+from ledger.posting import Decision, Verdict, deciding
+from ledger.transfer_rows import TransferRows
 
 #: Rows of COPY text sent at once: what a socket holds, so that the server works on them while we render the next ones.
 _ROWS_PER_WRITE = 250
@@ -87,15 +86,24 @@ def post_calls(
     with driver_cursor(conn) as cursor, _collection_paused():
         _allow_memory(cursor, sum(len(call.transfers) for call in calls))
         known = known_books(cursor, calls)
-        decision = decide_calls(calls, known)
-        if any_refusal == "raise" and decision.refused:
-            raise PostingRefused(tuple(decision.refused))
+        decision = Decision()
+        steps = deciding(calls, known, decision)
+        at_once = _is_long(calls, institutions) and not known.missing_months
+        if at_once:
+            batch = (institutions[0], heads[institutions[0]] + 1)
+            _write_while_deciding(cursor, steps, decision, batch, all_or_nothing=any_refusal == "raise")
+        else:
+            for _ in steps:
+                pass
+        if any_refusal == "raise":
+            _refuse_any(decision)
         batches = tuple((institution, heads[institution] + 1) for institution in sorted(decision.accepted))
         if batches:
-            for month in known.missing_months:  # the job of the day adds them ahead; a posting that comes first does not fail
-                cursor.execute("SELECT ledger_add_month(%s)", (month,))
-            _write_resolutions(cursor, decision, actor, reason)
-            _write_transfers(cursor, decision, batches)
+            if not at_once:
+                for month in known.missing_months:  # the job of the day adds them ahead; a posting that comes first does not fail
+                    cursor.execute("SELECT ledger_add_month(%s)", (month,))
+                _write_resolutions(cursor, decision, actor, reason)
+                _write_transfers(cursor, decision, batches)
             for institution, batch_id in batches:
                 lines = decision.accepted[institution]
                 total = sum(line[0].amount.minor_units for line in lines)
@@ -124,6 +132,11 @@ def _outcome(verdict: Verdict, batches: tuple[tuple[int, int], ...], now: dateti
         posted_at=now if written else None,
         batches=batches if written else (),
     )
+
+
+def _is_long(calls: Sequence[PostingCall], institutions: Sequence[int]) -> bool:
+    """Whether it is written while it is judged: one long batch of which nothing has to be written before its transfers."""
+    return len(calls) == len(institutions) == 1 and len(calls[0].transfers) > _SHORT_BATCH and not calls[0].resolutions
 
 
 def _allow_memory(cursor: Cursor[Any], transfers: int) -> None:
@@ -177,57 +190,47 @@ _COPY_CORRECTIONS = "COPY correction (institution_id, transfer_id, corrects) FRO
 _COPY_CLEARINGS = "COPY open_item_clearing (institution_id, item_id, clearing_transfer_id, cleared_on) FROM STDIN"
 
 
+def _refuse_any(decision: Decision) -> None:
+    if refused := decision.refused:
+        raise PostingRefused(tuple(refused))
+
+
 def _write_transfers(cursor: Cursor[Any], decision: Decision, batches: Iterable[tuple[int, int]]) -> None:
-    writer = LeafWriter()
+    rows = TransferRows()
     with cursor.copy(_COPY_TRANSFERS) as copy:
         for institution, batch_id in batches:
             lines = decision.accepted[institution]
             for start in range(0, len(lines), _ROWS_PER_WRITE):
-                chunk = lines[start : start + _ROWS_PER_WRITE]
-                copy.write("".join([_copy_row(line, batch_id, number, writer) for number, line in enumerate(chunk, start + 1)]))
+                copy.write(rows.text(lines[start : start + _ROWS_PER_WRITE], batch_id, start + 1))
 
 
-def _copy_row(numbered: NumberedTransfer, batch_id: int, line: int, writer: LeafWriter) -> str:
-    """One transfer in COPY's text format."""
-    t, debit_seq, debit_balance, credit_seq, credit_balance = numbered
-    identity, amount, reverses = uuid_text(t.transfer_id), t.amount.minor_units, uuid_text(t.reverses) if t.reverses else None
-    leaf = writer.leaf(
-        t.institution_id,
-        identity,
-        batch_id,
-        line,
-        t.debit_account_id,
-        t.credit_account_id,
-        amount,
-        t.amount.currency,
-        t.booking_date,
-        t.reason,
-        t.source_kind,
-        t.source_ref,
-        reverses,
-        debit_seq,
-        debit_balance,
-        credit_seq,
-        credit_balance,
-    )
-    return (
-        f"{t.institution_id}\t{identity}\t{batch_id}\t{line}\t{t.debit_account_id}\t{t.credit_account_id}"
-        f"\t{amount}\t{t.amount.currency}\t{t.booking_date}\t{_escaped(t.reason)}\t{_escaped(t.source_kind)}"
-        f"\t{_escaped(t.source_ref)}\t{reverses or _NULL}\t{debit_seq}\t{debit_balance}"
-        f"\t{credit_seq}\t{credit_balance}\t\\\\x{leaf.hex()}\n"
-    )
+def _write_while_deciding(
+    cursor: Cursor[Any], steps: Iterable[None], decision: Decision, batch: tuple[int, int], *, all_or_nothing: bool
+) -> None:
+    """Write what is accepted while the rest is still judged: the server stores the one as we judge the other.
 
-
-_NULL = "\\N"
-_ESCAPES: Mapping[int, str] = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-_NEEDS_ESCAPE = re.compile(r"[\\\t\n\r]")
-
-
-def _escaped(value: str) -> str:
-    """Text as COPY's text format carries it."""
-    return value.translate(_ESCAPES) if _NEEDS_ESCAPE.search(value) else value
+    ``all_or_nothing``: at the first refusal writing ends, judging goes on, and PostingRefused is raised with nothing written.
+    """
+    institution, batch_id = batch
+    rows, lines, written = TransferRows(), decision.accepted.setdefault(institution, []), 0
+    if all_or_nothing:
+        cursor.execute("SAVEPOINT long_batch")
+    try:
+        with cursor.copy(_COPY_TRANSFERS) as copy:
+            for _ in steps:
+                if len(lines) - written >= _ROWS_PER_WRITE and not (all_or_nothing and decision.verdicts[0].refused):
+                    copy.write(rows.text(lines[written:], batch_id, written + 1))
+                    written = len(lines)
+            if all_or_nothing:
+                _refuse_any(decision)
+            copy.write(rows.text(lines[written:], batch_id, written + 1))
+    except PostingRefused:
+        cursor.execute("ROLLBACK TO SAVEPOINT long_batch")
+        raise
+    if all_or_nothing:
+        cursor.execute("RELEASE SAVEPOINT long_batch")
+    if not lines:
+        del decision.accepted[institution]
 
 
 def _write_attached(cursor: Cursor[Any], decision: Decision) -> None:
