@@ -23,9 +23,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from reconciliation.columns import amount_column, day_column, instant_column, number_column, one_of, text_column
 from reconciliation.model import Gate
 from storage.append_only import APPEND_ONLY, evidence_columns
+from storage.columns import amount_column, day_column, instant_column, number_column, one_of, text_column
 from storage.metadata import metadata
 
 quarantined_statement = Table(

@@ -26,7 +26,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from reconciliation.columns import (
+from reconciliation.discrepancy import Act, DiscrepancyKind, EventKind
+from storage.append_only import APPEND_ONLY, evidence_columns
+from storage.columns import (
     account_column,
     amount_column,
     day_column,
@@ -36,8 +38,6 @@ from reconciliation.columns import (
     one_of,
     text_column,
 )
-from reconciliation.discrepancy import Act, DiscrepancyKind, EventKind
-from storage.append_only import APPEND_ONLY, evidence_columns
 from storage.metadata import metadata
 
 statement_file = Table(

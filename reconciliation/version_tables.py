@@ -17,7 +17,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from reconciliation.columns import (
+from storage.append_only import APPEND_ONLY, evidence_columns
+from storage.columns import (
     account_column,
     amount_column,
     day_column,
@@ -25,7 +26,6 @@ from reconciliation.columns import (
     number_column,
     text_column,
 )
-from storage.append_only import APPEND_ONLY, evidence_columns
 from storage.metadata import metadata
 
 _STATEMENT = ["statement.institution_id", "statement.statement_id"]

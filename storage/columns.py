@@ -1,10 +1,11 @@
-"""Columns that the tables of this package share, each with its meaning and unit."""
+"""Columns that tables of all packages share, each with its meaning and unit, so that each is declared in one way."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Date, DateTime, Integer, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Date, DateTime, Integer, LargeBinary, Text
 
 
 def text_column(name: str, comment: str, *, nullable: bool = False) -> Column[str]:
@@ -42,6 +43,14 @@ def number_column(name: str, comment: str, *, nullable: bool = False) -> Column[
     return Column(name, BigInteger, nullable=nullable, comment=comment)
 
 
-def one_of(column: str, words: list[str]) -> CheckConstraint:
+def one_of(column: str, words: Iterable[str]) -> CheckConstraint:
     """A column admits these words only."""
     return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in words)})", name=f"{column}_known")
+
+
+def source_columns() -> tuple[Column[Any], Column[Any]]:
+    """The file, by its digest, and the line in it that a row was read from."""
+    return (
+        Column("source_file_sha256", LargeBinary, nullable=False, comment="SHA-256 of the file this row was read from"),
+        Column("source_line", Integer, nullable=False, comment="1-based line of that file"),
+    )
