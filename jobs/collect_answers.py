@@ -3,51 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
 from bank_adapters.bank_answers import MOST_ANSWER_BYTES
 from escrow.instruction_events import AnswerFileReceipt, AnswerOutcome, receive_answers
-from jobs.collect import ANSWERS, REFUSED, move_with_receipt, shown_name, waiting_files
+from jobs.drop_folder import ACCEPTED, ANSWERS, REFUSED, Collected, FileOutcome, move_with_receipt, shown_name, waiting_files
 from jobs.settings import JobSettings
 
 
-def collect_answers(connection: sa.Connection, settings: JobSettings, now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
+def collect_answers(connection: sa.Connection, settings: JobSettings, now: datetime) -> Collected:
     """Every waiting file of answers with its outcome, and what could not be read or moved with the reason.
 
     Each file is taken in by a transaction of its own and moved once that is certain, as statement files are.
     """
-    files: list[dict[str, Any]] = []
-    over: list[str] = []
+    done = Collected()
     for bank_code in sorted(settings.banks):
         folder = settings.inbox / bank_code
         (folder / ANSWERS).mkdir(parents=True, exist_ok=True)
         for path in waiting_files(folder, ANSWERS):
             name = f"{bank_code}/{ANSWERS}/{shown_name(path.name)}"
-            try:
-                outcome, reasons = _collect_one(connection.engine, path, bank_code, settings, now)
-            except OSError as failure:
-                over.append(f"{name}: {failure.strerror or failure}; give this user the right to read and move it, and run again")
-                continue
-            files.append({"file": name, "outcome": outcome, "reasons": list(reasons)})
-    return files, over
+            done.take(name, partial(_collect_one, connection.engine, path, bank_code, settings, now))
+    return done
 
 
-def _collect_one(
-    engine: sa.Engine, path: Path, bank_code: str, settings: JobSettings, now: datetime
-) -> tuple[str, Sequence[str]]:
+def _collect_one(engine: sa.Engine, path: Path, bank_code: str, settings: JobSettings, now: datetime) -> FileOutcome:
     with path.open("rb") as stream:
         data = stream.read(MOST_ANSWER_BYTES + 1)
     with engine.begin() as own:
         receipt = receive_answers(own, data, shown_name(path.name), bank_code=bank_code, now=now, actor=settings.actor)
-    move_with_receipt(path, "refused" if receipt.refused else "accepted", answer_receipt_text(receipt), receipt.sha256)
-    reasons = [one.message for one in receipt.findings]
-    reasons += [f"{one.reference}: {one.why}" for one in receipt.answers if one.outcome is AnswerOutcome.REFUSED]
-    return (REFUSED if receipt.refused else "repeated" if receipt.repeated else "recorded"), reasons
+    folder = path.parent / (REFUSED if receipt.refused else ACCEPTED)
+    move_with_receipt(path, folder, answer_receipt_text(receipt), receipt.sha256)
+    refused = [one for one in receipt.answers if one.outcome is AnswerOutcome.REFUSED]
+    return FileOutcome(
+        REFUSED if receipt.refused else "repeated" if receipt.repeated else "recorded",
+        [*(one.message for one in receipt.findings), *(f"{one.reference}: {one.why}" for one in refused)],
+        [*(one.message_zh for one in receipt.findings), *(f"{one.reference}: {one.why_zh}" for one in refused)],
+    )
 
 
 def answer_receipt_text(receipt: AnswerFileReceipt) -> bytes:

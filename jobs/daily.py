@@ -22,8 +22,9 @@ from escrow.handlers import (
     release_due,
 )
 from escrow.store import StoredInstructionFile, instruction_files
-from jobs.collect import REFUSED, collect_statements
+from jobs.collect import collect_statements
 from jobs.collect_answers import collect_answers
+from jobs.drop_folder import REFUSED
 from jobs.instruction_key import InstructionKey, public_key_text, read_instruction_key
 from jobs.outbox import place_file
 from jobs.overdue import name_overdue
@@ -58,14 +59,14 @@ def _plain(value: Any) -> Any:
 def collect(connection: sa.Connection, as_of: date, settings: JobSettings, now: datetime) -> Result:
     """Receive the statement files, then the answers to instructions, lying in the banks' drop folders."""
     statements = collect_statements(connection, as_of, settings, now)
-    answers, over = collect_answers(connection, settings, now)
-    refused = sum(one["outcome"] == REFUSED for one in answers)
+    answers = collect_answers(connection, settings, now)
+    refused = answers.count(REFUSED)
     return {
         **statements,
-        "files": [*statements["files"], *answers],
-        "files_accepted": statements["files_accepted"] + len(answers) - refused,
+        "files": [*statements["files"], *answers.files],
+        "files_accepted": statements["files_accepted"] + len(answers.files) - refused,
         "files_refused": statements["files_refused"] + refused,
-        "passed_over": [*statements["passed_over"], *over],
+        "passed_over": [*statements["passed_over"], *answers.passed_over],
         "outstanding": statements["outstanding"] or bool(refused),
     }
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from bank_adapters.model import Severity
+from jobs.drop_folder import ACCEPTED, HELD, REFUSED, FileOutcome
 from money import Money
 from money.amount import exponent_of, format_minor_units
 from reconciliation.model import Receipt, StatementFigures, StatementOutcome, StatementReceipt
-from reconciliation.reasons import in_both
+from reconciliation.reasons import in_both, of_finding
+from reconciliation.said import Said
 
 _OUTCOMES = {
     StatementOutcome.COUNTED: ("counted", "已入账核对"),
@@ -23,10 +26,25 @@ _OUTCOMES = {
 }
 
 
+_TURNED_DOWN = ("turned down; nothing of it counts", "已退回，未采用")
+
+#: What happens next to a file, by the folder it lies in.
+_NEXT = {
+    ACCEPTED: Said("nothing is left to do", "无需再办"),
+    REFUSED: Said("send a corrected file", "请更正后重送"),
+    HELD: Said(
+        "two people of the supervisor let it through, or one turns it down; the file then moves to accepted/ or refused/, with a "
+        "new receipt. Send nothing again, unless you know that it is wrong: then send a corrected file",
+        "由监管方两人放行，或由一人退回；之后文件移至 accepted/ 或 refused/，并附新的回执。"
+        "无需重送；如确知有误，请送更正后的文件",
+    ),
+}
+
+
 def receipt_text(receipt: Receipt) -> bytes:
     """The receipt of a file that was read: per statement outcome, counts, sums and balances; all findings."""
-    refused = sum(one.outcome is StatementOutcome.REFUSED for one in receipt.statements)
-    held = sum(one.outcome is StatementOutcome.QUARANTINED for one in receipt.statements)
+    refused = sum(one.refused for one in receipt.statements)
+    held = sum(one.held_back for one in receipt.statements)
     held_en, held_zh = (f", held back: {held}", f"，隔离 {held} 份") if held else ("", "")
     count = len(receipt.statements)
     return _json(
@@ -34,7 +52,10 @@ def receipt_text(receipt: Receipt) -> bytes:
             "file": receipt.file_name,
             "sha256": receipt.sha256,
             "format": receipt.format,
+            "state": receipt.folder,
             "refused": receipt.refused,
+            "next_en": _NEXT[receipt.folder].en,
+            "next_zh": _NEXT[receipt.folder].zh,
             "summary_en": f"statements read: {count}, refused: {refused}{held_en}"
             if count
             else "refused: no statement could be read",
@@ -55,12 +76,31 @@ def receipt_text(receipt: Receipt) -> bytes:
     )
 
 
+def file_outcome(receipt: Receipt) -> FileOutcome:
+    """What became of a file of statements."""
+    if not receipt.statements:
+        said = [of_finding(found).said for found in receipt.findings if found.severity is Severity.ERROR]
+        return FileOutcome(REFUSED, [one.en for one in said], [one.zh for one in said])
+    told = [
+        (f"{one.account or '?'} {one.business_date or '?'}: ", reason.said)
+        for one in receipt.statements
+        for reason in one.reasons
+    ]
+    outcomes = ", ".join(sorted({str(one.outcome) for one in receipt.statements}))
+    where = receipt.folder
+    reasons, reasons_zh = [about + said.en for about, said in told], [about + said.zh for about, said in told]
+    return FileOutcome(outcomes if where == ACCEPTED else where, reasons, reasons_zh)
+
+
 def unread_receipt(name: str, size: int, limit: int) -> bytes:
     """The receipt of a file too large to be read."""
     return _json(
         {
             "file": name,
+            "state": REFUSED,
             "refused": True,
+            "next_en": _NEXT[REFUSED].en,
+            "next_zh": _NEXT[REFUSED].zh,
             "summary_en": f"refused unread: {size} bytes are more than the {limit} allowed; send one file a day",
             "summary_zh": f"未读即拒收：文件 {size} 字节，超过上限 {limit}；请按日分文件报送",
             "statements": [],
@@ -70,7 +110,7 @@ def unread_receipt(name: str, size: int, limit: int) -> bytes:
 
 
 def _statement(one: StatementReceipt) -> dict[str, Any]:
-    outcome_en, outcome_zh = _OUTCOMES[one.outcome]
+    outcome_en, outcome_zh = _TURNED_DOWN if one.turned_down else _OUTCOMES[one.outcome]
     told = {
         "account": one.account,
         "date": str(one.business_date),

@@ -94,7 +94,7 @@ class StatementReceipt:
     """What became of one statement: the account as the file names it, its day, the outcome, and why.
 
     ``kind`` is the discrepancy kind behind a refusal or a wait, where there is one; ``quarantine_id``: what is
-    held back.
+    held back, and ``turned_down`` whether somebody has decided that it does not count.
     """
 
     index: int
@@ -107,6 +107,17 @@ class StatementReceipt:
     ref: CustodyAccountRef | None = None
     figures: StatementFigures | None = None
     quarantine_id: int | None = None
+    turned_down: bool = False
+
+    @property
+    def held_back(self) -> bool:
+        """Whether people still decide whether it counts."""
+        return self.outcome is StatementOutcome.QUARANTINED and not self.turned_down
+
+    @property
+    def refused(self) -> bool:
+        """Whether it does not count, and nobody decides about it."""
+        return self.outcome is StatementOutcome.REFUSED or self.turned_down
 
 
 _NOT_TAKEN_IN = (StatementOutcome.REFUSED, StatementOutcome.QUARANTINED)
@@ -129,6 +140,13 @@ class Receipt:
     def refused(self) -> bool:
         """Whether anything in the file was refused or held back."""
         return not self.statements or any(one.outcome in _NOT_TAKEN_IN for one in self.statements)
+
+    @property
+    def folder(self) -> str:
+        """Where the file goes: ``held`` as long as people decide about any of it, else ``refused`` or ``accepted``."""
+        if any(one.held_back for one in self.statements):
+            return "held"
+        return "refused" if self.refused else "accepted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from bank_adapters.model import Statement
 from reconciliation.intake import business_date_of
 from reconciliation.model import CustodyAccountRef, Gate
-from reconciliation.reasons import Reason, from_store, to_store
+from reconciliation.reasons import Reason, ReasonCode, because, from_store, to_store
 from reconciliation.versions import statement_digest
 
 
@@ -79,6 +79,7 @@ def held(
     quarantine_ids: Sequence[int] | None = None,
     states: Sequence[QuarantineState] | None = None,
     held_account_id: int | None = None,
+    statement_file_id: int | None = None,
     digest: bytes | None = None,
     gate: Gate | None = None,
 ) -> list[Held]:
@@ -93,6 +94,7 @@ def held(
             WHERE (CAST(:ids AS bigint[]) IS NULL OR quarantine_id = ANY (:ids))
               AND (CAST(:states AS text[]) IS NULL OR state = ANY (:states))
               AND (CAST(:account AS bigint) IS NULL OR held_account_id = :account)
+              AND (CAST(:file AS bigint) IS NULL OR statement_file_id = :file)
               AND (CAST(:digest AS bytea) IS NULL OR statement_digest = :digest)
               AND (CAST(:gate AS text) IS NULL OR gate = :gate)
             ORDER BY quarantine_id
@@ -102,6 +104,7 @@ def held(
             "ids": list(quarantine_ids) if quarantine_ids is not None else None,
             "states": [str(state) for state in states] if states is not None else None,
             "account": held_account_id,
+            "file": statement_file_id,
             "digest": digest,
             "gate": str(gate) if gate is not None else None,
         },
@@ -131,6 +134,14 @@ def held(
         )
         for row in rows
     ]
+
+
+def waits_for_two(one: Held) -> Reason:
+    """What two persons may do about a statement that is held back, or that somebody has turned it down."""
+    number = one.quarantine_id
+    if one.state is QuarantineState.REJECTED:
+        return because(ReasonCode.TURNED_DOWN, number=number, by=one.acted_by, why=one.said)
+    return because(ReasonCode.HELD_BACK, number=number, file=one.statement_file_id)
 
 
 def find_held(conn: Connection, quarantine_id: int) -> Held:

@@ -54,6 +54,9 @@ class ReasonCode(StrEnum):
     # held back
     HELD_BACK = "held_back"
     TURNED_DOWN = "turned_down"
+    LET_THROUGH = "let_through"
+    LET_THROUGH_IN_VAIN = "let_through_in_vain"
+    OVERTAKEN = "overtaken"
 
 
 _CORRECTED = Said("ask the bank for a corrected file and receive that", "请向银行索取更正后的文件再接收")
@@ -176,6 +179,18 @@ WORDS: Mapping[ReasonCode, Said] = {
     _C.TURNED_DOWN: Said(
         "it is held back as quarantine {number} and was turned down by {by} ({why}); what it says: escrow statement show {number}",
         "已隔离（编号 {number}），{by} 已退回（{why}）；内容见：escrow statement show {number}",
+    ),
+    _C.LET_THROUGH: Said(
+        "it was held back as quarantine {number}, and two people let it through", "曾隔离（编号 {number}），已由两人放行"
+    ),
+    _C.LET_THROUGH_IN_VAIN: Said(
+        "two people let it through (quarantine {number}), but what counts by then stands against it; ask the bank for a statement "
+        "that follows what counts: escrow statement list",
+        "已由两人放行（隔离编号 {number}），但与已计入的对账单不衔接；请银行报送衔接的对账单：escrow statement list",
+    ),
+    _C.OVERTAKEN: Said(
+        "another file said the same and counts; nothing is decided about quarantine {number} any more",
+        "另一文件内容相同并已计入；隔离编号 {number} 无需再决定",
     ),
 }
 

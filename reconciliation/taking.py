@@ -33,7 +33,7 @@ from reconciliation.intake import (
     outside_period,
 )
 from reconciliation.model import AccountDirectory, CustodyAccountRef, Gate, StatementOutcome, StatementReceipt
-from reconciliation.quarantine_store import Held, QuarantineState
+from reconciliation.quarantine_store import Held, QuarantineState, waits_for_two
 from reconciliation.reasons import Reason, ReasonCode, because, of_finding
 from reconciliation.version_store import version_of_day
 
@@ -170,7 +170,7 @@ class Taking:
             if not _only_its_number(fault, link, last):
                 return waiting
             held = self._hold(one, Gate.SEQUENCE, ref, [fault.reason], file_id=file_id, number=number)
-            return replace(waiting, reasons=(*waiting.reasons, _waits_for_two(held)), quarantine_id=held.quarantine_id)
+            return replace(waiting, reasons=(*waiting.reasons, waits_for_two(held)), quarantine_id=held.quarantine_id)
         self.advance(ref)
         return outcome(StatementOutcome.COUNTED)
 
@@ -286,13 +286,5 @@ def _only_its_number(fault: Fault, link: Link, last: tuple[int, Link] | None) ->
 
 
 def _held(outcome: _Outcome, held: Held, kind: DiscrepancyKind | None = None) -> StatementReceipt:
-    made = outcome(StatementOutcome.QUARANTINED, *held.reasons, _waits_for_two(held), kind=kind)
-    return replace(made, quarantine_id=held.quarantine_id)
-
-
-def _waits_for_two(held: Held) -> Reason:
-    """What two persons may do about a statement that is held back, or have done."""
-    number = held.quarantine_id
-    if held.state is QuarantineState.REJECTED:
-        return because(ReasonCode.TURNED_DOWN, number=number, by=held.acted_by, why=held.said)
-    return because(ReasonCode.HELD_BACK, number=number, file=held.statement_file_id)
+    made = outcome(StatementOutcome.QUARANTINED, *held.reasons, waits_for_two(held), kind=kind)
+    return replace(made, quarantine_id=held.quarantine_id, turned_down=held.state is QuarantineState.REJECTED)

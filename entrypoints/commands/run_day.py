@@ -138,7 +138,7 @@ def run_one(
 
 #: What shows more of what a job has left outstanding; discrepancies otherwise.
 _LOOK_AT = {
-    "collect": "the receipts beside the files in the banks' refused/ folders, escrow statement list",
+    "collect": "the receipts beside the files in the banks' refused/ and held/ folders, escrow statement list|quarantine",
     "overdue": "escrow statement calendar",
     "verify": "escrow ledger verify, which exits 3; stop payments and compare with a backup",
 }

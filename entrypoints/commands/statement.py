@@ -56,8 +56,8 @@ def receive(  # noqa: PLR0917 - the command line is the signature
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
-    from jobs.collect import beside, read_beside
     from jobs.directory import account_directory
+    from jobs.drop_folder import beside, read_beside
     from reconciliation.receiving import receive_statement_file
     from supervision.rights import Right, require_bank
 

@@ -3,6 +3,7 @@
 /incoming   statement files and their proofs: write            inbox/<BANK>/
 /accepted   what was taken, each with its receipt: read        inbox/<BANK>/accepted/
 /refused    what was not, each with its receipt: read          inbox/<BANK>/refused/
+/held       what people still decide about, with its receipt: read          inbox/<BANK>/held/
 /answers    answers to instructions: write; below it accepted and refused: read
 /outbox     instruction files to fetch: read                   outbox/<BANK>/
 """
@@ -17,11 +18,10 @@ from pathlib import Path
 
 from bank_adapters.detached import PROOF_ENDINGS
 from entrypoints.sftp.limits import Limits
-from jobs.collect import ANSWERS, OWN_FOLDERS, UNFINISHED_ENDINGS
+from jobs.drop_folder import ACCEPTED, ANSWERS, HELD, OWN_FOLDERS, RECEIPT_ENDING, REFUSED, UNFINISHED_ENDINGS
 
 #: Room for the endings the program adds: a digest, ``.receipt.json``, the name of an upload at work.
 MOST_NAME_BYTES = 180
-_RECEIPT = ".receipt.json"
 
 
 class Use(Enum):
@@ -69,11 +69,12 @@ class BankFolders:
             one.shown: one
             for one in (
                 Folder("/incoming", own, Use.DELIVER, limits.statement_bytes),
-                Folder("/accepted", own / "accepted", Use.READ),
-                Folder("/refused", own / "refused", Use.READ),
-                Folder("/answers", own / ANSWERS, Use.DELIVER, limits.answer_bytes, ("accepted", "refused")),
-                Folder("/answers/accepted", own / ANSWERS / "accepted", Use.READ),
-                Folder("/answers/refused", own / ANSWERS / "refused", Use.READ),
+                Folder("/accepted", own / ACCEPTED, Use.READ),
+                Folder("/refused", own / REFUSED, Use.READ),
+                Folder("/held", own / HELD, Use.READ),
+                Folder("/answers", own / ANSWERS, Use.DELIVER, limits.answer_bytes, (ACCEPTED, REFUSED)),
+                Folder("/answers/accepted", own / ANSWERS / ACCEPTED, Use.READ),
+                Folder("/answers/refused", own / ANSWERS / REFUSED, Use.READ),
                 Folder("/outbox", outbox / bank_code, Use.READ),
             )
         }
@@ -120,7 +121,7 @@ def refuse_name(name: str) -> None:
         raise NameRefused("a name has printable characters, does not begin with a dot or a blank, and has no backslash")
     if len(name.encode()) > MOST_NAME_BYTES:
         raise NameRefused(f"a name has at most {MOST_NAME_BYTES} bytes")
-    if name in OWN_FOLDERS or name.endswith(_RECEIPT):
+    if name in OWN_FOLDERS or name.endswith(RECEIPT_ENDING):
         raise NameRefused(f"{name} is a name of ours; give the file another one")
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from bank_adapters.model import Statement, StatementKind
 from bank_adapters.writing.mt940 import write_mt940
 from entrypoints.cli import app
-from jobs.collect import passed_over
+from jobs.drop_folder import passed_over
 from money import Money
 from tests.escrow.conftest import District
 

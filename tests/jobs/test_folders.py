@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.collect import waiting_files
+from jobs.drop_folder import waiting_files
 from jobs.outbox import OutboxConflict, place_file
 
 

@@ -149,7 +149,7 @@ def test_a_signature_is_checked_with_the_banks_own_key(place: Place, kind: str) 
     place.drop(sig=base64.b64encode(signature))
 
     outcome, reasons = place.outcome()
-    assert outcome == "refused"
+    assert outcome == "held"
     assert "is not this bank's signature" in reasons
 
 
@@ -170,15 +170,13 @@ def test_a_signature_is_checked_with_the_banks_own_key(place: Place, kind: str) 
         ({"ok": "statement_no: " + "9" * 9000}, "statement_no"),
     ],
 )
-def test_what_does_not_fit_the_file_refuses_it_though_nobody_demanded_it(
-    place: Place, endings: dict[str, str], says: str
-) -> None:
+def test_what_does_not_fit_the_file_holds_it_though_nobody_demanded_it(place: Place, endings: dict[str, str], says: str) -> None:
     place.drop(**endings)
 
     outcome, reasons = place.outcome()
 
-    assert (outcome, says in reasons) == ("refused", True), reasons
-    receipt = json.loads((place.folder / "refused" / "a.sta.receipt.json").read_text())
+    assert (outcome, says in reasons) == ("held", True), reasons
+    receipt = json.loads((place.folder / "held" / "a.sta.receipt.json").read_text())
     assert all(one["message_zh"] for one in receipt["findings"] if one["severity"] == "error")
     with place.books.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM statement_counted")) == 0
@@ -212,11 +210,11 @@ def test_a_file_waits_for_what_its_sender_owes_and_a_stray_digest_is_named(place
     assert place.outcome()[0] == "counted"
 
 
-def test_refused_for_its_signature_it_may_come_again_with_the_right_one(place: Place) -> None:
+def test_held_for_its_signature_it_may_come_again_with_the_right_one(place: Place) -> None:
     own = Ed25519PrivateKey.generate()
     place.demands(ProofKind.SIGNATURE, key=pem(own))
     place.drop(sig=base64.b64encode(b"\0" * 64))
-    assert place.outcome()[0] == "refused"
+    assert place.outcome()[0] == "held"
 
     place.drop(sig=base64.b64encode(own.sign(a_statement())))
 
