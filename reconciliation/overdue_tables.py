@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, PrimaryKeyConstraint, Table
 
-from reconciliation.columns import account_column, day_column, instant_column, institution_column, one_of, text_column
 from reconciliation.statement_calendar import DayState
 from storage.append_only import APPEND_ONLY, evidence_columns
+from storage.columns import account_column, day_column, instant_column, institution_column, one_of, text_column
 from storage.metadata import metadata
 
 statement_overdue = Table(
