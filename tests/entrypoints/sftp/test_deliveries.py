@@ -176,7 +176,9 @@ def test_what_a_killed_server_left_half_done_is_taken_away_a_day_later(
     assert started(SMALL).seen() == [".upload-new.part", "old.sta.part"]
 
 
-def test_stopping_lets_an_upload_end_and_takes_nobody_new(place: Place) -> None:
+def test_stopping_lets_an_upload_end_and_takes_nobody_new(started: Callable[[Limits], Place]) -> None:
+    place = started(replace(SMALL, stop_seconds=20.0))  # long enough on a busy machine; it waits no longer than the upload takes
+
     async def run() -> None:
         async with place.connect() as connection, connection.start_sftp_client() as sftp:
             stream = await sftp.open("/incoming/a.sta", "wb")
