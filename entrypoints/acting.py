@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from entrypoints.settings import Settings
-from supervision.rights import NotAllowed, Principal, Right, require, require_jurisdiction
+from supervision.rights import NotAllowed, OutsideTerm, Principal, Right, require, require_jurisdiction, require_term
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -14,14 +15,58 @@ if TYPE_CHECKING:
 
 
 def acting_principal(settings: Settings, right: Right | str | None = None) -> Principal:
-    """The acting principal, refused with NotAllowed when it is unknown or lacks ``right``."""
+    """The acting principal, refused with NotAllowed when it is unknown, outside its term or lacks ``right``.
+
+    A try outside the term is written into the audit log.
+    """
+    from calendars import BUSINESS_TIME_ZONE
     from config.roles import load_roster
+    from entrypoints.clock import utc_now
 
     roster = load_roster()
     principal = roster.principal(settings.user or "system")
+    now = utc_now()
+    try:
+        require_term(principal, now.astimezone(BUSINESS_TIME_ZONE).date())
+    except OutsideTerm as refused:
+        _write_down(settings, principal, refused, now)
+        raise
     if right is not None:
         require(principal, right, roster=roster)
     return principal
+
+
+def _write_down(settings: Settings, principal: Principal, refused: OutsideTerm, now: datetime) -> None:
+    """Tell the audit log of a try outside a term. The refusal stands also where there are no books to write it into."""
+    from entrypoints.bootstrap import open_books
+    from storage.audit import record
+    from storage.errors import StorageRefused
+
+    try:
+        with open_books(settings, session=whole_books_session()) as engine, engine.begin() as connection:
+            record(
+                connection,
+                now=now,
+                actor=principal.user,
+                role=principal.role,
+                act="cli:access:refused",
+                object_kind="user",
+                object_id=principal.user,
+                details={"why": str(refused)},
+            )
+    except StorageRefused:
+        return
+
+
+def _term(principal: Principal) -> tuple[datetime | None, datetime | None]:
+    """The first instant of a principal's term, and the first after it."""
+    from calendars import BUSINESS_TIME_ZONE
+
+    def begins(day: date) -> datetime:
+        return datetime.combine(day, time.min, BUSINESS_TIME_ZONE)
+
+    first, last = principal.first_day, principal.last_day
+    return (begins(first) if first else None), (begins(last + timedelta(days=1)) if last else None)
 
 
 def reading_session(principal: Principal) -> Session:
@@ -32,10 +77,11 @@ def reading_session(principal: Principal) -> Session:
     """
     from storage.roles import EVERYWHERE, Role, Session
 
+    starts, ends = _term(principal)
     if principal.bank_code is not None:
-        return Session(Role.BANK, bank=principal.bank_code)
+        return Session(Role.BANK, bank=principal.bank_code, starts=starts, ends=ends)
     if principal.jurisdiction is None:
-        return Session(Role.AUDITOR, EVERYWHERE)
+        return Session(Role.AUDITOR, EVERYWHERE, starts=starts, ends=ends)
     from config.policies import load_policies
 
     policies = load_policies()
@@ -46,7 +92,7 @@ def reading_session(principal: Principal) -> Session:
             code for code in policies.jurisdictions if principal.jurisdiction in [one.code for one in policies.lineage(code)]
         )
     role = Role.AUDITOR if principal.role == "auditor" else Role.SUPERVISOR
-    return Session(role, inside)
+    return Session(role, inside, starts=starts, ends=ends)
 
 
 def whole_books_session() -> Session:

@@ -24,6 +24,7 @@ from escrow.staging import take_turn
 from ledger.store import reverse
 from money import Money
 from storage import audit
+from storage.roles import deciding
 
 
 class AnswerOutcome(StrEnum):
@@ -260,8 +261,9 @@ def prepare_return(conn: Connection, one: Instruction, *, reason: str, now: date
         raise InstructionRefused("putting money back needs a reason: say why with --reason WHY")
     if one.state is not InstructionState.REJECTED:
         raise InstructionRefused(f"{one.reference} is {one.state}; only what the bank has rejected goes back. {_advice(one)}")
-    _add(conn, one, "return_prepared", now=now, actor=actor, reason=reason)
-    _audit(conn, "return_prepared", one.reference, now=now, actor=actor, role=role, details=_told(one, reason))
+    with deciding(conn):
+        _add(conn, one, "return_prepared", now=now, actor=actor, reason=reason)
+        _audit(conn, "return_prepared", one.reference, now=now, actor=actor, role=role, details=_told(one, reason))
 
 
 def approve_return(conn: Connection, one: Instruction, *, booking_date: date, now: datetime, actor: str, role: str) -> None:
@@ -288,8 +290,9 @@ def approve_return(conn: Connection, one: Instruction, *, booking_date: date, no
         rule_version="by hand",
     )
     decided = {"prepared_event_no": proposal.event_no, "prepared_by": proposal.actor}
-    _add(conn, one, "returned", now=now, actor=actor, transfer_id=outcome.posted[0], **decided)
-    _audit(conn, "returned", one.reference, now=now, actor=actor, role=role, details=_told(one, proposal.reason))
+    with deciding(conn):
+        _add(conn, one, "returned", now=now, actor=actor, transfer_id=outcome.posted[0], **decided)
+        _audit(conn, "returned", one.reference, now=now, actor=actor, role=role, details=_told(one, proposal.reason))
 
 
 def decline_return(conn: Connection, one: Instruction, *, reason: str, now: datetime, actor: str, role: str) -> None:
@@ -299,8 +302,9 @@ def decline_return(conn: Connection, one: Instruction, *, reason: str, now: date
     if not reason.strip():
         raise InstructionRefused("turning a proposal down needs a reason: say why with --reason WHY")
     decided = {"prepared_event_no": proposal.event_no, "prepared_by": proposal.actor}
-    _add(conn, one, "return_declined", now=now, actor=actor, reason=reason, **decided)
-    _audit(conn, "return_declined", one.reference, now=now, actor=actor, role=role, details=_told(one, reason))
+    with deciding(conn):
+        _add(conn, one, "return_declined", now=now, actor=actor, reason=reason, **decided)
+        _audit(conn, "return_declined", one.reference, now=now, actor=actor, role=role, details=_told(one, reason))
 
 
 def _proposal(conn: Connection, one: Instruction) -> tuple[Instruction, Any]:

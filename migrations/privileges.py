@@ -14,6 +14,8 @@ Applied at the end of every upgrade that changed something, so a new table falls
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from sqlalchemy import Connection, MetaData, Table, text
 
 from storage.roles import Role
@@ -47,9 +49,10 @@ OWN_OF_BANK = {
 #: Evidence that other roles than the poster add to.
 AUDITOR_WRITES = ("audit_event",)
 
-#: What people decide; approving what posts is the poster's, because the books are written by COPY.
+#: What people decide. What follows from it in the books is the poster's, because those are written by COPY.
 PERSON_WRITES = (
-    "hold", "hold_lift_proposal", "hold_lift", "discrepancy_event", "sign_off_event", "quarantine_event", "audit_event",
+    "hold", "hold_lift_proposal", "hold_lift", "discrepancy_event", "sign_off_event", "quarantine_event", "period_event",
+    "instruction_event", "audit_event",
 )  # fmt: skip
 
 _READERS = (Role.SUPERVISOR, Role.AUDITOR)
@@ -63,12 +66,24 @@ MAY_TELL: dict[str, dict[Role, str]] = {
     },
     "sign_off_event": {Role.BANK: "event = 'superseded'", Role.PERSON: "event <> 'superseded'"},
     "quarantine_event": {Role.PERSON: "event IN ('prepared', 'rejected')"},
+    "instruction_event": {Role.PERSON: "event IN ('return_prepared', 'return_declined')"},
     "audit_event": {
         Role.BANK: "act ~ '^(intake:|escrow:instruction:|reconciliation:sign_off:superseded$|cli:)'",
-        Role.PERSON: "act ~ '^(escrow:hold:|reconciliation:|intake:quarantine:(prepared|rejected)$)'",
+        Role.PERSON: "act ~ '^(escrow:hold:|escrow:instruction:return|reconciliation:|intake:quarantine:|cli:period:)'",
         Role.SUPERVISOR: "act ~ '^cli:'",
         Role.AUDITOR: "act ~ '^cli:'",
     },
+}
+
+#: What a person approves, besides: the newest proposal, when another made it.
+MAY_APPROVE = {
+    "discrepancy_event": (
+        "event = 'approved' AND resolution_of_another(institution_id, discrepancy_id, prepared_event_no, prepared_by, actor)"
+    ),
+    "quarantine_event": "event = 'approved' AND release_of_another(quarantine_id, prepared_event_no, prepared_by, actor)",
+    "instruction_event": (
+        "event = 'returned' AND return_of_another(institution_id, reference, prepared_event_no, prepared_by, actor)"
+    ),
 }
 
 #: Without an institution of their own, but telling of institutions: only who sees everything reads them.
@@ -102,9 +117,18 @@ def apply_privileges(connection: Connection, metadata: MetaData) -> None:
     ]
     roles = {"owner": Role.OWNER, "books": Role.BOOKS, "poster": Role.POSTER, "migrator": Role.MIGRATOR}
     statements += list(connection.scalars(text(_FUNCTIONS), roles))
+    _execute(connection, statements)
+    # On the way to head it may not be there yet.
+    if connection.scalar(text("SELECT to_regprocedure('within_term()')")) is not None:
+        _execute(connection, _terms(connection.scalars(text(_FENCED)).all()))
+        for decided, rule in MAY_APPROVE.items():
+            _execute(connection, _limits(decided, {Role.PERSON: f"{MAY_TELL[decided][Role.PERSON]} OR {rule}"}))
+    connection.execute(text("RESET search_path"))
+
+
+def _execute(connection: Connection, statements: Iterable[str]) -> None:
     for statement in statements:
         connection.execute(text(statement.replace(":", "\\:")))
-    connection.execute(text("RESET search_path"))
 
 
 def _table_ddl(table: Table, *, kept_by_guards: bool) -> list[str]:
@@ -191,10 +215,16 @@ def _everybodys(table: str, owner: Role) -> list[str]:
     ]
 
 
-def _limits(table: str) -> list[str]:
+def _terms(tables: Iterable[str]) -> list[str]:
+    """A session started for a person with a term (config/roles.yaml) sees and adds nothing outside it."""
+    rule = f"AS RESTRICTIVE TO {', '.join((*_SCOPED, Role.BANK))} USING ((SELECT within_term()))"
+    return [statement for table in tables for statement in _policy(table, "within_term", rule)]
+
+
+def _limits(table: str, rules: Mapping[Role, str] | None = None) -> list[str]:
     """Restrictive policies: rows of other kinds are refused to the role, whatever its scope."""
     found = []
-    for role, rule in MAY_TELL.get(table, {}).items():
+    for role, rule in (MAY_TELL.get(table, {}) if rules is None else rules).items():
         found += _policy(
             table, f"told_by_{role.removeprefix('escrow_')}", f"AS RESTRICTIVE FOR INSERT TO {role} WITH CHECK ({rule})"
         )
@@ -214,6 +244,12 @@ def _view_ddl(view: str, materialized: bool) -> list[str]:
         found.append(f"GRANT SELECT ON {view} TO {Role.BANK}")
     return found
 
+
+#: Tables that policies fence.
+_FENCED = """
+    SELECT relname::text FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relrowsecurity AND NOT relispartition ORDER BY 1
+"""
 
 #: Tables whose rows only the guards of the books may move.
 _KEPT_BY_GUARDS = """

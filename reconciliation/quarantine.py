@@ -26,6 +26,7 @@ from reconciliation.resolving import Actor
 from reconciliation.restating import Approval, Plan, RestatingRefused, plan_for, put_in_force, restatement_of
 from reconciliation.said import Said
 from storage import audit
+from storage.roles import deciding
 
 
 class QuarantineRefused(ValueError):
@@ -182,23 +183,24 @@ def _go_on(conn: Connection, one: Held, desk: Desk) -> LetThrough:
 
 
 def _act(conn: Connection, one: Held, event: str, desk: Desk, *, reason: str, **facts: Any) -> int:
-    number = add_event(conn, one, event, actor=desk.by.user, now=desk.now, reason=reason, **facts)
-    audit.record(
-        conn,
-        now=desk.now,
-        actor=desk.by.user,
-        role=desk.by.role,
-        act=f"intake:quarantine:{event}",
-        object_kind="quarantine",
-        object_id=str(one.quarantine_id),
-        details={
-            "gate": str(one.gate),
-            "statement_file_id": one.statement_file_id,
-            "account": one.account,
-            "business_date": one.business_date,
-            "reason": reason,
-        },
-    )
+    with deciding(conn):
+        number = add_event(conn, one, event, actor=desk.by.user, now=desk.now, reason=reason, **facts)
+        audit.record(
+            conn,
+            now=desk.now,
+            actor=desk.by.user,
+            role=desk.by.role,
+            act=f"intake:quarantine:{event}",
+            object_kind="quarantine",
+            object_id=str(one.quarantine_id),
+            details={
+                "gate": str(one.gate),
+                "statement_file_id": one.statement_file_id,
+                "account": one.account,
+                "business_date": one.business_date,
+                "reason": reason,
+            },
+        )
     return number
 
 

@@ -29,6 +29,7 @@ from reconciliation.running import books_of
 from reconciliation.undoing import first_bookings, undo_bookings
 from reconciliation.wording import discrepancy_standing, resolve_command
 from storage import audit
+from storage.roles import deciding
 
 #: The version under which a person's decisions are posted.
 BY_HAND = "by-hand/1"
@@ -165,17 +166,18 @@ def _act(
     conn: Connection, record: DiscrepancyRecord, event: EventKind, *, by: Actor, now: datetime, **facts: object
 ) -> DiscrepancyRecord:
     one = record.discrepancy
-    add_event(conn, record, event, now=now, business_date=latest_day(conn, record), actor=by.user, **facts)
-    audit.record(
-        conn,
-        now=now,
-        actor=by.user,
-        role=by.role,
-        act=f"reconciliation:discrepancy:{event}",
-        object_kind="discrepancy",
-        object_id=one.discrepancy_id,
-        details={"kind": str(one.kind), "amount_minor_units": one.amount_minor_units, **facts},
-    )
+    with deciding(conn):
+        add_event(conn, record, event, now=now, business_date=latest_day(conn, record), actor=by.user, **facts)
+        audit.record(
+            conn,
+            now=now,
+            actor=by.user,
+            role=by.role,
+            act=f"reconciliation:discrepancy:{event}",
+            object_kind="discrepancy",
+            object_id=one.discrepancy_id,
+            details={"kind": str(one.kind), "amount_minor_units": one.amount_minor_units, **facts},
+        )
     return find_record(conn, one.discrepancy_id)
 
 

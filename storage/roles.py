@@ -7,7 +7,10 @@ role for each command (``Session``). Which role may do what on which table is de
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection, text
@@ -68,10 +71,19 @@ class Session:
     role: Role
     jurisdictions: tuple[str, ...] = ()
     bank: str | None = None
+    #: The first instant at which the session sees anything, and the first at which it no longer does (aware).
+    starts: datetime | None = None
+    ends: datetime | None = None
 
     def options(self) -> list[str]:
         """The settings a session starts with, as libpq passes them; RESET returns to them."""
-        given = {"role": str(self.role), "escrow.jurisdictions": ",".join(self.jurisdictions), "escrow.bank": self.bank or ""}
+        given = {
+            "role": str(self.role),
+            "escrow.jurisdictions": ",".join(self.jurisdictions),
+            "escrow.bank": self.bank or "",
+            "escrow.from": self.starts.isoformat() if self.starts else "",
+            "escrow.until": self.ends.isoformat() if self.ends else "",
+        }
         return [f"-c {name}={_escaped(value)}" for name, value in given.items() if value]
 
 
@@ -151,6 +163,20 @@ def become_poster(connection: Connection) -> None:
 def become_person(connection: Connection) -> None:
     """Let the rest of this transaction write down what a person decides, within the person's scope; it can move no money."""
     connection.execute(text(f"SET LOCAL ROLE {Role.PERSON}"))
+
+
+@contextmanager
+def deciding(connection: Connection) -> Iterator[None]:
+    """Within it, a session started for a person writes as that person; afterwards as what it was: the poster goes on with what
+    follows. A session without a scope (a job, a test) stays what it is. A failure leaves the lesser role.
+    """
+    told = connection.execute(text("SELECT current_user, current_setting('escrow.jurisdictions', true)")).one()
+    if not told[1]:
+        yield
+        return
+    become_person(connection)
+    yield
+    connection.execute(text(f'SET LOCAL ROLE "{told[0]}"'))
 
 
 def roles_at_fault(connection: Connection) -> list[str]:

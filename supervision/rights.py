@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 
@@ -45,13 +46,18 @@ class Right(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The person or program acting. ``jurisdiction`` scopes supervisors, ``bank_code`` scopes bank operators."""
+    """The person or program acting. ``jurisdiction`` scopes supervisors, ``bank_code`` scopes bank operators.
+
+    ``first_day`` and ``last_day`` (business days, both included) are the person's term; None: no end on that side.
+    """
 
     user: str
     role: str
     rights: frozenset[Right]
     jurisdiction: str | None = None
     bank_code: str | None = None
+    first_day: date | None = None
+    last_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,22 @@ class Roster:
 
 class NotAllowed(PermissionError):
     """The acting user lacks the right, or the thing lies outside the user's scope."""
+
+
+class OutsideTerm(NotAllowed):
+    """The acting user's term has not begun, or is over."""
+
+
+def require_term(principal: Principal, today: date) -> None:
+    """Refuse outside the principal's term; ``today`` is a business day. Raises OutsideTerm."""
+    who = f"{principal.user} ({principal.role})"
+    if principal.first_day is not None and today < principal.first_day:
+        raise OutsideTerm(f"{who} may act from {principal.first_day} on; today is {today}")
+    if principal.last_day is not None and today > principal.last_day:
+        raise OutsideTerm(
+            f"{who} could act through {principal.last_day}; today is {today}. Whoever renews the mandate sets users."
+            f"{principal.user}.until in config/roles.yaml"
+        )
 
 
 def require(principal: Principal, right: Right | str, *, roster: Roster | None = None) -> None:

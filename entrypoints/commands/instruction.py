@@ -217,19 +217,22 @@ def return_money(  # noqa: PLR0917 - the command line is the signature
     from entrypoints.clock import utc_now
     from escrow.instruction_events import approve_return, decline_return, prepare_return
     from escrow.instructions import find_instruction
+    from storage.roles import become_person, become_poster
     from supervision.rights import Right
 
     if prepare + approve + decline != 1:
         raise typer.BadParameter("give one of --prepare, --approve and --decline", param_hint="--prepare")
-    with _reading(Right.PREPARE_RETURN if prepare else Right.APPROVE_RETURN, write=True) as (connection, principal):
+    with _reading(Right.PREPARE_RETURN if prepare else Right.APPROVE_RETURN) as (connection, principal):
         one = find_instruction(connection, reference, account=account, seen=_inside(connection, principal))
+        booked_on = _booking_day(connection, day, one.instruction_date)
+        (become_poster if approve else become_person)(connection)  # approving posts; the decision itself is told by the person
         who: dict[str, Any] = {"actor": principal.user, "role": principal.role, "now": utc_now()}
         if prepare:
             prepare_return(connection, one, reason=reason, **who)
         elif decline:
             decline_return(connection, one, reason=reason, **who)
         else:
-            approve_return(connection, one, booking_date=_booking_day(connection, day, one.instruction_date), **who)
+            approve_return(connection, one, booking_date=booked_on, **who)
     done = {
         "prepare": f"the money of {reference} stays in transit until another person runs: "
         f"escrow --as USER instruction return {reference} --approve",

@@ -55,7 +55,7 @@ def close_command(
     from entrypoints.settings import read_settings
     from ledger.period import close_period, closed_months
     from storage.audit import record
-    from storage.roles import become_poster
+    from storage.roles import become_person
     from supervision.rights import Right
 
     settings = read_settings()
@@ -63,7 +63,7 @@ def close_command(
     closed = []
     with open_books(settings, session=reading_session(principal)) as engine, engine.begin() as connection:
         wanted = _institutions(connection, institution)
-        become_poster(connection)
+        become_person(connection)
         for institution_id, code in wanted:
             if month in closed_months(connection, institution_id):
                 continue
@@ -100,7 +100,7 @@ def reopen_command(
     from entrypoints.settings import read_settings
     from ledger.period import prepare_reopening, reopen_period
     from storage.audit import record
-    from storage.roles import become_poster
+    from storage.roles import become_person
     from supervision.rights import Right
 
     if prepare == approve:
@@ -112,7 +112,7 @@ def reopen_command(
     act = prepare_reopening if prepare else reopen_period
     with open_books(settings, session=reading_session(principal)) as engine, engine.begin() as connection:
         ((institution_id, code),) = _institutions(connection, institution)
-        become_poster(connection)
+        become_person(connection)
         act(connection, institution_id, month, now=utc_now(), actor=principal.user, reason=reason or "approved")
         record(
             connection,

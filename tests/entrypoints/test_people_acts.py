@@ -55,5 +55,17 @@ def test_a_day_from_doubt_to_sign_off_by_two_people(supervision: Supervision) ->
     run("hold", "lift", 1, "--prepare", "--reason", "withdrawn", user="zhang.prepare")
     run("hold", "lift", 1, "--approve", user="li.approve")
 
+    month, code = f"{MONDAY:%Y-%m}", _an_institution(supervision)
+    run("ledger", "close-period", month, "--reason", "audited", user="zhang.prepare")
+    run("ledger", "reopen-period", month, "--institution", code, "--prepare", "--reason", "a late charge", user="zhang.prepare")
+    run("ledger", "reopen-period", month, "--institution", code, "--approve", user="li.approve")
+
     verified = supervision.escrow("ledger", "verify")
     assert verified.exit_code == 0, verified.output
+
+
+def _an_institution(supervision: Supervision) -> str:
+    with supervision.books.connect() as connection:
+        return str(
+            connection.scalar(text("SELECT institution_code FROM institution JOIN journal_head USING (institution_id) LIMIT 1"))
+        )
