@@ -59,6 +59,7 @@ def open_books(settings: Settings, *, make: bool = False, session: Session | Non
 
 def job_settings(settings: Settings, actor: str) -> JobSettings:
     """All configuration a job is told, read once. Raises ConfigRefused naming file and key."""
+    from config.archive import load_archive_days
     from config.banks import load_banks
     from config.calendars import load_calendar
     from config.channels import load_channels
@@ -81,6 +82,8 @@ def job_settings(settings: Settings, actor: str) -> JobSettings:
         statement_rules=load_statement_rules(banks),
         inbox=settings.data_folder / settings.books / "inbox",
         outbox=settings.data_folder / settings.books / "outbox",
+        archive=settings.data_folder / settings.books / "archive",
+        archive_after_days=load_archive_days(),
         keys=settings.keys,
         actor=actor,
     )

@@ -22,6 +22,7 @@ from escrow.handlers import (
     release_due,
 )
 from escrow.store import StoredInstructionFile, instruction_files
+from jobs.archiving import archive_closed_months
 from jobs.collect import collect_statements
 from jobs.collect_answers import collect_answers
 from jobs.drop_folder import REFUSED
@@ -203,6 +204,7 @@ JOBS: Mapping[str, Job] = {
         Job("extend", "add the coming months to the journal", extend, every_day=True),
         Job("seal", "seal the evidence recorded since the last seal", seal, every_day=True),
         Job("checkpoint", "sign where every journal and all evidence stand", checkpoint, every_day=True),
+        Job("archive", "write months closed long enough to files that prove themselves", archive_closed_months, every_day=True),
         Job("verify", "derive every balance, digest and chain again", verify, every_day=True),
     )
 }

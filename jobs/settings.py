@@ -24,6 +24,7 @@ class JobSettings:
 
     ``inbox`` and ``outbox`` are the drop folders of the banks: ``inbox/<BANK>/`` holds statement files to receive,
     ``outbox/<BANK>/`` the instruction files to execute.
+    ``archive`` holds months of the journal, each written ``archive_after_days`` after it was closed.
     ``keys`` holds the files that sign checkpoints. ``actor`` is the user the journal names.
     """
 
@@ -37,5 +38,7 @@ class JobSettings:
     statement_rules: StatementRules
     inbox: Path
     outbox: Path
+    archive: Path
+    archive_after_days: int
     keys: Path
     actor: str

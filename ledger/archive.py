@@ -52,6 +52,11 @@ def require_archivable(conn: Connection, month: date, checkpoint_no: int) -> Non
         )
 
 
+def closed_since(conn: Connection) -> list[tuple[date, datetime]]:
+    """Months that are closed at every institution that booked in them, and when the last of those was closed; by month."""
+    return [(row.month, row.closed_at) for row in conn.execute(_CLOSED)]
+
+
 def record_archive(conn: Connection, archive: Archive) -> Archive:
     """Record that a file holds a month, after it was proved; the edition is filled in. Raises ArchiveRefused."""
     try:
@@ -86,6 +91,21 @@ _STANDING = text(f"""
     LEFT JOIN checkpoint_entry e ON e.institution_id = t.institution_id AND e.checkpoint_no = :no AND e.custody_account_id IS NULL
     WHERE {_IN_MONTH.format("CAST(:month AS date)")}
     GROUP BY t.institution_id ORDER BY t.institution_id
+""")
+_CLOSED = text("""
+    WITH closed AS (
+        SELECT p.institution_id, p.month, (
+            SELECT max(e.event_at) FROM period_event e
+            WHERE e.institution_id = p.institution_id AND e.month = p.month AND e.event = 'closed') AS closed_at
+        FROM closed_period p
+    )
+    SELECT month, max(closed_at) AS closed_at FROM closed WHERE EXISTS (
+        SELECT FROM transfer t WHERE t.booking_date >= month AND t.booking_date < (month + interval '1 month')::date)
+    GROUP BY month HAVING NOT EXISTS (
+        SELECT FROM transfer t
+        WHERE t.booking_date >= closed.month AND t.booking_date < (closed.month + interval '1 month')::date
+            AND t.institution_id NOT IN (SELECT p.institution_id FROM closed_period p WHERE p.month = closed.month))
+    ORDER BY month
 """)
 _ARCHIVES = text(f"""
     SELECT a.month, a.edition, a.checkpoint_no, a.transfer_count, a.leaves, a.file_name, a.file_sha256, a.file_bytes, a.actor,

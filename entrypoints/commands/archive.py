@@ -41,12 +41,9 @@ def archive_command(
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
-    from ledger.archive import Archive, ArchiveRefused, record_archive, require_archivable
+    from jobs.archiving import archive_month
+    from ledger.archive import ArchiveRefused
     from ledger.checkpoints import last_checkpoint
-    from ledger.evidence_keys import recorded_keys
-    from reports.evidence.archive import write_archive
-    from reports.evidence.verify import Broken, Key, verify_file
-    from storage.audit import record
     from storage.roles import become_poster
     from supervision.rights import NotAllowed, Right
 
@@ -58,36 +55,8 @@ def archive_command(
         point = last_checkpoint(connection)
         if point is None:
             raise ArchiveRefused("there is no checkpoint yet; a business day ends with one: escrow run-day DATE")
-        require_archivable(connection, month, point.checkpoint_no)
-        written = write_archive(connection, month, point, out)
-        try:
-            verify_file(str(out), [Key(str(one.key)) for one in recorded_keys(connection)])
-            become_poster(connection)
-            archive = record_archive(
-                connection,
-                Archive(
-                    month, 0, point.checkpoint_no, written.transfers, written.leaves, out.name, written.file_sha256,
-                    written.file_bytes, principal.user, now,
-                ),
-            )  # fmt: skip
-            record(
-                connection,
-                now=now,
-                actor=principal.user,
-                role=principal.role,
-                act="cli:journal:archived",
-                object_kind="month",
-                object_id=f"{month:%Y-%m}",
-                details={"edition": archive.edition, "file": out.name, "sha256": written.file_sha256.hex()},
-            )
-        except Broken as broken:
-            out.unlink()
-            raise ArchiveRefused(
-                f"the month does not prove itself, so no file was kept: {broken}; run: escrow ledger verify"
-            ) from None
-        except BaseException:
-            out.unlink()
-            raise
+        become_poster(connection)
+        archive = archive_month(connection, month, point, out, now=now, actor=principal.user, role=principal.role)
     if as_json:
         typer.echo(json.dumps(_as_json(archive), ensure_ascii=False))
         return

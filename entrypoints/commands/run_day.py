@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def run_day(day: _Day, again: _Again = True, json: _Json = False) -> None:
     """Run all jobs of a business day in their order: collect, reconcile, overdue, confirm, release, refund, disburse, send,
-    age, seal, checkpoint.
+    age, seal, checkpoint, archive.
 
     Safe to repeat: what was done stays done, what arrived since is added. Exit 1 when something is outstanding.
     """

@@ -6,6 +6,7 @@ import json
 import random
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
 from entrypoints.cli import app
+from jobs.archiving import archive_closed_months
 from jobs.verifying import faults_in_books
 from ledger.archive import Archive, ArchiveRefused, archives, record_archive, require_archivable
 from ledger.checkpoints import last_checkpoint
@@ -235,3 +237,63 @@ def test_the_commands_archive_list_and_check(march: Log, books_url: str, monkeyp
     refused = run("--as", "auditor.wu", "ledger", "archive", "2025-03", "--out", out)
     assert "may not do period.close" in str(refused.exception)
     assert not out.exists()
+
+
+def _job_settings(folder: Path, after_days: int = 30) -> Any:
+    return SimpleNamespace(archive=folder, archive_after_days=after_days, actor="system")
+
+
+#: The month was closed on 2 May in Shanghai (``LATER``).
+@pytest.mark.parametrize(("day", "archived"), [(date(2025, 5, 31), []), (date(2025, 6, 1), ["journal-2025-03.jsonl"])])
+def test_the_job_archives_a_month_the_configured_days_after_it_was_closed(
+    march: Log, tmp_path: Path, day: date, archived: list[str]
+) -> None:
+    told = archive_closed_months(march.conn, day, _job_settings(tmp_path / "archive"), LATER)
+
+    assert (told["archived"], told["waiting"]) == (archived, [])
+    assert [one.file_name for one in archives(march.conn)] == archived
+    if archived:
+        proved = verify_file(str(tmp_path / "archive" / archived[0]), TRUSTED)
+        assert proved["transfers"] == archives(march.conn)[0].transfer_count
+        assert archive_closed_months(march.conn, day, _job_settings(tmp_path / "archive"), LATER)["archived"] == [], "once"
+        assert verify(march.conn) == []
+
+
+def test_a_month_that_is_open_somewhere_is_not_archived_by_the_job(march: Log, tmp_path: Path) -> None:
+    prepare_reopening(march.conn, 7, MARCH, now=LATER, actor="li", reason="late")
+    reopen_period(march.conn, 7, MARCH, now=LATER, actor="wu", reason="approved")
+
+    assert archive_closed_months(march.conn, date(2026, 1, 1), _job_settings(tmp_path), LATER)["archived"] == []
+
+
+def test_a_month_booked_into_again_gets_another_edition_by_the_job(march: Log, tmp_path: Path) -> None:
+    folder, day = tmp_path / "archive", date(2025, 7, 1)
+    archive_closed_months(march.conn, day, _job_settings(folder), LATER)
+    first = (folder / "journal-2025-03.jsonl").read_bytes()
+    prepare_reopening(march.conn, 7, MARCH, now=LATER, actor="li", reason="late")
+    reopen_period(march.conn, 7, MARCH, now=LATER, actor="wu", reason="approved")
+    march.desk.post(march.desk.transfer(CASH, HELD_A, 3, "late"))
+    close_period(march.conn, 7, MARCH, now=LATER, actor="li", reason="over")
+    unsigned = archive_closed_months(march.conn, day, _job_settings(folder), LATER)
+    assert unsigned["archived"] == []
+    assert "no checkpoint covers yet" in unsigned["waiting"][0]
+    assert unsigned["outstanding"] is True
+
+    march.closed(date(2025, 7, 1))
+    told = archive_closed_months(march.conn, day, _job_settings(folder), LATER)
+
+    assert told["archived"] == ["journal-2025-03-2.jsonl"]
+    assert (folder / "journal-2025-03.jsonl").read_bytes() == first, "an edition is never written over"
+    assert [one.edition for one in archives(march.conn)] == [1, 2]
+
+
+def test_a_file_of_a_run_that_was_undone_is_written_anew(march: Log, tmp_path: Path) -> None:
+    attempt = march.conn.begin_nested()
+    archive_closed_months(march.conn, date(2025, 7, 1), _job_settings(tmp_path), LATER)
+    attempt.rollback()
+    (tmp_path / "journal-2025-03.jsonl").write_bytes(b"half")
+
+    assert archive_closed_months(march.conn, date(2025, 7, 1), _job_settings(tmp_path), LATER)["archived"] == [
+        "journal-2025-03.jsonl"
+    ]
+    verify_file(str(tmp_path / "journal-2025-03.jsonl"), TRUSTED)
