@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from itertools import groupby
 from uuid import UUID
 
@@ -157,6 +157,7 @@ def _breaks(conn: Connection, ref: CustodyAccountRef, restatements: Sequence[Res
     by_link = {one.in_force.link: one for one in restatements if one.in_force.link is not None}
     days = [one.in_force.business_date for one in restatements]
     found += [restated_twice(day) for day in sorted({day for day in days if days.count(day) > 1})]
+    around = version_store.versions_at(conn, ref, {neighbour for link in by_link for neighbour in (link - 1, link + 1)})
     for link, one in sorted(by_link.items()):
         day = one.in_force.business_date
         if link == 1 and one.opening != one.in_force.opening:
@@ -166,7 +167,7 @@ def _breaks(conn: Connection, ref: CustodyAccountRef, restatements: Sequence[Res
             (link - 1, one.opening, "closing", opens_otherwise),
             (link + 1, one.closing, "opening", closes_otherwise),
         ):
-            version = version_store.version_at(conn, ref, neighbour)
+            version = around.get(neighbour)
             if version is None:
                 continue
             other: int = getattr(by_link.get(neighbour, version), side)
@@ -216,9 +217,10 @@ def put_in_force(conn: Connection, plan: Plan, approved: Mapping[int, Approval],
     for one in plan.restatements:
         made[one.in_force.link] = _keep_version(conn, ref, one, opened_again, approved[one.held.quarantine_id], by)
     first = plan.restatements[0]
-    for link in plan.opened_again:
+    others = version_store.versions_at(conn, ref, plan.opened_again)
+    for link, version in others.items():
         if link not in made:
-            made[link] = _open_again(conn, ref, link, opened_again, first.held, approved[first.held.quarantine_id], by)
+            made[link] = _open_again(conn, ref, version, opened_again, first.held, approved[first.held.quarantine_id], by)
     reason = restated_by_two(first.in_force.business_date, approved[first.held.quarantine_id].prepared_by, by.user)
     _reverse(conn, plan, now=now, by=by, reason=reason.en)
     gone = {line for one in plan.restatements for line in one.gone}
@@ -228,15 +230,9 @@ def put_in_force(conn: Connection, plan: Plan, approved: Mapping[int, Approval],
         version_store.undo_match(conn, ref, match.match_id, statement_id, reason.en)
     _clear(conn, plan, gone | opened_again, by=by, now=now, reason=reason.en)
     days = [one.in_force.business_date for one in plan.restatements]
-    links = version_days(conn, ref, plan.opened_again)
-    supersede(conn, ref.institution_id, ref.custody_account_id, min([*days, *links]), reason=reason, now=now, actor=by.user)
+    days += [version.business_date for version in others.values()]
+    supersede(conn, ref.institution_id, ref.custody_account_id, min(days), reason=reason, now=now, actor=by.user)
     count_waiting(conn, ref, now=now, actor=by.user)
-
-
-def version_days(conn: Connection, ref: CustodyAccountRef, links: Iterable[int]) -> list[date]:
-    """The days of places in the chain."""
-    found = (version_store.version_at(conn, ref, link) for link in links)
-    return [one.business_date for one in found if one is not None]
 
 
 def _keep_version(  # noqa: PLR0917 - one row of each table
@@ -269,11 +265,15 @@ def _keep_version(  # noqa: PLR0917 - one row of each table
 
 
 def _open_again(  # noqa: PLR0917 - one row of each table
-    conn: Connection, ref: CustodyAccountRef, link: int, lines: AbstractSet[str], held: Held, approval: Approval, by: Actor
+    conn: Connection,
+    ref: CustodyAccountRef,
+    version: VersionInForce,
+    lines: AbstractSet[str],
+    held: Held,
+    approval: Approval,
+    by: Actor,
 ) -> int:
     """Another statement of which lines are opened again: the same figures once more, these lines under new identities."""
-    version = version_store.version_at(conn, ref, link)
-    assert version is not None  # noqa: S101  the lines are in force in it
     number = version_store.repeat_statement(conn, ref, version.statement_id)
     _insert_version(conn, ref, version, number, held, approval, by)
     stored = lines_of(conn, ref.institution_id, version.statement_id)

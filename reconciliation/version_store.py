@@ -76,10 +76,10 @@ def version_of_day(conn: Connection, ref: CustodyAccountRef, day: date) -> Versi
     return VersionInForce(*row) if row else None
 
 
-def version_at(conn: Connection, ref: CustodyAccountRef, link: int) -> VersionInForce | None:
-    """The version in force at a place of the chain."""
-    row = conn.execute(text(f"{_VERSION} AND c.link = :link"), {**_keys(ref), "link": link}).one_or_none()
-    return VersionInForce(*row) if row else None
+def versions_at(conn: Connection, ref: CustodyAccountRef, links: Collection[int]) -> dict[int, VersionInForce]:
+    """The versions in force at places of the chain, by place; places that do not exist are left out."""
+    rows = conn.execute(text(f"{_VERSION} AND c.link = ANY (:links)"), {**_keys(ref), "links": sorted(set(links))})
+    return {row.link: VersionInForce(*row) for row in rows}
 
 
 def versions_of_day(conn: Connection, ref: CustodyAccountRef, day: date) -> list[dict[str, Any]]:
