@@ -63,15 +63,16 @@ def seal_digest(
     Version 2 covers ``sealed_at``; without it this is version 1, by which the first seals were made.
     """
     lines = [
-        *([f"v1 seal {seq}"] if sealed_at is None else [f"v2 seal {seq}", f"sealed_at {_instant(sealed_at)}"]),
-        f"cut {_instant(cut)}",
+        *([f"v1 seal {seq}"] if sealed_at is None else [f"v2 seal {seq}", f"sealed_at {instant_text(sealed_at)}"]),
+        f"cut {instant_text(cut)}",
         f"previous {previous_digest.hex()}",
     ]
     lines += [f"{table} {member.row_count} {member.root.hex()}" for table, member in sorted(members.items())]
     return hashlib.sha256("\n".join(lines).encode()).digest()
 
 
-def _instant(moment: datetime) -> str:
+def instant_text(moment: datetime) -> str:
+    """An instant as a seal's digest writes it."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 

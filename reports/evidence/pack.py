@@ -31,6 +31,7 @@ from ledger.sum_tree import sum_root
 from ledger.tree import WholeTree
 from money import exponent_of
 from reports.evidence import verify
+from reports.evidence.brought_forward import told_seals, write_audit_chain, write_openings
 from reports.evidence.proofs import NothingToProve, hexes
 from reports.evidence.sealed_zip import write_sealed_zip
 from reports.evidence.tables import PACK_TABLES, DumpedTable, dump_table, existing_tables, write_table
@@ -93,6 +94,7 @@ def write_pack(
         members: dict[str, Path | bytes] = {f"tables/{name}.csv": table.path for name, table in tables.items()}
         members |= _statement_bytes(conn, account, period) if personal else {}
         members |= _proofs(conn, account.institution_id, period)
+        members["seals.json"] = verify.canonical_json(told_seals(conn, period.closing.seal_seq)).encode()
         members |= _rules()
         members |= {"verify.py": _HERE / "verify.py", "README.txt": _HERE / "README.txt", "__main__.py": _MAIN}
         manifest = _manifest(conn, account, period, tables)
@@ -150,7 +152,10 @@ def _dump_tables(
         found[shared] = dump_table(conn, shared, condition, folder / f"{shared}.csv", personal=personal)
     audited = _audited(account, about)
     found["audit_event"] = dump_table(conn, "audit_event", audited, folder / "audit_event.csv", personal=personal)
-    found["balances"] = _balances(conn, period, institution, cut, folder / "balances.csv")
+    found["balances"], numbers = _balances(conn, period, institution, cut, folder / "balances.csv")
+    if period.opening_batch:
+        found["opening"] = write_openings(conn, institution, numbers, folder / "opening.csv")
+    found["audit_chain"] = write_audit_chain(conn, period.closing.seal_seq, folder / "audit_chain.csv")
     found["liabilities"] = _liabilities(conn, account, period, folder / "liabilities.csv", secret)
     return found
 
@@ -197,15 +202,19 @@ _BALANCES = """
 """
 
 
-def _balances(conn: Connection, period: Period, institution: int, cut: str, path: Path) -> DumpedTable:
-    """Every account's name in the journals, and its balance and number of postings at both ends of the period."""
+def _balances(
+    conn: Connection, period: Period, institution: int, cut: str, path: Path
+) -> tuple[DumpedTable, list[tuple[int, int]]]:
+    """Every account's name in the journals, its balance and number of postings at both ends of the period; then each account's
+    number before it.
+    """
     columns = ["account_id", "name", "opening_seq", "opening_minor_units", "closing_seq", "closing_minor_units"]
     rows = conn.execute(
         text(_BALANCES),
         {"institution": institution, "opening": period.opening_batch, "closing": period.closing_batch, "cut": cut},
-    )
+    ).all()
     named = ((row[0], account_name(Side(row[1]), *row[2:5]), *row[5:]) for row in rows)
-    return write_table(path, columns, named)
+    return write_table(path, columns, named), [(row[0], row[5]) for row in rows]
 
 
 def _liabilities(conn: Connection, account: CustodyAccount, period: Period, path: Path, secret: bytes) -> DumpedTable:

@@ -211,6 +211,7 @@ class Checkpoint:
             raise Broken(file, "", "it is not the text of a checkpoint")
         self.number, self.cut = 0, ""  # told by the pack, not by the note
         self.origin, self.size, self.day, self.rules = match.group(1), int(match.group(2)), match.group(4), match.group(7)
+        self.seal = int(match.group(5)), match.group(6)
         self.root = strict_base64(match.group(3))
         _, self.key, self.cosigners = check_note(content, keys, file, self.day)
         if self.key.name != self.origin:
@@ -553,7 +554,7 @@ class Account:
         self.kind, self.subject, self.currency, self.opened_on = row["kind"], row["subject"], row["currency"], row["opened_on"]
         self.custody, self.side = int(row["custody_account_id"]), 1 if row["normal_side"] == "DEBIT" else -1
         self.floor = None if row["floor_minor_units"] is None else int(row["floor_minor_units"])
-        self.seq = self.balance = self.opening = 0
+        self.seq = self.balance = self.opening = self.opening_seq = 0
         self.name = ""
 
 
@@ -577,7 +578,8 @@ class Replay:
 
     def run(self) -> dict[str, Any]:
         for step in (
-            self.checkpoints, self.entries, self.evidence_rows, self.batches, self.transfers, self.balances, self.liabilities,
+            self.checkpoints, self.entries, self.evidence_rows, self.seals, self.audit_chain, self.batches, self.transfers,
+            self.openings, self.balances, self.liabilities,
             self.journals, self.workbook, self.orders, self.statements, self.matches, self.approvals, self.signed_days,
             self.policies,
         ):  # fmt: skip
@@ -699,6 +701,59 @@ class Replay:
         self.summary.update(
             rows=sum(said["rows"] for said in self.about["tables"].values()), masked=masked, outside=sorted(outside)
         )
+
+    def seals(self) -> None:
+        """Every seal follows the one before it, and each checkpoint signs the digest of its own."""
+        signed = {point.seal[0]: point for point in self.points.values()}
+        self.sealed: dict[int, dict[str, list[Any]]] = {}
+        previous = bytes(32)
+        for number, told in enumerate(self.pack.json("seals.json"), 1):
+            row, sealed_at = f"seal {number}", told["sealed_at"]
+            if told["seal"] != number:
+                raise Broken("seals.json", row, "it is missing")
+            head = [f"v1 seal {number}"] if sealed_at is None else [f"v2 seal {number}", f"sealed_at {sealed_at}"]
+            tables = [f"{table} {count} {root}" for table, (count, root) in sorted(told["tables"].items())]
+            previous = sha256("\n".join([*head, f"cut {told['cut']}", f"previous {previous.hex()}", *tables]).encode())
+            point = signed.pop(number, None)
+            if point is not None:
+                if previous.hex() != point.seal[1]:
+                    raise Broken("seals.json", row, f"its digest is not the one checkpoint {point.number} signs")
+                if told["cut"] != point.cut.replace(" ", "T") + "+00:00":
+                    raise Broken("proofs.json", f"checkpoint {point.number}", "its cut is not the one that was sealed")
+            self.sealed[number] = told["tables"]
+        if signed or max(self.sealed) != self.closing.seal[0]:
+            raise Broken("seals.json", "", "they do not end with the seal of the closing checkpoint")
+
+    def audit_chain(self) -> None:
+        """Every event of the audit log is here or is shown as left out by its digest: as many as were sealed, and those."""
+        digests: list[bytes] = []
+        by_seal: dict[int, list[bytes]] = defaultdict(list)
+        for line, row in self.pack.dicts("audit_chain"):
+            if row["seq"] != str(len(digests) + 1):
+                raise broken_row("audit_chain", line, f"seq={row['seq']}", f"event {len(digests) + 1} should stand here")
+            digests += hashes([row["digest"]])
+            by_seal[int(row["seal"])].append(digests[-1])
+        for number, tables in self.sealed.items():
+            found = by_seal.pop(number, [])
+            count, root = tables.get("audit_event", (0, EMPTY.hex()))
+            buckets: dict[int, list[bytes]] = defaultdict(list)
+            for digest in sorted(found):
+                buckets[digest[0]].append(digest)
+            if len(found) != count or sha256(b"".join(sha256(b"".join(one)) for _, one in sorted(buckets.items()))).hex() != root:
+                raise Broken(
+                    "tables/audit_chain.csv", f"seal {number}", f"{count} events were sealed; these are {len(found)}, or others"
+                )
+        if by_seal:
+            raise Broken("tables/audit_chain.csv", f"seal {min(by_seal)}", "there is no such seal")
+        whole = 0
+        for line, row in self.pack.dicts("audit_event"):
+            number, whole = int(row["seq"]), whole + 1
+            before = digests[number - 2] if number > 1 else bytes(32)
+            if not 0 < number <= len(digests) or row["row_digest"] != "\\x" + digests[number - 1].hex():
+                raise broken_row("audit_event", line, f"seq={number}", "it is not the event the audit log has there")
+            if row["previous_digest"] != "\\x" + before.hex():
+                raise broken_row("audit_event", line, f"seq={number}", "it does not follow the event before it")
+        self.summary.update(audit_events=whole, audit_left_out=len(digests) - whole)
 
     def _whole_cells(self, table: str, cells: Cells) -> Cells:
         """The row with the bytes that stand in members of their own."""
@@ -848,7 +903,7 @@ class Replay:
                 raise broken_row("balances", line, f"account_id={row['account_id']}", "no such account")
             one = self.accounts[row["account_id"]]
             one.seq, one.balance, one.name = int(row["opening_seq"]), int(row["opening_minor_units"]), row["name"]
-            one.opening = one.balance
+            one.opening, one.opening_seq = one.balance, one.seq
             if self.opening_batch == 0 and (one.seq or one.balance):
                 raise broken_row(
                     "balances", line, f"account_id={row['account_id']}", "the books begin in this pack, so it opens at 0"
@@ -858,6 +913,45 @@ class Replay:
             raise Broken("tables/balances.csv", "", "it does not state every account")
         if sum(one.opening for one in self.accounts.values()):
             raise Broken("tables/balances.csv", "", "debits and credits brought forward differ")
+
+    def openings(self) -> None:
+        """Each balance brought forward is what the account's last posting before the period left it with, in the signed log; and
+        no posting is passed over: there are two for each transfer of the batches before.
+        """
+        if not self.opening_batch:
+            return
+        if "opening" not in self.about["tables"]:
+            raise Broken("tables/opening.csv", "", "it is missing, so nothing proves the balances brought forward")
+        proved = set()
+        for line, row in self.pack.dicts("opening"):
+            account, batch, place = row["account_id"], int(row["batch_id"]), f"account_id={row['account_id']}"
+            one = self.accounts.get(account)
+            if one is None or account in proved or not 0 < batch <= self.opening_batch:
+                raise broken_row("opening", line, place, "no such account, one that stands here twice, or a batch of the period")
+            proved.add(account)
+            told = {**row, "reverses": None if row["reverses"] == "-" else row["reverses"]}
+            leaf = transfer_leaf(self.institution, batch, told)
+            count, _, root, encoding = self.headers[batch]
+            path = hashes(row["path"].split(" ")) if row["path"] else []
+            if encoding != "v1" or root_from_inclusion(leaf, int(row["line"]) - 1, count, path).hex() != root:
+                raise broken_row("opening", line, place, f"its posting is not in batch {batch} of the institution's log")
+            side = "debit" if row["debit_account_id"] == account else "credit"
+            if row[f"{side}_account_id"] != account:
+                raise broken_row("opening", line, place, "its posting is of other accounts")
+            seq, balance = int(row[f"{side}_seq"]), int(row[f"{side}_balance_minor_units"])
+            if (seq, balance) != (one.opening_seq, one.opening):
+                raise broken_row(
+                    "opening", line, place,
+                    f"it held {balance} after posting {seq}; {one.opening} after {one.opening_seq} is brought forward",
+                )  # fmt: skip
+        for account, one in self.accounts.items():
+            if account not in proved and (one.opening_seq or one.opening):
+                raise Broken("tables/opening.csv", f"account_id={account}", "nothing proves the balance it brings forward")
+        counted = sum(one.opening_seq for one in self.accounts.values())
+        made = 2 * sum(header[0] for batch, header in self.headers.items() if batch <= self.opening_batch)
+        if counted != made:
+            raise Broken("tables/opening.csv", "", f"the accounts bring forward {counted} postings, {made} were made before")
+        self.summary["openings"] = len(proved)
 
     def _transfers_others_point_to(self) -> set[str]:
         wanted: set[str] = set()
@@ -1580,6 +1674,12 @@ WORDS = {
     "checkpoints": ("signed checkpoints", "签名检查点"),
     "transfers": ("transfers replayed", "重放分录"),
     "accounts": ("accounts", "账户"),
+    "openings": ("balances brought forward, proved", "已证明的期初余额"),
+    "audit_events": ("events of the audit log", "审计日志事件"),
+    "audit_left_out": (
+        "events of the audit log left out (about others; digests only)",
+        "未收入的审计日志事件（涉及他方，仅列摘要）",
+    ),
     "rows": ("rows of evidence", "证据行"),
     "masked": ("of them masked (digest only)", "其中脱敏（仅校验摘要）"),
     "orders": ("orders", "订单"),

@@ -20,7 +20,7 @@ from entrypoints.cli import app
 from jobs.verifying import faults_in_books
 from migrations import runner
 from storage.audit import record
-from storage.backup import table_contents
+from storage.backup import read_backup, restore, table_contents
 from storage.embedded import EmbeddedServer
 from storage.roles import Role
 from storage.seal import seal_evidence
@@ -68,6 +68,10 @@ def elsewhere(server: EmbeddedServer) -> Iterator[Engine]:
     with administration.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     administration.dispose()
+
+
+#: A simulated district as the program of revision 0005_jobs wrote it.
+OLD_BACKUP = Path(__file__).parents[1] / "migrations" / "books-0005.backup"
 
 
 @pytest.fixture
@@ -286,4 +290,54 @@ def test_a_login_that_is_no_superuser_backs_up_and_restores(
             for name in ("plain_books", "plain_restored"):
                 connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
             connection.execute(text("DROP ROLE plain_login"))
+        administration.dispose()
+
+
+def test_books_of_an_older_revision_are_upgraded_and_verified_whole(elsewhere: Engine, run: Run) -> None:
+    """Before the upgrade only digests, seals and the audit log can be asked; everything else is asked after it."""
+    restored = run(elsewhere, "db", "restore", OLD_BACKUP)
+
+    assert restored.exit_code == 0, (restored.output, restored.exception)
+    assert f"upgraded from 0005_jobs to {runner.head_revision()}, and verified again" in restored.stdout
+    with elsewhere.connect() as connection:
+        assert runner.current_revision(connection) == runner.head_revision()
+        assert connection.scalar(text("SELECT count(*) FROM transfer"))
+        assert connection.scalar(text("SELECT count(*) FROM audit_event WHERE act = 'cli:backup:restored'")) == 1
+    assert run(elsewhere, "ledger", "verify").exit_code == 0
+    assert json.loads(run(elsewhere, "db", "status", "--json").stdout)["schema_trap"] is True
+
+
+def test_a_fault_only_the_whole_verification_sees_is_named_after_the_upgrade(
+    server: EmbeddedServer, elsewhere: Engine, run: Run, tmp_path: Path
+) -> None:
+    """A balance moved by hand at the older revision breaks no digest: what proves it is asked of books at head."""
+    administration = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
+    with administration.connect() as connection:
+        connection.execute(text("CREATE DATABASE old_and_wrong"))
+    old = create_engine(server.url("old_and_wrong"))
+    try:
+        manifest = read_backup(OLD_BACKUP, lambda *_: None)
+        restore(old, OLD_BACKUP, manifest, anchors=lambda _: manifest["anchors"], prove=lambda _: None, progress=lambda *_: None)
+        with old.begin() as connection:
+            connection.execute(text("ALTER TABLE account_balance DISABLE TRIGGER ALL"))
+            connection.execute(
+                text("UPDATE account_balance SET balance_minor_units = balance_minor_units + 1 WHERE balance_minor_units > 0")
+            )
+            connection.execute(text("ALTER TABLE account_balance ENABLE TRIGGER ALL"))
+            guards = connection.scalars(
+                text("SELECT tgname FROM pg_trigger WHERE tgrelid = 'account_balance'::regclass AND NOT tgisinternal")
+            )
+            for guard in guards.all():
+                connection.execute(text(f"ALTER TABLE account_balance ENABLE ALWAYS TRIGGER {guard}"))
+        assert run(old, "db", "backup", "--out", tmp_path / "wrong.backup").exit_code == 0
+
+        restored = run(elsewhere, "db", "restore", tmp_path / "wrong.backup")
+
+        assert restored.exit_code == 3, (restored.output, restored.exception)
+        assert "faults after the upgrade; do not work with these books" in restored.stdout
+        assert "account_balance" in restored.stdout
+    finally:
+        old.dispose()
+        with administration.connect() as connection:
+            connection.execute(text("DROP DATABASE old_and_wrong WITH (FORCE)"))
         administration.dispose()

@@ -439,6 +439,6 @@ def test_a_person_s_act_is_written_within_the_own_scope_only_and_moves_no_money(
             "orders",
             "statement",
             "match",
-            "period_event",
+            "period_balance",
         ):
             assert "permission denied" in refused(two_cities, f"INSERT INTO {table} DEFAULT VALUES"), table

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -264,6 +268,10 @@ FORGERIES = {
     "a proof": ("proofs.json", lambda c: c.replace(b'"log', b'"Log', 1) if b'"log' in c else c.replace(b"log 1", b"log 2", 1), "proofs.json"),
     "a rule": ("policies/330000.yaml", lambda c: c.replace(b"7", b"8", 1), "policies"),
     "a bank's file": ("statements/", lambda c: c + b" ", "not as it was recorded"),
+    "an event of the audit log not told of": ("tables/audit_chain.csv", _last_line, "were sealed; these are"),
+    "another event left out": ("tables/audit_chain.csv", lambda c: c[:-2] + (b"0\n" if c[-2:-1] != b"0" else b"1\n"), "were sealed; these are"),
+    "an event of the audit log itself": ("tables/audit_event.csv", lambda c: c.replace(b",supervisor,", b",auditor,", 1) if b",supervisor," in c else c.replace(b",system,", b",auditor,", 1), "not as it was recorded"),
+    "what was sealed": ("seals.json", lambda c: c.replace(b'"orders": [\n    ', b'"orders": [\n    1', 1), "its digest is not the one"),
     "a nonce": ("tables/liabilities.csv", lambda c: c[:-3] + (b"00\n" if c[-3:-1] != b"00" else b"11\n"), "do not lead to the root"),
 }  # fmt: skip
 
@@ -275,7 +283,7 @@ def test_the_operator_cannot_tell_another_fact(told: Told, tmp_path: Path, what:
     name = next(one for one in members if one.startswith(start))
     assert change(members[name]) != members[name]
     members[name] = change(members[name])
-    if what.endswith("left out"):
+    if change is _last_line:
         manifest = json.loads(members["manifest.json"])
         manifest["tables"][name.removeprefix("tables/").removesuffix(".csv")]["rows"] -= 1
         members["manifest.json"] = json.dumps(manifest).encode()
@@ -283,6 +291,105 @@ def test_the_operator_cannot_tell_another_fact(told: Told, tmp_path: Path, what:
     broken = whats_broken(sealed_again(told, tmp_path / "c.zip", members), told.log_key)
 
     assert expected in broken
+
+
+@pytest.fixture(scope="module")
+def late(told: Told) -> Path:
+    """A pack that begins with balances brought forward."""
+    out = told.data / "late.zip"
+    packed = told.escrow(
+        "evidence", "pack", "--account", told.account, "--from", "2026-03-05", "--to", "2026-03-06", "--out", str(out)
+    )
+    assert packed.returncode == 0, packed.stderr
+    return out
+
+
+def _cell(member: bytes, row: int, column: str, change: Callable[[str], str]) -> bytes:
+    """A table with one cell changed; ``row`` 1 is the first."""
+    rows = list(csv.reader(io.StringIO(member.decode(), newline="")))
+    at = rows[0].index(column)
+    rows[row][at] = change(rows[row][at])
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().encode()
+
+
+def test_balances_brought_forward_are_proved(told: Told, late: Path) -> None:
+    summary = verify_file(str(late), [Key(told.log_key)])
+    balances = list(csv.DictReader(io.StringIO(members_of(late)["tables/balances.csv"].decode())))
+
+    assert summary["openings"] == sum(row["opening_seq"] != "0" for row in balances) > 10
+    assert "openings" not in verify_file(str(told.pack), [Key(told.log_key)])
+
+
+OPENINGS = {
+    "amount_minor_units": ("is not in batch", lambda cell: cell + "0"),
+    "reason": ("is not in batch", lambda cell: cell + "x"),
+    "debit_balance_minor_units": ("is not in batch", lambda cell: str(int(cell) + 1)),
+    "credit_seq": ("is not in batch", lambda cell: str(int(cell) + 1)),
+    "path": ("is not in batch|too short|too long", lambda cell: cell[:-1] + ("0" if cell[-1:] != "0" else "1") if cell else "00" * 32),
+    "line": ("is not in batch|outside|too short|too long", lambda cell: str(int(cell) + 1)),
+    "batch_id": ("is not in batch|a batch of the period|too short|too long|outside", lambda cell: str(int(cell) + 1)),
+    "account_id": ("of other accounts|stands here twice|no such account", lambda cell: str(int(cell) + 1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", OPENINGS)
+def test_no_part_of_the_proof_of_an_opening_balance_can_change(told: Told, late: Path, tmp_path: Path, column: str) -> None:
+    expected, change = OPENINGS[column]
+    members = members_of(late)
+    members["tables/opening.csv"] = _cell(members["tables/opening.csv"], 1, column, change)
+
+    assert re.search(expected, whats_broken(sealed_again(told, tmp_path / "c.zip", members), told.log_key))
+
+
+def test_an_account_cannot_bring_forward_more_than_its_last_posting_left(told: Told, late: Path, tmp_path: Path) -> None:
+    """Two accounts, so that debits and credits still agree; and the posting that would say so left out."""
+    members = members_of(late)
+    rows = list(csv.DictReader(io.StringIO(members["tables/balances.csv"].decode())))
+    one, other = [number for number, row in enumerate(rows, 1) if row["opening_seq"] != "0"][:2]
+    for row, by in ((one, 1), (other, -1)):
+        for column in ("opening_minor_units", "closing_minor_units"):
+            members["tables/balances.csv"] = _cell(
+                members["tables/balances.csv"], row, column, lambda cell, by=by: str(int(cell) + by)
+            )  # type: ignore[misc]
+    said = whats_broken(sealed_again(told, tmp_path / "c.zip", members), told.log_key)
+    assert "is brought forward" in said or "holds" in said
+
+    manifest = json.loads(members["manifest.json"])
+    lines = members["tables/opening.csv"].splitlines(keepends=True)
+    kept = [
+        line
+        for line in lines[1:]
+        if not line.startswith((f"{rows[one - 1]['account_id']},".encode(), f"{rows[other - 1]['account_id']},".encode()))
+    ]
+    manifest["tables"]["opening"]["rows"] = len(kept)
+    members |= {"tables/opening.csv": b"".join([lines[0], *kept]), "manifest.json": json.dumps(manifest).encode()}
+    said = whats_broken(sealed_again(told, tmp_path / "d.zip", members), told.log_key)
+    assert "nothing proves the balance it brings forward" in said or "holds" in said
+
+
+def test_openings_without_their_proofs_are_refused(told: Told, late: Path, tmp_path: Path) -> None:
+    members = members_of(late)
+    manifest = json.loads(members["manifest.json"])
+    del members["tables/opening.csv"], manifest["tables"]["opening"]
+    members["manifest.json"] = json.dumps(manifest).encode()
+
+    assert "nothing proves the balances brought forward" in whats_broken(
+        sealed_again(told, tmp_path / "c.zip", members), told.log_key
+    )
+
+
+def test_events_of_the_audit_log_that_are_left_out_are_told_of(told: Told) -> None:
+    summary = verify_file(str(told.pack), [Key(told.log_key)])
+    members = members_of(told.pack)
+    chain = list(csv.DictReader(io.StringIO(members["tables/audit_chain.csv"].decode())))
+
+    assert summary["audit_events"] > 0
+    assert summary["audit_left_out"] > 0
+    assert summary["audit_events"] + summary["audit_left_out"] == len(chain)
+    assert [row["seq"] for row in chain] == [str(number) for number in range(1, len(chain) + 1)]
+    assert list(chain[0]) == ["seq", "seal", "digest"], "nothing of the others' events but their digests"
 
 
 def test_a_workbook_that_shows_another_amount_is_named_by_its_cell(told: Told, tmp_path: Path) -> None:
