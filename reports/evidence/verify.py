@@ -1140,12 +1140,16 @@ class Replay:
             sums[row["statement_id"]][way[row["line_id"]] == "OUT"] += self.bank_lines[row["line_id"]]
             sums[row["statement_id"]][2] += 1
         newest: dict[str, str] = {}
+        numbers: dict[str, int] = {}
         for line, row in sorted(self._told("statement_version"), key=lambda each: int(each[1]["version"])):
             key, first = f"statement_id={row['statement_id']}", row["first_statement_id"]
             if row["prepared_by"] == row["approved_by"]:
                 raise broken_row("statement_version", line, key, f"{row['approved_by']} approved what they prepared")
             if newest.get(first, first) != row["replaces_statement_id"]:
                 raise broken_row("statement_version", line, key, "it does not replace the version before it")
+            numbers[first] = numbers.get(first, 1) + 1
+            if int(row["version"]) != numbers[first]:
+                raise broken_row("statement_version", line, key, f"version {numbers[first]} should stand here")
             newest[first] = row["statement_id"]
         self.bank = {}
         for line, row in self.pack.dicts("statement"):
@@ -1157,6 +1161,13 @@ class Replay:
             if row["statement_id"] in sums and (came, went) != (int(row["in_minor_units"]), int(row["out_minor_units"])):
                 raise broken_row("statement", line, key, f"its lines sum to {came} in and {went} out, it says otherwise")
             self.bank[row["statement_id"]] = (row["custody_account_id"], row["business_date"], opening, closing, count)
+        for line, row in self._told("statement_version"):
+            key, days = f"statement_id={row['statement_id']}", (row["custody_account_id"], row["business_date"])
+            for each in (row["statement_id"], row["first_statement_id"]):
+                if each not in self.bank:
+                    raise broken_row("statement_version", line, key, f"{each} is not a statement of this account")
+                if self.bank[each][:2] != days:
+                    raise broken_row("statement_version", line, key, f"statement {each} is of another account or day")
         before: dict[str, tuple[int, int]] = {}
         counted = sorted(
             self.pack.dicts("statement_counted"), key=lambda each: (int(each[1]["custody_account_id"]), int(each[1]["link"]))
@@ -1182,7 +1193,11 @@ class Replay:
     def matches(self) -> None:
         """A bank line and a book item are consumed at most once, with their own amounts."""
         matches = {row["match_id"] for _, row in self.pack.dicts("match")}
-        undone = {row["match_id"] for _, row in self._told("match_undone")}
+        undone = set()
+        for line, row in self._told("match_undone"):
+            if row["match_id"] not in matches or row["match_id"] in undone:
+                raise broken_row("match_undone", line, f"match_id={row['match_id']}", "it is undone twice, or was never made")
+            undone.add(row["match_id"])
         items = {row["item_id"]: int(row["amount_minor_units"]) for _, row in self.pack.dicts("open_item")}
         for table, column, known in (("match_bank_line", "line_id", self.bank_lines), ("match_book_item", "item_id", items)):
             consumed = set()
