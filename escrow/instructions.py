@@ -87,8 +87,10 @@ _FIELDS = """
     s.amount_minor_units, s.beneficiary_name, s.beneficiary_account, s.item_id, s.state, s.answer, s.answered_at, s.reason_code,
     s.reason, s.bank_reference, s.settled_on, coalesce(s.last_event_no, 0), a.bank_code, a.account_number, a.currency, f.file_name
 """
+#: Where each stands; a bank's session asks for its own through a function, since the books are closed to it.
+_EVERYBODYS, _OF_BANK = "instruction_state", "instruction_states_of_bank(CAST(:references AS text[]))"
 _FROM = """
-    FROM instruction_state s
+    FROM {states} s
     JOIN custody_account a ON a.institution_id = s.institution_id AND a.custody_account_id = s.custody_account_id
     JOIN instruction_file f ON f.instruction_file_id = s.instruction_file_id
 """
@@ -102,8 +104,12 @@ def instructions(
     files: Collection[str] | None = None,
     states: Collection[InstructionState] | None = None,
     until: date | None = None,
+    as_bank: bool = False,
 ) -> list[Instruction]:
-    """Instructions by day, bank and reference. ``files``: names without ending. ``until``: the last day of instruction."""
+    """Instructions by day, bank and reference. ``files``: names without ending. ``until``: the last day of instruction.
+
+    ``as_bank``: asked in a bank's session, which sees its own.
+    """
     conditions: Mapping[str, tuple[str, Any]] = {
         "bank_code": ("a.bank_code = :bank_code", bank_code),
         "references": ("s.reference = ANY (:references)", None if references is None else list(references)),
@@ -114,13 +120,20 @@ def instructions(
     asked = {name: given for name, (_, given) in conditions.items() if given is not None}
     where = " AND ".join(conditions[name][0] for name in asked)
     order = "ORDER BY s.instruction_date, a.bank_code, s.reference, s.institution_id"
-    rows = conn.execute(text(f"SELECT {_FIELDS} {_FROM} {'WHERE ' + where if where else ''} {order}"), asked)
+    source = _FROM.format(states=_OF_BANK if as_bank else _EVERYBODYS)
+    given = asked | ({"references": asked.get("references")} if as_bank else {})
+    rows = conn.execute(text(f"SELECT {_FIELDS} {source} {'WHERE ' + where if where else ''} {order}"), given)
     found: list[tuple[Any, ...]] = [(*row[:11], InstructionState(row[11]), *row[12:]) for row in rows]
     return [Instruction(*values) for values in found]
 
 
 def find_instruction(
-    conn: Connection, reference: str, *, account: str | None = None, seen: Callable[[Instruction], bool] = lambda _one: True
+    conn: Connection,
+    reference: str,
+    *,
+    account: str | None = None,
+    seen: Callable[[Instruction], bool] = lambda _one: True,
+    as_bank: bool = False,
 ) -> Instruction:
     """The instruction of that reference, out of ``account`` when two institutions use the same number.
 
@@ -128,7 +141,7 @@ def find_instruction(
     """
     found = [
         one
-        for one in instructions(conn, references=[reference])
+        for one in instructions(conn, references=[reference], as_bank=as_bank)
         if seen(one) and (account is None or one.account_number == account)
     ]
     if not found:
@@ -156,7 +169,13 @@ def events_of(conn: Connection, one: Instruction) -> list[InstructionEvent]:
 
 
 def overdue_answers(
-    conn: Connection, as_of: date, *, calendar: WorkingCalendar, days_of_bank: Mapping[str, int], bank_code: str | None = None
+    conn: Connection,
+    as_of: date,
+    *,
+    calendar: WorkingCalendar,
+    days_of_bank: Mapping[str, int],
+    bank_code: str | None = None,
+    as_bank: bool = False,
 ) -> list[tuple[Instruction, int]]:
     """Instructions nobody knows the fate of for longer than the bank may take, with the working days since, oldest first.
 
@@ -164,7 +183,7 @@ def overdue_answers(
     Unknown never means failed: these are asked about, not instructed again.
     """
     found = []
-    for one in instructions(conn, bank_code=bank_code, states=UNKNOWN, until=as_of):
+    for one in instructions(conn, bank_code=bank_code, states=UNKNOWN, until=as_of, as_bank=as_bank):
         waited = calendar.working_days_between(one.instruction_date, as_of)
         allowed = days_of_bank.get(one.bank_code, 1) * (2 if one.state is InstructionState.ACCEPTED else 1)
         if waited > allowed:

@@ -115,7 +115,7 @@ def apply_privileges(connection: Connection, metadata: MetaData) -> None:
         f"ALTER TABLE alembic_version OWNER TO {Role.OWNER}",
         f"GRANT SELECT ON alembic_version TO {Role.POSTER}, {Role.PERSON}, {Role.SUPERVISOR}, {Role.BANK}, {Role.AUDITOR}",
     ]
-    roles = {"owner": Role.OWNER, "books": Role.BOOKS, "poster": Role.POSTER, "migrator": Role.MIGRATOR}
+    roles = {"owner": Role.OWNER, "books": Role.BOOKS, "poster": Role.POSTER, "migrator": Role.MIGRATOR, "bank": Role.BANK}
     statements += list(connection.scalars(text(_FUNCTIONS), roles))
     _execute(connection, statements)
     # On the way to head it may not be there yet.
@@ -293,8 +293,9 @@ _FUNCTIONS = """
         (2, 'ALTER FUNCTION %1$s OWNER TO %2$s', true),
         (3, 'REVOKE ALL ON FUNCTION %1$s FROM PUBLIC',
             p.prorettype = 'trigger'::regtype
-            OR p.proname IN ('lock_evidence', 'ledger_add_month', 'ledger_guard_partition')),
-        (4, 'GRANT EXECUTE ON FUNCTION %1$s TO ' || :poster, p.proname IN ('lock_evidence', 'ledger_add_month'))
+            OR p.proname IN ('lock_evidence', 'ledger_add_month', 'ledger_guard_partition', 'instruction_states_of_bank')),
+        (4, 'GRANT EXECUTE ON FUNCTION %1$s TO ' || :poster, p.proname IN ('lock_evidence', 'ledger_add_month')),
+        (5, 'GRANT EXECUTE ON FUNCTION %1$s TO ' || :bank, p.proname = 'instruction_states_of_bank')
     ) AS s (place, statement, applies)
     WHERE p.pronamespace = 'public'::regnamespace AND p.prorettype <> 'event_trigger'::regtype AND s.applies AND NOT EXISTS (
         SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')

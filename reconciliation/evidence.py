@@ -10,9 +10,21 @@ from sqlalchemy import Connection, text
 from money import Money
 from reconciliation.discrepancy import Discrepancy
 
+#: What stands where a fact that names, or may name, a payer is kept back.
+MASKED = "(masked)"
 
-def evidence_of(conn: Connection, one: Discrepancy, *, books: bool = True) -> dict[str, list[dict[str, Any]]]:
-    """``lines`` and ``items`` of a discrepancy as plain facts; amounts as text. ``books``: with items, else only lines."""
+
+def evidence_of(
+    conn: Connection, one: Discrepancy, *, books: bool = True, personal: bool = False
+) -> dict[str, list[dict[str, Any]]]:
+    """``lines`` and ``items`` of a discrepancy as plain facts; amounts as text. ``books``: with items, else only lines.
+
+    ``personal``: with what names payers (counterparty, the bank's text), else that is masked.
+    """
+
+    def kept(fact: str | None) -> str | None:
+        return fact if personal or not fact else MASKED
+
     lines = conn.execute(
         text(
             """
@@ -56,8 +68,8 @@ def evidence_of(conn: Connection, one: Discrepancy, *, books: bool = True) -> di
                 "booking_date": row.booking_date.isoformat(),
                 "bank_reference": row.bank_reference,
                 "references": list(row.line_references),
-                "counterparty_name": row.counterparty_name,
-                "description": row.description,
+                "counterparty_name": kept(row.counterparty_name),
+                "description": kept(row.description),
                 "file": row.file_name,
                 "file_line": row.file_line,
                 "sha256": row.sha256,

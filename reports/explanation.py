@@ -6,7 +6,7 @@ lines, each with the SHA-256 of its file and the line in it), the transfers, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -73,6 +73,24 @@ def explain(conn: Connection, named: Named, *, personal: bool = False) -> Explan
             reader.section("transfers", [("transfer", one) for one in transfers], without=named),
             reader.section("leads_to", leads_to, without=named),
         ),
+    )
+
+
+#: What a bank may ask about: what it said, what is in doubt about it, what it was told to pay.
+BANK_KINDS = ("line", "discrepancy", "instruction")
+
+
+def explain_to_bank(conn: Connection, named: Named) -> Explanation:
+    """What a bank may know of one of its own things: its lines and what is in doubt about them, without the books' side.
+
+    Asked in a bank's session, which sees the bank's own accounts. What names payers is masked, as for everybody.
+    """
+    reader = _Reader(conn, named.institution_id, personal=False)
+    rests_on, leads_to = _OF_BANK[named.kind](reader, named.identity)
+    return Explanation(
+        named,
+        tuple(reader.of(named.kind, [named.identity])),
+        (reader.section("rests_on", rests_on, without=named), reader.section("leads_to", leads_to, without=named)),
     )
 
 
@@ -244,6 +262,14 @@ def _of_discrepancy(reader: _Reader, identity: str) -> _Parts:
     return rests_on, transfers, [("event", identity), *matches, *reader.upwards(transfers)]
 
 
+_OF_BANK: Mapping[str, Callable[[_Reader, str], tuple[_Ids, _Ids]]] = {
+    "line": lambda reader, one: ([], reader.doubts(lines=[one])),
+    "discrepancy": lambda reader, one: (
+        [("line", line) for line in reader.ids("lines of discrepancies", [one])],
+        [("event", one)],
+    ),
+    "instruction": lambda _reader, _one: ([], []),
+}
 _SECTIONS: Mapping[str, Any] = {
     "transfer": _of_transfer,
     "batch": _of_batch,

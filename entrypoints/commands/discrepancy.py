@@ -148,11 +148,24 @@ def _as_json(one: DiscrepancyRecord, account: str, age: int) -> dict[str, Any]:
 
 
 @discrepancy_app.command("show", epilog="Example: escrow discrepancy show 3f9a01 --lang zh")
-def show(identity: _Id, lang: Lang = Language.EN, as_user: _AsUser = None, as_json: _Json = False) -> None:
-    """One discrepancy: what it is, its evidence down to the line of the bank's file, its history, what can be done."""
+def show(
+    identity: _Id,
+    personal: Annotated[
+        bool, typer.Option("--personal", help="Show what names payers too (--json); who looked is written into the audit log.")
+    ] = False,
+    lang: Lang = Language.EN,
+    as_user: _AsUser = None,
+    as_json: _Json = False,
+) -> None:
+    """One discrepancy: what it is, its evidence down to the line of the bank's file, its history, what can be done.
+
+    What names payers is masked: --personal shows it to a person with the right to see it.
+    """
     from config.calendars import load_calendar
     from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books
+    from entrypoints.clock import utc_now
+    from entrypoints.personal_data import record_reading
     from entrypoints.settings import read_settings
     from reconciliation import wording
     from reconciliation.discrepancy import ACTS_BY_KIND, DiscrepancyState
@@ -169,7 +182,14 @@ def show(identity: _Id, lang: Lang = Language.EN, as_user: _AsUser = None, as_js
         custody = str(one.discrepancy.custody_account_id)
         (ref,) = readable_accounts(connection, principal, custody)
         of_bank = principal.bank_code is not None  # a bank sees its own lines, not the supervisor's books
-        evidence = evidence_of(connection, one.discrepancy, books=not of_bank)
+        if personal:
+            about = one.discrepancy
+            command = "escrow discrepancy show"
+            record_reading(
+                engine, principal, utc_now(), "discrepancy", about.discrepancy_id,
+                institution_id=about.institution_id, command=command,
+            )  # fmt: skip
+        evidence = evidence_of(connection, one.discrepancy, books=not of_bank, personal=personal)
         events = events_of(connection, one.discrepancy.institution_id, one.discrepancy.discrepancy_id)
         standing = one.state in (DiscrepancyState.OPEN, DiscrepancyState.PREPARED)
         until = latest_day(connection, one) if standing else one.state_on

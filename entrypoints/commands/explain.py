@@ -11,8 +11,10 @@ from entrypoints.commands.reading import Lang, Language
 
 if TYPE_CHECKING:
     from entrypoints.report_desk import ReportDesk
+    from entrypoints.settings import Settings
     from reports.explanation import Explanation, Thing
     from reports.explanation_ids import Named
+    from supervision.rights import Principal
 
 
 def register(app: typer.Typer) -> None:
@@ -45,22 +47,35 @@ def explain_command(
 
     Down to the order, confirmation or bank line with the SHA-256 of its file and the line in it; who did it, by which rules.
     """
-    from entrypoints.report_desk import report_desk
+    from entrypoints.acting import acting_principal
     from entrypoints.settings import read_settings
     from reports.explanation import as_json as in_json
-    from reports.explanation import explain
-    from reports.explanation_ids import find
 
-    with report_desk(read_settings()) as desk:
-        named = find(desk.connection, identity, institution_id=institution)
-        _require_in_scope(desk, named)
-        if personal:
-            _record_reading(desk, named)
-        explanation = explain(desk.connection, named, personal=personal)
+    settings = read_settings()
+    principal = acting_principal(settings)
+    if principal.bank_code is not None:
+        explanation = _explained_to_bank(settings, principal, identity, institution=institution, personal=personal)
+    else:
+        explanation = _explained(settings, identity, institution=institution, personal=personal)
     if as_json:
         typer.echo(json.dumps(in_json(explanation), ensure_ascii=False))
     else:
         _print(explanation, lang)
+
+
+def _explained(settings: Settings, identity: str, *, institution: int | None, personal: bool) -> Explanation:
+    from entrypoints.personal_data import record_reading
+    from entrypoints.report_desk import report_desk
+    from reports.explanation import explain
+    from reports.explanation_ids import find
+
+    with report_desk(settings) as desk:
+        named = find(desk.connection, identity, institution_id=institution)
+        _require_in_scope(desk, named)
+        if personal:
+            told = {"institution_id": named.institution_id, "command": "escrow explain"}
+            record_reading(desk.engine, desk.principal, desk.now, named.kind, named.identity, **told)
+        return explain(desk.connection, named, personal=personal)
 
 
 def _require_in_scope(desk: ReportDesk, named: Named) -> None:
@@ -73,24 +88,41 @@ def _require_in_scope(desk: ReportDesk, named: Named) -> None:
         raise NotAllowed(f"{desk.principal.user} supervises {desk.principal.jurisdiction}, and {named} lies elsewhere")
 
 
-def _record_reading(desk: ReportDesk, named: Named) -> None:
-    """Write down who looks at personal data of what, before it is read. Raises NotAllowed for a person without the right."""
+def _explained_to_bank(
+    settings: Settings, principal: Principal, identity: str, *, institution: int | None, personal: bool
+) -> Explanation:
+    """What a bank may know of an id: lines, discrepancies and instructions of its own accounts, without the books.
+
+    Whatever else it asks for is unknown to it, and that it asked stands in the audit log. Raises LookupError, NotAllowed.
+    """
     from config.roles import load_roster
+    from entrypoints.acting import reading_session
+    from entrypoints.bootstrap import open_books
+    from entrypoints.clock import utc_now
+    from reports.explanation import BANK_KINDS, explain_to_bank
+    from reports.explanation_ids import find
     from storage import audit
     from supervision.rights import Right, require
 
-    require(desk.principal, Right.READ_PERSONAL, roster=load_roster())
-    with desk.engine.begin() as connection:
-        audit.record(
-            connection,
-            now=desk.now,
-            actor=desk.principal.user,
-            role=desk.principal.role,
-            act="cli:personal_data:read",
-            object_kind=named.kind,
-            object_id=named.identity,
-            details={"institution_id": named.institution_id, "command": "escrow explain"},
-        )
+    roster = load_roster()
+    for right in (Right.READ_DISCREPANCY, Right.READ_INSTRUCTION, *([Right.READ_PERSONAL] if personal else [])):
+        require(principal, right, roster=roster)
+    with open_books(settings, session=reading_session(principal)) as engine, engine.connect() as connection:
+        try:
+            return explain_to_bank(connection, find(connection, identity, institution_id=institution, kinds=BANK_KINDS))
+        except LookupError:
+            with engine.begin() as telling:
+                audit.record(
+                    telling,
+                    now=utc_now(),
+                    actor=principal.user,
+                    role=principal.role,
+                    act="cli:explain:unknown",
+                    object_kind="id",
+                    object_id=identity[:200],
+                    details={"bank": principal.bank_code},
+                )
+            raise
 
 
 _TITLES = {

@@ -121,7 +121,8 @@ def show(reference: _Reference, account: _Account = None, lang: Lang = Language.
 
     with _reading() as (connection, principal):
         inside = _inside(connection, principal)
-        one = find_instruction(connection, reference, account=account, seen=inside)
+        as_bank = principal.bank_code is not None
+        one = find_instruction(connection, reference, account=account, seen=inside, as_bank=as_bank)
         events = events_of(connection, one)
     if as_json:
         told = [{**_plain(event), "event_at": event.event_at.isoformat()} for event in events]
@@ -180,7 +181,8 @@ def query(
         inside = _inside(connection, principal)
         days = {one.bank_code: one.answer_within_working_days for one in banks.values()}
         code = _bank_code(bank, "--bank") if bank else None
-        late = overdue_answers(connection, as_of, calendar=load_calendar(), days_of_bank=days, bank_code=code)
+        as_bank = principal.bank_code is not None and not write
+        late = overdue_answers(connection, as_of, calendar=load_calendar(), days_of_bank=days, bank_code=code, as_bank=as_bank)
         late = [(one, waited) for one, waited in late if inside(one)]
         for asked in sorted({one.bank_code for one, _ in late}) if write else ():
             about = [one for one, _ in late if one.bank_code == asked]
@@ -274,14 +276,14 @@ def _booking_day(connection: Connection, given: datetime | None, instructed_on: 
 
 @contextmanager
 def _reading(right: str = "instruction.read", *, write: bool = False) -> Iterator[tuple[Connection, Principal]]:
-    """A connection for one command and who acts. A bank's reads are fenced by ``_inside``: its role reads no ledger."""
+    """A connection for one command and who acts: reading in the person's or the bank's own session."""
     from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books
     from entrypoints.settings import read_settings
 
     settings = read_settings()
     principal = acting_principal(settings, right)
-    session = None if write or principal.bank_code is not None else reading_session(principal)
+    session = None if write else reading_session(principal)
     with open_books(settings, session=session) as engine, engine.begin() as connection:
         yield connection, principal
 
@@ -298,7 +300,7 @@ def _seen(connection: Connection, principal: Principal, **which: Any) -> list[In
     from escrow.instructions import instructions
 
     inside = _inside(connection, principal)
-    return [one for one in instructions(connection, **which) if inside(one)]
+    return [one for one in instructions(connection, as_bank=principal.bank_code is not None, **which) if inside(one)]
 
 
 def _bank_code(given: str, option: str) -> str:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from typer.testing import CliRunner, Result
 
 from bank_adapters.bank_answers import read_answer_file
@@ -83,6 +83,27 @@ def test_a_bank_answers_for_itself_alone_and_sees_its_own_alone(run, tmp_path: P
     seen = run("bank.north", "list", "--json")
     assert [json.loads(line)["reference"] for line in seen.stdout.splitlines()] == [DISBURSED]
     assert run("bank.north", "show", "DI2025030500000002").exit_code != 0
+    shown = json.loads(run("bank.north", "show", DISBURSED, "--json").stdout)
+    assert (shown["state"], shown["amount"]) == ("unanswered", "100.00")
+    late = run("bank.north", "query", "--date", "2025-03-10", "--json")
+    assert [json.loads(line)["reference"] for line in late.stdout.splitlines()] == [DISBURSED], late.exception
+
+
+def test_a_bank_reads_its_instructions_in_its_own_session(run) -> None:
+    roles = set()
+
+    def remember(connection, cursor, statement, *_rest) -> None:
+        if "instruction_states_of_bank" in statement:
+            cursor.execute("SELECT current_user")
+            roles.add(cursor.fetchone()[0])
+            cursor.execute(statement, _rest[0])
+
+    event.listen(Engine, "before_cursor_execute", remember)
+    try:
+        listed = run("bank.north", "list")
+    finally:
+        event.remove(Engine, "before_cursor_execute", remember)
+    assert (listed.exit_code, roles) == (0, {"escrow_bank"}), listed.exception
 
 
 def test_whom_nobody_answered_is_asked_in_a_table_the_bank_fills_in(run, tmp_path: Path) -> None:

@@ -92,6 +92,21 @@ def test_whose_an_instruction_is_says_its_file_and_not_the_institution(told: Con
         assert counts(told)[-1] == 1
 
 
+def test_a_bank_reads_where_its_own_instructions_stand_and_not_the_books_behind_it(told: Connection) -> None:
+    asked = text(
+        "SELECT f.bank_code, s.state FROM instruction_states_of_bank(NULL) s JOIN instruction_file f USING (instruction_file_id)"
+    )
+    with working_as(told, Session(Role.BANK, bank="NRB")):
+        assert sorted(map(tuple, told.execute(asked))) == [("NRB", "accepted"), ("NRB", "unanswered")]
+        for books in ("instruction_state", "transfer", "open_item", "open_item_clearing", "refund", "prepayment"):
+            assert "permission denied" in refused(told, f"SELECT * FROM {books}")
+    with working_as(told, Session(Role.BANK)):
+        assert told.execute(asked).all() == []
+    for role in (Role.SUPERVISOR, Role.AUDITOR, Role.POSTER, Role.PERSON):
+        with working_as(told, Session(role, ("*",), bank="NRB")):
+            assert "permission denied" in refused(told, "SELECT * FROM instruction_states_of_bank(NULL)")
+
+
 def test_a_bank_adds_and_changes_none(told: Connection) -> None:
     with working_as(told, Session(Role.BANK, bank="NRB")):
         for table in TABLES:
