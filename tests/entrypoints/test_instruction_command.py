@@ -38,7 +38,7 @@ def run(url: str, tmp_path: Path):
     def command(user: str, *arguments: object) -> Result:
         from entrypoints.cli import app
 
-        told = {"ESCROW_DATABASE_URL": url, "ESCROW_DATA": str(tmp_path)}
+        told = {"ESCROW_DATABASE_URL": url, "ESCROW_DATA": str(tmp_path), "ESCROW_USER": ""}
         return CliRunner().invoke(app, ["--as", user, "instruction", *map(str, arguments)], env=told)
 
     return command
