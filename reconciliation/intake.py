@@ -293,6 +293,34 @@ def judge(last: Link | None, one: Link, *, books_cash: int, currency: str, gap_e
     return Verdict(counts=False, fault=Fault(DiscrepancyKind.CONTINUITY_BREAK, reason, difference))
 
 
+def judge_late(
+    previous: Link | None, one: Link, following: Link, *, currency: str, number_explained: bool = False
+) -> Fault | None:
+    """What keeps a statement out of its place between two that count; None when it fits.
+
+    It opens with the closing before it and closes with the opening after it, so on balance nothing moved on its day; its number,
+    where there are numbers, lies between theirs. ``previous`` None: the chain begins after it. ``number_explained``: two people
+    have let its number through.
+    """
+    before = previous.closing if previous is not None else following.opening
+    after = following.business_date
+    opening, closing = Money(one.opening, currency).plain, Money(one.closing, currency).plain
+    if one.opening != before:
+        was = Money(before, currency).plain
+        reason = because(ReasonCode.LATE_OPENS_OTHERWISE, after=after, opening=opening, closing=was)
+        return Fault(DiscrepancyKind.RESTATED, reason)
+    if one.closing != following.opening:
+        then = Money(following.opening, currency).plain
+        reason = because(ReasonCode.LATE_CLOSES_OTHERWISE, after=after, closing=closing, opening=then)
+        return Fault(DiscrepancyKind.RESTATED, reason)
+    wrong = (previous is not None and _backwards(previous, one) is not None) or _backwards(one, following) is not None
+    if wrong and not number_explained:
+        numbers = " - ".join("?" if link is None else link.sequence or "?" for link in (previous, following))
+        reason = because(ReasonCode.LATE_NUMBER, after=after, number=one.sequence or "", numbers=numbers)
+        return Fault(DiscrepancyKind.STATEMENT_GAP, reason)
+    return None
+
+
 def _number(link: Link) -> int | None:
     text = (link.sequence or "").strip()
     head = text.split("/")[0]

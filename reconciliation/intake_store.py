@@ -38,6 +38,14 @@ class WaitingStatement:
     statement_file_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A statement in force beside a day."""
+
+    statement_id: int
+    link: Link
+
+
 def lock_account(conn: Connection, ref: CustodyAccountRef) -> None:
     """Let no other transaction take in or reconcile this account until the end of this one."""
     conn.execute(
@@ -187,18 +195,39 @@ def is_stored(conn: Connection, statement_file_id: int, position: int) -> bool:
 
 
 def last_counted(conn: Connection, ref: CustodyAccountRef) -> tuple[int, Link] | None:
-    """The end of the account's chain: link number and statement."""
+    """How many statements of the account count, and the one at the end of its chain: that of the newest day."""
     row = conn.execute(
         text(
             """
-            SELECT f.link, s.business_date, s.sequence, s.opening_minor_units, s.closing_minor_units
+            SELECT (SELECT max(c.link) FROM statement_counted c
+                    WHERE c.institution_id = :institution AND c.custody_account_id = :account),
+                s.business_date, s.sequence, s.opening_minor_units, s.closing_minor_units
             FROM statement_in_force f JOIN statement s USING (institution_id, statement_id)
-            WHERE f.institution_id = :institution AND f.custody_account_id = :account ORDER BY f.link DESC LIMIT 1
+            WHERE f.institution_id = :institution AND f.custody_account_id = :account ORDER BY f.business_date DESC LIMIT 1
             """
         ),
         _keys(ref),
     ).one_or_none()
     return (int(row[0]), Link(row[1], row[2], int(row[3]), int(row[4]))) if row else None
+
+
+def neighbours(conn: Connection, ref: CustodyAccountRef, day: date) -> tuple[Neighbour | None, Neighbour | None]:
+    """The statements in force next before and next after a day; None where none counts."""
+    found: list[Neighbour | None] = []
+    for comparison, order in (("<", "DESC"), (">", "ASC")):
+        row = conn.execute(
+            text(
+                f"""
+                SELECT s.statement_id, s.business_date, s.sequence, s.opening_minor_units, s.closing_minor_units
+                FROM statement_in_force f JOIN statement s USING (institution_id, statement_id)
+                WHERE f.institution_id = :institution AND f.custody_account_id = :account AND f.business_date {comparison} :day
+                ORDER BY f.business_date {order} LIMIT 1
+                """
+            ),
+            {**_keys(ref), "day": day},
+        ).one_or_none()
+        found.append(Neighbour(row[0], Link(row[1], row[2], int(row[3]), int(row[4]))) if row else None)
+    return found[0], found[1]
 
 
 def waiting_statements(conn: Connection, ref: CustodyAccountRef) -> list[WaitingStatement]:
@@ -325,7 +354,7 @@ def store_figures(conn: Connection, ref: CustodyAccountRef, one: Statement, *, f
 
 
 def count_statement(conn: Connection, ref: CustodyAccountRef, waiting: WaitingStatement, link: int) -> None:
-    """Make a statement the next link of its account's chain: from now on its lines count."""
+    """Let a statement count as the ``link``-th of its account: from now on its lines count. Its day is its place in the chain."""
     conn.execute(
         text(
             """

@@ -43,6 +43,10 @@ class ReasonCode(StrEnum):
     NUMBERS_RUN_BACKWARDS = "numbers_run_backwards"
     DAY_COUNTED_ALREADY = "day_counted_already"
     NOTHING_TO_REPLACE = "nothing_to_replace"
+    LATE_OPENS_OTHERWISE = "late_opens_otherwise"
+    LATE_CLOSES_OTHERWISE = "late_closes_otherwise"
+    LATE_NUMBER = "late_number"
+    LATE_LINES = "late_lines"
     RESTATES_WHAT_COUNTS = "restates_what_counts"
     RESTATES_WHAT_WAITS = "restates_what_waits"
     # said before, or never counting
@@ -149,6 +153,25 @@ WORDS: Mapping[ReasonCode, Said] = {
     _C.NOTHING_TO_REPLACE: Said(
         "no statement for {day} itself counts that it could replace; ask the bank for a file of a later day that carries its lines",
         "{day} 没有已计入、可被替换的对账单；请银行以后续日期的文件报送其明细",
+    ),
+    _C.LATE_OPENS_OTHERWISE: Said(
+        "it comes after the statement for {after} and opens with {opening}, where the balance was {closing}; ask the bank which is right",
+        "晚于 {after} 的对账单到达，期初余额 {opening}，而当时余额为 {closing}；请银行确认以哪份为准",
+    ),
+    _C.LATE_CLOSES_OTHERWISE: Said(
+        "it comes after the statement for {after}, which counts and opens with {opening}, and closes with {closing}; ask the bank which "
+        "is right",
+        "晚于 {after} 的对账单到达，期末余额 {closing}，而该日已计入的对账单期初余额为 {opening}；请银行确认以哪份为准",
+    ),
+    _C.LATE_NUMBER: Said(
+        "it comes after the statement for {after}; its balances fit between its neighbours, its number {number} does not fit between "
+        "theirs ({numbers})",
+        "晚于 {after} 的对账单到达；余额与前后衔接，但编号 {number} 不在前后编号（{numbers}）之间",
+    ),
+    _C.LATE_LINES: Said(
+        "it comes after the statement for {after}; {count} of its lines were reported by the statement for {reported} already and would "
+        "count twice; ask the bank which of the two is right",
+        "晚于 {after} 的对账单到达；其中 {count} 笔明细已由 {reported} 的对账单报送，将重复计入；请银行确认以哪份为准",
     ),
     _C.RESTATES_WHAT_COUNTS: Said(
         "another statement for {day} with other content came before and counts; ask the bank which is right",

@@ -154,23 +154,22 @@ def plan_for(conn: Connection, ref: CustodyAccountRef, restatements: Sequence[Re
 def _breaks(conn: Connection, ref: CustodyAccountRef, restatements: Sequence[Restatement]) -> list[Said]:
     """Where the chain of balances would break: each new version against its neighbours, themselves replaced or in force."""
     found: list[Said] = []
-    by_link = {one.in_force.link: one for one in restatements if one.in_force.link is not None}
+    by_day = {one.in_force.business_date: one for one in restatements if one.in_force.link is not None}
     days = [one.in_force.business_date for one in restatements]
     found += [restated_twice(day) for day in sorted({day for day in days if days.count(day) > 1})]
-    around = version_store.versions_at(conn, ref, {neighbour for link in by_link for neighbour in (link - 1, link + 1)})
-    for link, one in sorted(by_link.items()):
-        day = one.in_force.business_date
-        if link == 1 and one.opening != one.in_force.opening:
+    beside = version_store.versions_beside(conn, ref, by_day)
+    for day, one in sorted(by_day.items()):
+        before, after = beside[day]
+        if before is None and one.opening != one.in_force.opening:
             expected = Money(one.in_force.opening, ref.currency)
             found.append(opens_otherwise(day, Money(one.opening, ref.currency), expected, None))
-        for neighbour, mine, side, say in (
-            (link - 1, one.opening, "closing", opens_otherwise),
-            (link + 1, one.closing, "opening", closes_otherwise),
+        for version, mine, side, say in (
+            (before, one.opening, "closing", opens_otherwise),
+            (after, one.closing, "opening", closes_otherwise),
         ):
-            version = around.get(neighbour)
             if version is None:
                 continue
-            other: int = getattr(by_link.get(neighbour, version), side)
+            other: int = getattr(by_day.get(version.business_date, version), side)
             if mine != other:
                 found.append(say(day, Money(mine, ref.currency), Money(other, ref.currency), version.business_date))
     return found

@@ -62,7 +62,7 @@ def counted_statements(
             FROM statements_in_force(CAST(:known_at AS timestamptz)) c JOIN statement s USING (institution_id, statement_id)
             JOIN statement_file f USING (statement_file_id)
             WHERE c.institution_id = :institution AND c.custody_account_id = :account AND c.business_date <= :through
-            ORDER BY c.link DESC LIMIT :newest
+            ORDER BY c.business_date DESC LIMIT :newest
             """
         ),
         {**_keys(ref), "through": through, "newest": newest, "known_at": known_at or "infinity"},
@@ -107,7 +107,7 @@ def latest_run(conn: Connection, ref: CustodyAccountRef, business_date: date) ->
 
 
 def restated_since(conn: Connection, ref: CustodyAccountRef, through: date, run_id: int) -> bool:
-    """Whether a new version of a statement through a day was put in force after a run: the run does not know it."""
+    """Whether a new version of a statement through a day, or a late one for a skipped day, came into force after a run."""
     return bool(
         conn.execute(
             text(
@@ -117,6 +117,11 @@ def restated_since(conn: Connection, ref: CustodyAccountRef, through: date, run_
                     JOIN reconciliation_run r ON r.institution_id = v.institution_id AND r.run_id = :run
                     WHERE v.institution_id = :institution AND v.custody_account_id = :account AND v.business_date <= :through
                       AND v.recorded_at > r.recorded_at
+                ) OR EXISTS (
+                    SELECT FROM statement_counted c
+                    JOIN reconciliation_run r ON r.institution_id = c.institution_id AND r.run_id = :run
+                    WHERE c.institution_id = :institution AND c.custody_account_id = :account AND c.business_date <= :through
+                      AND c.recorded_at > r.recorded_at
                 )
                 """
             ),

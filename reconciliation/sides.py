@@ -40,7 +40,7 @@ def open_bank_lines(conn: Connection, ref: CustodyAccountRef, through: date, *, 
                 l.value_date, array_to_string(l.line_references, '|'), coalesce(l.bank_reference, ''),
                 coalesce(l.counterparty_name, ''), coalesce(l.counterparty_account, ''), coalesce(l.description, ''),
                 coalesce(l.transaction_code, ''), l.reversal,
-                row_number() OVER (ORDER BY l.link, l.position), l.business_date
+                row_number() OVER (ORDER BY l.business_date, l.position), l.business_date
             FROM lines_in_force(CAST(:known_at AS timestamptz)) l
             LEFT JOIN match_bank_line m ON m.institution_id = l.institution_id AND m.line_id = l.line_id
                 AND m.recorded_at <= CAST(:known_at AS timestamptz)

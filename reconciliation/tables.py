@@ -130,7 +130,12 @@ statement_counted = Table(
     number_column("statement_id", "the statement that counts"),
     account_column(),
     day_column("business_date", "the day it closes"),
-    Column("link", Integer, nullable=False, comment="1 for the account's first statement, then 2, 3 ... without a gap"),
+    Column(
+        "link",
+        Integer,
+        nullable=False,
+        comment="1, 2, 3 ... without a gap, in the order in which they came to count",
+    ),
     Column("previous_link", Integer, comment="link - 1; null for the first"),
     *evidence_columns(),
     PrimaryKeyConstraint("institution_id", "statement_id"),
@@ -144,7 +149,7 @@ statement_counted = Table(
     CheckConstraint("link >= 1 AND (link = 1) = (previous_link IS NULL)", name="first_link"),
     CheckConstraint("previous_link IS NULL OR previous_link = link - 1", name="unbroken"),
     info=APPEND_ONLY,
-    comment="the unbroken chain of statements of an account; lines count from here on",
+    comment="the statements of an account that count, an unbroken chain by their days; lines count from here on",
 )
 
 statement_line = Table(

@@ -5,6 +5,7 @@ A gate that two persons may overrule (``Gate``) holds a statement back; everythi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -24,14 +25,18 @@ from reconciliation.intake import (
     balance_off_by,
     booked_lines,
     business_date_of,
+    content_key,
     counts_at_all,
     faults_of,
     figures_of,
     find_account,
     is_balance_break,
     judge,
+    judge_late,
     outside_period,
 )
+from reconciliation.intake_store import Neighbour, WaitingStatement
+from reconciliation.line_store import lines_of
 from reconciliation.model import AccountDirectory, CustodyAccountRef, Gate, StatementOutcome, StatementReceipt
 from reconciliation.quarantine_store import Held, QuarantineState, waits_for_two
 from reconciliation.reasons import Reason, ReasonCode, because, of_finding
@@ -152,9 +157,11 @@ class Taking:
         link = Link(day, one.sequence, one.opening_balance.minor_units, one.closing_balance.minor_units)
         verdict = self._judge(ref, last[1] if last else None, link)
         waits = [each.link for each in intake_store.waiting_statements(self.conn, ref) if each.link.business_date == day]
+        if verdict.kind is DiscrepancyKind.RESTATED and version_of_day(self.conn, ref, day) is None:
+            return self._late(one, ref, link, outcome, file_id=file_id, number=number)
         if verdict.kind is DiscrepancyKind.RESTATED or (verdict.waits and waits):
             code = ReasonCode.RESTATES_WHAT_WAITS if waits else ReasonCode.RESTATES_WHAT_COUNTS
-            return self._restated(one, ref, day, outcome, verdict.fault, code, file_id=file_id, number=number)
+            return self._restated(one, ref, day, outcome, code, file_id=file_id, number=number)
         fault = verdict.fault
         if fault is not None and not verdict.waits:
             self._name(ref, fault, day, file_id)
@@ -174,28 +181,79 @@ class Taking:
         self.advance(ref)
         return outcome(StatementOutcome.COUNTED)
 
-    def _restated(  # noqa: PLR0917 - what is known of the statement
+    def _restated(
         self,
         one: Statement,
         ref: CustodyAccountRef,
         day: date,
         outcome: _Outcome,
-        fault: Fault | None,
         code: ReasonCode,
         *,
         file_id: int,
         number: int,
     ) -> StatementReceipt:
-        """Other content for a day: a proposed new version of the statement that counts or waits, or nothing it could replace."""
+        """Other content for a day: a proposed new version of the statement that counts or waits."""
         kind = DiscrepancyKind.RESTATED
-        if version_of_day(self.conn, ref, day) is None:
-            reasons = [*([fault.reason] if fault is not None else []), because(ReasonCode.NOTHING_TO_REPLACE, day=day)]
-            self.open(ref, kind, day, f"{day}/{file_id}", "; ".join(each.en for each in reasons), file_id=file_id)
-            return outcome(StatementOutcome.REFUSED, *reasons, kind=kind)
         reason = because(code, day=day)
         held = self._hold(one, Gate.RESTATED, ref, [reason], file_id=file_id, number=number)
         self.open(ref, kind, day, f"{day}/{held.statement_file_id}", reason.en, file_id=held.statement_file_id)
         return _held(outcome, held, kind)
+
+    def _late(
+        self, one: Statement, ref: CustodyAccountRef, link: Link, outcome: _Outcome, *, file_id: int, number: int
+    ) -> StatementReceipt:
+        """A statement for a day that was skipped, after a later one counts: it counts when it fits between its neighbours."""
+        day = link.business_date
+        before, after = intake_store.neighbours(self.conn, ref, day)
+        assert after is not None  # noqa: S101  a later statement counts, else it would not be late
+        explained = self._gap_explained(ref, day)
+        previous = before.link if before is not None else None
+        fault = judge_late(previous, link, after.link, currency=ref.currency, number_explained=explained)
+        if fault is None or fault.kind is DiscrepancyKind.STATEMENT_GAP:
+            fault = self._reported_beside(one, ref, (before, after), after.link.business_date) or fault
+        if fault is not None and fault.kind is DiscrepancyKind.STATEMENT_GAP:
+            self._name(ref, fault, day, file_id)
+            return _held(outcome, self._hold(one, Gate.SEQUENCE, ref, [fault.reason], file_id=file_id, number=number), fault.kind)
+        if fault is not None:
+            reasons = [fault.reason, because(ReasonCode.NOTHING_TO_REPLACE, day=day)]
+            kind = DiscrepancyKind.RESTATED
+            self.open(ref, kind, day, f"{day}/{file_id}", "; ".join(each.en for each in reasons), file_id=file_id)
+            return outcome(StatementOutcome.REFUSED, *reasons, kind=kind)
+        kept = intake_store.store_statement(self.conn, ref, one, file_id=file_id, index=number, day=day)
+        self.remarks += outside_period(one, number, day, previous.business_date if previous is not None else None)
+        last = intake_store.last_counted(self.conn, ref)
+        assert last is not None  # noqa: S101  see after
+        intake_store.count_statement(self.conn, ref, WaitingStatement(kept, link, file_id), last[0] + 1)
+        self._settled(ref, day)
+        self._close_gap(ref, day, after.link.business_date)
+        return outcome(StatementOutcome.COUNTED)
+
+    def _reported_beside(
+        self, one: Statement, ref: CustodyAccountRef, beside: Sequence[Neighbour | None], after: date
+    ) -> Fault | None:
+        """Lines of a late statement that the statement before or after it has reported: they would count twice."""
+        mine = Counter(content_key(ref.custody_account_id, line) for line in booked_lines(one))
+        for neighbour in beside if mine else ():
+            if neighbour is None:
+                continue
+            kept = lines_of(self.conn, ref.institution_id, neighbour.statement_id)
+            twice = mine & Counter(content_key(ref.custody_account_id, each.line) for each in kept)
+            if twice:
+                reported = neighbour.link.business_date
+                reason = because(ReasonCode.LATE_LINES, after=after, count=twice.total(), reported=reported)
+                return Fault(DiscrepancyKind.RESTATED, reason)
+        return None
+
+    def _close_gap(self, ref: CustodyAccountRef, day: date, after: date) -> None:
+        """The late statement fills the gap that the one after it was named for."""
+        clear_condition(
+            self.conn,
+            condition_id(DiscrepancyKind.STATEMENT_GAP, ref, str(after)),
+            now=self.now,
+            business_date=self.today,
+            actor=self.actor,
+            reason=f"the statement for {day} that was missing before it counts now",
+        )
 
     def _judge(self, ref: CustodyAccountRef, last: Link | None, link: Link) -> Verdict:
         return judge(

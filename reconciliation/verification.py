@@ -149,14 +149,15 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
         """
         SELECT 'institution ' || institution_id || ', account ' || custody_account_id || ', link ' || link,
             CASE WHEN previous_link IS DISTINCT FROM nullif(link - 1, 0) OR place <> link THEN 'the chain has a gap before it'
-                ELSE 'it opens with ' || opening_minor_units || ', the link before closed with ' || before END
+                ELSE 'it opens with ' || opening_minor_units || ', the one before it closed with ' || before END
         FROM (
             SELECT c.institution_id, c.custody_account_id, c.link, c.previous_link, s.opening_minor_units,
-                row_number() OVER w AS place, lag(s.closing_minor_units) OVER w AS before
+                row_number() OVER counting AS place, lag(s.closing_minor_units) OVER days AS before
             FROM statement_counted c
             JOIN statement_in_force f ON f.institution_id = c.institution_id AND f.first_statement_id = c.statement_id
             JOIN statement s ON s.institution_id = f.institution_id AND s.statement_id = f.statement_id
-            WINDOW w AS (PARTITION BY c.institution_id, c.custody_account_id ORDER BY c.link)
+            WINDOW counting AS (PARTITION BY c.institution_id, c.custody_account_id ORDER BY c.link),
+                days AS (PARTITION BY c.institution_id, c.custody_account_id ORDER BY c.business_date)
         ) AS chain
         WHERE place <> link OR previous_link IS DISTINCT FROM nullif(link - 1, 0)
             OR (before IS NOT NULL AND before <> opening_minor_units)

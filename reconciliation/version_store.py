@@ -15,7 +15,7 @@ from reconciliation.model import CustodyAccountRef
 
 @dataclass(frozen=True, slots=True)
 class VersionInForce:
-    """The newest version of a statement that counts (``link``: its place in the chain) or waits (no link). Minor units."""
+    """The newest version of a statement that counts (``link``: the how-manieth to count) or waits (no link). Minor units."""
 
     business_date: date
     first_statement_id: int
@@ -77,9 +77,34 @@ def version_of_day(conn: Connection, ref: CustodyAccountRef, day: date) -> Versi
 
 
 def versions_at(conn: Connection, ref: CustodyAccountRef, links: Collection[int]) -> dict[int, VersionInForce]:
-    """The versions in force at places of the chain, by place; places that do not exist are left out."""
+    """The versions in force at links, by link; links that do not exist are left out."""
     rows = conn.execute(text(f"{_VERSION} AND c.link = ANY (:links)"), {**_keys(ref), "links": sorted(set(links))})
     return {row.link: VersionInForce(*row) for row in rows}
+
+
+def versions_beside(
+    conn: Connection, ref: CustodyAccountRef, days: Collection[date]
+) -> dict[date, tuple[VersionInForce | None, VersionInForce | None]]:
+    """The versions in force next before and next after each day; None where none counts."""
+    around = conn.execute(
+        text(
+            """
+            SELECT d.day,
+                (SELECT max(business_date) FROM statement_counted c WHERE c.institution_id = :institution
+                    AND c.custody_account_id = :account AND c.business_date < d.day),
+                (SELECT min(business_date) FROM statement_counted c WHERE c.institution_id = :institution
+                    AND c.custody_account_id = :account AND c.business_date > d.day)
+            FROM unnest(CAST(:days AS date[])) AS d (day)
+            """
+        ),
+        {**_keys(ref), "days": sorted(days)},
+    ).all()
+    wanted = sorted({day for row in around for day in row[1:] if day is not None})
+    rows = conn.execute(
+        text(f"{_VERSION} AND c.link IS NOT NULL AND first.business_date = ANY (:days)"), {**_keys(ref), "days": wanted}
+    )
+    found = {row.business_date: VersionInForce(*row) for row in rows}
+    return {day: (found.get(before), found.get(after)) for day, before, after in around}
 
 
 def versions_of_day(conn: Connection, ref: CustodyAccountRef, day: date) -> list[dict[str, Any]]:

@@ -1168,7 +1168,8 @@ class Replay:
                     raise broken_row("statement_version", line, key, f"{each} is not a statement of this account")
                 if self.bank[each][:2] != days:
                     raise broken_row("statement_version", line, key, f"statement {each} is of another account or day")
-        before: dict[str, tuple[int, int]] = {}
+        links: dict[str, int] = {}
+        chain: dict[str, list[tuple[str, int, str, int, int]]] = {}
         counted = sorted(
             self.pack.dicts("statement_counted"), key=lambda each: (int(each[1]["custody_account_id"]), int(each[1]["link"]))
         )
@@ -1181,13 +1182,20 @@ class Replay:
                 raise broken_row("statement_counted", line, key, "the version in force is of another account or day")
             if in_force not in sums and opening != closing:
                 raise broken_row("statement_counted", line, key, "the lines of this counted statement are missing")
-            link, last = before.get(account, (0, opening))
-            if int(row["link"]) != link + 1:
-                raise broken_row("statement_counted", line, key, f"statement {link + 1} of the account should stand here")
-            if opening != last:
-                raise broken_row("statement_counted", line, key, f"it opens with {opening}, the one before closed with {last}")
-            before[account] = (link + 1, closing)
+            link = links.get(account, 0) + 1
+            if int(row["link"]) != link:
+                raise broken_row("statement_counted", line, key, f"statement {link} of the account should stand here")
+            links[account] = link
+            chain.setdefault(account, []).append((day, line, key, opening, closing))
             self.closing_of[account, day] = closing
+        for placed in chain.values():
+            last = None  # balances follow each other by day: a late statement for a skipped day was counted after a later one
+            for _, line, key, opening, closing in sorted(placed):
+                if last is not None and opening != last:
+                    raise broken_row(
+                        "statement_counted", line, key, f"it opens with {opening}, the one before closed with {last}"
+                    )
+                last = closing
         self.summary.update(statements=len(self.bank), bank_lines=len(self.bank_lines))
 
     def matches(self) -> None:
