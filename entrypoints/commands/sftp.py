@@ -37,7 +37,7 @@ def serve(
     """Serve the banks' drop folders until stopped (Ctrl-C or SIGTERM; uploads at work may end first).
 
     A bank logs in as its code with a public key (escrow sftp add-key); there are no passwords. It writes to /incoming and
-    /answers and reads /accepted, /refused and /outbox. What it delivers is taken in by escrow run-day or the scheduler.
+    /answers and reads /accepted, /refused, /held and /outbox. What it delivers is taken in by escrow run-day or the scheduler.
     """
     import asyncio
     import signal

@@ -106,6 +106,7 @@ class Upload:
     hidden: str
     descriptor: int
     have: list[tuple[int, int]] = field(default_factory=list)  # from, to; apart from each other, in order
+    received: int = 0  # bytes the bank has sent, those written twice too
     spoiled: str = ""  # why what was written is not what the bank meant to write
 
     @property
@@ -118,6 +119,7 @@ class Upload:
             if offset + len(data) > self.largest:
                 why = f"{self.name}: more than {self.largest} bytes; ask us before you send larger files"
                 raise DeliveryRefused(errno.EFBIG, why)
+            self.received += len(data)
             view, at = memoryview(data), offset
             while view:
                 done = os.pwrite(self.descriptor, view, at)
@@ -125,9 +127,13 @@ class Upload:
             if data:
                 self._came(offset, at)
         except OSError as failure:
-            self.spoiled = self.spoiled or failure.strerror or "not everything could be written"
+            self.spoil(failure)
             raise
         return len(data)
+
+    def spoil(self, failure: OSError) -> None:
+        """What was written is not what the bank meant to write: it is thrown away when it is closed."""
+        self.spoiled = self.spoiled or failure.strerror or "not everything could be written"
 
     def _came(self, begin: int, end: int) -> None:
         if self.have and self.have[-1][1] == begin:  # nearly always

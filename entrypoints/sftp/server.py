@@ -8,14 +8,16 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, time
 from pathlib import Path
 
 import asyncssh
 
+from calendars import BUSINESS_TIME_ZONE, business_date
 from entrypoints.sftp import files
 from entrypoints.sftp.folders import BankFolders, Use
 from entrypoints.sftp.keys import KeyRefused, keys_of
-from entrypoints.sftp.limits import FailedLogins, Limits
+from entrypoints.sftp.limits import DayTotals, FailedLogins, Limits
 from entrypoints.sftp.session import BankSession
 from entrypoints.sftp.trail import Event, Trail
 
@@ -37,6 +39,10 @@ class Desk:
     connections: set[BankConnection] = field(default_factory=set)
     open_files: Counter[str] = field(default_factory=Counter)
     stopping: bool = False
+    arrived: DayTotals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.arrived = DayTotals(self.limits, lambda: business_date(self.trail.clock()))
 
     def take_file(self, bank_code: str) -> bool:
         """Count one more open file of a bank; False when it has as many as it may."""
@@ -112,6 +118,12 @@ class BankConnection(asyncssh.SSHServer):
             self.connection.abort()
         else:
             loop.call_later(left, self._watch)
+
+    def end_for(self, event: Event) -> None:
+        """End the connection and record why."""
+        self._later(event)
+        if self.connection is not None:
+            self.connection.abort()
 
     def _later(self, event: Event) -> None:
         """Record where nobody waits for it; a failure is logged, never lost silently."""
@@ -213,6 +225,8 @@ async def serve(
     ready: Callable[[int], None],
 ) -> None:
     """Serve until ``stop`` is set; ``ready`` is told the port. Uploads at work may then end within ``Limits.stop_seconds``."""
+    midnight = datetime.combine(business_date(desk.trail.clock()), time.min, BUSINESS_TIME_ZONE)
+    desk.arrived.begin(await asyncio.to_thread(desk.trail.uploaded_since, midnight))
     for folders in desk.folders.values():
         folders.make()
         for folder in folders.folders.values():

@@ -63,6 +63,8 @@ class BankSession(asyncssh.SFTPServer):
             self.bank.desk.give_file_back(self.folders.bank_code)
             raise
         self.open_files.add(opened)
+        if isinstance(opened, Upload):
+            self._watch_later(opened, 0)
         return opened
 
     async def _opened(self, folder: Folder, name: str, pflags: int) -> Reading | Upload:
@@ -75,6 +77,7 @@ class BankSession(asyncssh.SFTPServer):
         if folder.use is not Use.DELIVER:
             self._refuse(f"nothing may be written to {folder.shown}; deliver to /incoming or /answers")
         _refuse_name(name)
+        self._take_of_the_day(0)
         limits = self.folders.limits
         return await _in_thread(lambda: files.begin_upload(folder, name, largest_of(folder, name, limits), limits))
 
@@ -88,7 +91,33 @@ class BankSession(asyncssh.SFTPServer):
         self.bank.touch()
         if not isinstance(file_obj, Upload):
             raise asyncssh.SFTPPermissionDenied("this file is open for reading")
+        try:
+            self._take_of_the_day(len(data))
+        except DeliveryRefused as refused:
+            file_obj.spoil(refused)
+            raise
         return file_obj.write(offset, data)
+
+    def _take_of_the_day(self, count: int) -> None:
+        if not self.bank.desk.arrived.take(self.folders.bank_code, count):
+            limit = self.folders.limits.bytes_a_day
+            raise DeliveryRefused(errno.EDQUOT, f"today's {limit:,} bytes are used up; send the rest tomorrow, or ask us")
+
+    def _watch_later(self, upload: Upload, before: int) -> None:
+        """Look again later whether an upload goes on; ``before``: the bytes it had brought by now."""
+        seconds = self.folders.limits.slow_seconds
+        asyncio.get_running_loop().call_later(seconds, self._watch_upload, upload, before)
+
+    def _watch_upload(self, upload: Upload, before: int) -> None:
+        """End the connection of an upload that hardly moves: it would hold a file and a connection for ever."""
+        if upload not in self.open_files:
+            return
+        limits, came = self.folders.limits, upload.received - before
+        if came >= limits.slow_seconds * limits.fewest_bytes_a_second:
+            self._watch_later(upload, upload.received)
+            return
+        details = {"bytes": upload.received, "bytes_at_last": came, "within_seconds": f"{limits.slow_seconds:g}"}
+        self.bank.end_for(Event(self.folders.bank_code, "upload:too_slow", f"{upload.folder.shown}/{upload.name}", details))
 
     async def close(self, file_obj: object) -> None:
         """The bank closed a file, or the library does so for a session that broke off.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from bank_adapters.findings import masked
 from storage import audit
@@ -26,12 +26,30 @@ class Event:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+#: Acts whose ``bytes`` a bank has sent us.
+_UPLOADS = ("sftp:file:uploaded", "sftp:upload:broken_off", "sftp:upload:refused")
+
+
 class Trail:
     """Writes events; each stands or falls with ``meanwhile``, an act of the file system that must not happen unrecorded."""
 
     def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
         self.engine = engine
         self.clock = clock
+
+    def uploaded_since(self, instant: datetime) -> dict[str, int]:
+        """Bytes each bank has uploaded since then, as recorded."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(
+                text(
+                    """
+                    SELECT substr(actor, 6) AS bank, sum(CAST(details ->> 'bytes' AS bigint)) FROM audit_event
+                    WHERE act = ANY (:acts) AND at >= :instant GROUP BY 1
+                    """
+                ),
+                {"acts": list(_UPLOADS), "instant": instant},
+            )
+            return {bank: int(total or 0) for bank, total in rows}
 
     def record(self, event: Event, meanwhile: Callable[[], None] | None = None) -> None:
         with self.engine.begin() as connection:

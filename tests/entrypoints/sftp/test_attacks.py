@@ -54,7 +54,7 @@ def test_two_banks_see_two_worlds(place: Place) -> None:
         folders = ["/", "/incoming", "/answers", "/..", "/incoming/../.."]
         return {one: sorted(str(name) for name in await sftp.listdir(one) if name not in (".", "..")) for one in folders}
 
-    top = ["accepted", "answers", "incoming", "outbox", "refused"]
+    top = ["accepted", "answers", "held", "incoming", "outbox", "refused"]
     assert place.as_bank(tree) == {
         "/": top, "/incoming": ["a.sta"], "/answers": ["accepted", "refused"], "/..": top, "/incoming/../..": top,
     }  # fmt: skip

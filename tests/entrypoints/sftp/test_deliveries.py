@@ -69,6 +69,25 @@ def test_a_bank_delivers_a_statement_and_reads_its_receipt(place: Place, books: 
     assert [details["sha256"] for act, about, details in place.events() if about == "SWB/incoming/a.sta"] == [digest]
 
 
+def test_a_bank_reads_that_its_file_is_held_and_why_and_writes_nothing_there(place: Place, books: Engine) -> None:
+    with books.begin() as connection:
+        District(connection).found(1, bank_code="SWB", account_number=ACCOUNT, opened_on="2026-03-02")
+    place.put("/incoming/a.sta.sha256", b"0" * 64)
+    place.put("/incoming/a.sta", a_statement())
+    told = replace(job_settings(read_settings(), "test"), inbox=place.inbox)
+    with books.connect() as connection:
+        collect_statements(connection, DAY, told, NOW)
+
+    async def fetch(sftp: asyncssh.SFTPClient) -> bytes:
+        with pytest.raises(asyncssh.SFTPPermissionDenied):
+            await sftp.open("/held/b.sta", "wb")
+        return await read(sftp, "/held/a.sta.receipt.json")
+
+    receipt = json.loads(place.as_bank(fetch))
+    assert (receipt["state"], receipt["statements"][0]["outcome"]) == ("held", "quarantined")
+    assert "两人" in receipt["next_zh"]
+
+
 def test_every_login_is_recorded_with_the_fingerprint_of_its_key_and_no_secret(place: Place) -> None:
     place.as_bank(lambda sftp: sftp.listdir("/"))
 
