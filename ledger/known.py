@@ -11,7 +11,7 @@ from psycopg import Cursor
 from sqlalchemy import Connection, text
 
 from ledger.model import OpenItem, PendingTransfer, PostingCall, Transfer
-from ledger.months import in_calendar
+from ledger.months import by_month, in_calendar
 from ledger.state import UNBOUNDED, AccountState, KnownBooks, TransferKey
 from money import Money
 
@@ -45,6 +45,18 @@ ITEM_COLUMNS = """i.item_id, i.institution_id, i.custody_account_id, i.account_i
 WANTED = "unnest(%s::integer[], %s::uuid[]) AS w(institution_id, id)"
 
 
+#: A reversal can lie in any month. For a few the months are planned for once a session, for many they are joined.
+_FEW = 20
+_FEW_REVERSALS = f"""
+    SELECT institution_id, id, transfer_id FROM {WANTED}, reversal_of(w.institution_id, w.id) AS transfer_id
+    WHERE transfer_id IS NOT NULL
+"""
+_REVERSALS = f"""
+    SELECT t.institution_id, t.reverses, t.transfer_id FROM {WANTED}
+    JOIN transfer t ON t.institution_id = w.institution_id AND t.reverses = w.id
+"""
+
+
 def transfer_of(row: Sequence[Any]) -> Transfer:
     """A row of TRANSFER_COLUMNS as the noun."""
     return Transfer(row[0], row[1], row[2], row[3], Money(row[4], row[5]), *row[6:11])
@@ -73,25 +85,20 @@ def known_books(cursor: Cursor[Any], calls: Sequence[PostingCall]) -> KnownBooks
     corrected = [(c.institution_id, c.corrects) for call in calls for c in call.corrections]
     item_keys = [(c.institution_id, c.item_id) for call in calls for c in call.clearings]
     pending_keys = [(r.institution_id, r.pending_id) for call in calls for r in call.resolutions]
-    with cursor.connection.cursor() as of_transfers, cursor.connection.cursor() as of_months:
+    with cursor.connection.cursor() as of_months:
         with cursor.connection.pipeline():  # the server answers the first question while we prepare the next one
-            _ask_transfers(of_transfers, keys + reversed_ids + corrected)
+            asked = _ask_transfers(cursor, keys + reversed_ids + corrected)
             _ask_months(of_months, transfers)
             wanted_accounts = {(t.institution_id, t.debit_account_id) for t in transfers}
             wanted_accounts.update((t.institution_id, t.credit_account_id) for t in transfers)
             _ask(cursor, _ACCOUNTS, sorted(wanted_accounts))
-        posted = {(row[1], row[0]): transfer_of(row) for row in of_transfers}
+        posted = _transfers(asked)
         known = KnownBooks(accounts={(row[0], row[1]): AccountState(*row[2:]) for row in cursor.fetchall()}, posted=posted)
         known.closed_months, known.missing_months = _months(of_months.fetchall())
     if reversed_ids:
         known.reversed_by = {
             (row[0], row[1]): row[2]
-            for row in rows_of(
-                cursor,
-                f"SELECT t.institution_id, t.reverses, t.transfer_id FROM {WANTED} JOIN transfer t"
-                " ON t.institution_id = w.institution_id AND t.reverses = w.id",
-                reversed_ids,
-            )
+            for row in rows_of(cursor, _FEW_REVERSALS if len(reversed_ids) <= _FEW else _REVERSALS, reversed_ids)
         }
     if item_keys or posted:
         known.items = items_in_books(cursor, item_keys + list(posted))
@@ -151,23 +158,34 @@ def _array(values: Iterable[int | UUID]) -> str:
 
 
 def transfers_in_books(cursor: Cursor[Any], keys: Sequence[TransferKey]) -> dict[TransferKey, Transfer]:
-    """Transfers by key."""
-    if not keys:
-        return {}
-    _ask_transfers(cursor, keys)
-    return {(row[1], row[0]): transfer_of(row) for row in cursor.fetchall()}
+    """Transfers by key. Each month their ids lie in is asked for its own."""
+    with cursor.connection.pipeline():
+        asked = _ask_transfers(cursor, keys)
+    return _transfers(asked)
 
 
-def _ask_transfers(cursor: Cursor[Any], keys: Sequence[TransferKey]) -> None:
-    """Only the months in which the least and the greatest id lie, and those between them, are looked into."""
-    first, last = min(key[1] for key in keys), max(key[1] for key in keys)
-    _ask(
-        cursor,
-        f"SELECT {TRANSFER_COLUMNS} FROM {WANTED}"
-        " JOIN transfer t ON t.institution_id = w.institution_id AND t.transfer_id = w.id"
-        f" WHERE t.transfer_id BETWEEN '{first}' AND '{last}'",
-        keys,
-    )
+def _ask_transfers(cursor: Cursor[Any], keys: Sequence[TransferKey]) -> list[Cursor[Any]]:
+    """In a pipeline: a question a month, whose partition is the only one it looks into."""
+    asked = []
+    for first, next_, of_month in by_month(keys):
+        one = cursor.connection.cursor()
+        _ask(
+            one,
+            f"SELECT {TRANSFER_COLUMNS} FROM {WANTED}"
+            " JOIN transfer t ON t.institution_id = w.institution_id AND t.transfer_id = w.id"
+            f" WHERE t.transfer_id >= '{first}' AND t.transfer_id < '{next_}'",
+            of_month,
+        )
+        asked.append(one)
+    return asked
+
+
+def _transfers(asked: Iterable[Cursor[Any]]) -> dict[TransferKey, Transfer]:
+    found = {}
+    for one in asked:
+        found.update({(row[1], row[0]): transfer_of(row) for row in one.fetchall()})
+        one.close()
+    return found
 
 
 def items_in_books(cursor: Cursor[Any], keys: Sequence[TransferKey]) -> dict[TransferKey, OpenItem]:

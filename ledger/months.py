@@ -6,6 +6,7 @@ harmless holds within a partition, and therefore over all of them, and a retry f
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import date
 from uuid import UUID
 
@@ -37,3 +38,27 @@ def id_fits_day(transfer_id: UUID, day: date) -> bool:
     if days == day.toordinal() - _EPOCH:
         return 0 <= days < _END
     return 0 <= days < _END and month_of(date.fromordinal(days + _EPOCH)) == month_of(day)
+
+
+def first_id(month: date) -> UUID:
+    """The least id a transfer of that month can have; of the first month after the calendar, the least beyond them all."""
+    return UUID(int=(month.toordinal() - _EPOCH) << 104)
+
+
+def by_month(keys: Sequence[tuple[int, UUID]]) -> Iterator[tuple[UUID, UUID, list[tuple[int, UUID]]]]:
+    """Ids (each with its institution) by the month they lie in: the least id of the month, that of the next one, and the ids.
+
+    Ids that lie in no month of the books are left out: no transfer has one.
+    """
+    months: dict[int, date] = {}
+    found: dict[date, list[tuple[int, UUID]]] = {}
+    for key in keys:
+        days = key[1].int >> 104
+        month = months.get(days)
+        if month is None:
+            if days >= _END:
+                continue
+            month = months[days] = month_of(date.fromordinal(days + _EPOCH))
+        found.setdefault(month, []).append(key)
+    for month, of_month in found.items():
+        yield first_id(month), first_id(following(month)), of_month

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from ledger.accounts import find_account
 from ledger.model import Side
+from ledger.months import first_id, following, month_of
 from money import Money
 
 
@@ -50,16 +51,27 @@ def account_statement(  # noqa: PLR0917  account and period come naturally in th
     Raises LookupError for an unknown account.
     """
     account = find_account(conn, account_id)
+    asked = {
+        "institution": account.institution_id,
+        "account": account_id,
+        "from_": from_ or date.min,
+        "to": to or date.max,
+        "after": after or 0,
+        "limit": limit,
+        "known_at": known_at,
+    }
+    within = conn.execute(_WITHIN if from_ is None and to is None else _WITHIN_DAYS, asked).one()
+    if within.high_month is None:  # never posted to, or not in those days
+        return []
     rows = conn.execute(
         _STATEMENT,
         {
-            "institution": account.institution_id,
-            "account": account_id,
-            "from_": from_ or date.min,
-            "to": to or date.max,
-            "after": after or 0,
-            "limit": limit,
-            "known_at": known_at,
+            **asked,
+            "first_id": first_id(month_of(within.low_month)),
+            "next_id": first_id(following(month_of(within.high_month))),
+            "first_seq": within.first_seq,
+            "last_seq": within.last_seq,
+            "known_id": within.known_id,
         },
     )
     return [
@@ -84,6 +96,31 @@ def account_statement(  # noqa: PLR0917  account and period come naturally in th
     ]
 
 
+# Between which numbers a page lies, and in which months: from that of the newest day the account had been posted to by its first
+# number, or of a posting that came late, to that of the newest day by its last number.
+_LATE_BETWEEN = """
+    SELECT min(booking_date) FROM account_late WHERE institution_id = :institution AND account_id = :account
+        AND last_seq >= asked.first_seq AND first_seq <= asked.last_seq"""
+_KNOWN_ID = """CASE WHEN CAST(:known_at AS timestamptz) IS NULL THEN 9223372036854775807
+        ELSE known_batch(:institution, :known_at) END AS known_id"""
+_WITHIN = text(f"""
+    SELECT first_seq, last_seq, {_KNOWN_ID}, newest_month_at(:institution, :account, last_seq) AS high_month,
+        least(newest_month_at(:institution, :account, first_seq), ({_LATE_BETWEEN})) AS low_month
+    FROM (SELECT CAST(:after AS bigint) + 1 AS first_seq, CAST(:after AS bigint) + :limit AS last_seq) AS asked
+""")
+# The same of a page of some days: in these days' months, and those that its numbers lie in.
+_WITHIN_DAYS = text(f"""
+    SELECT first_seq, last_seq, {_KNOWN_ID}, last_day AS high_month,
+        greatest(first_day, least(newest_month_at(:institution, :account, first_seq), ({_LATE_BETWEEN}))) AS low_month
+    FROM (
+        SELECT greatest(min(first_seq), CAST(:after AS bigint) + 1) AS first_seq, max(last_seq) AS last_seq,
+            min(booking_date) AS first_day, max(booking_date) AS last_day
+        FROM account_day
+        WHERE institution_id = :institution AND account_id = :account AND booking_date BETWEEN :from_ AND :to
+    ) AS asked
+""")
+
+
 def _side(side: str) -> str:
     """The account's postings on one side that the page may need, in their order: as many as a page holds."""
     other = "credit" if side == "debit" else "debit"
@@ -92,22 +129,15 @@ def _side(side: str) -> str:
             t.{other}_account_id AS counter_account_id
         FROM transfer t
         WHERE t.institution_id = :institution AND t.{side}_account_id = :account
-            AND t.{side}_seq > greatest(:after, (SELECT first_seq - 1 FROM range))
-            AND t.{side}_seq <= (SELECT last_seq FROM range)
-            AND t.booking_date BETWEEN :from_ AND :to
-            AND t.batch_id <= (SELECT known_id FROM range)
+            AND t.{side}_seq >= :first_seq AND t.{side}_seq <= :last_seq
+            AND t.transfer_id >= :first_id AND t.transfer_id < :next_id
+            AND t.booking_date BETWEEN :from_ AND :to AND t.batch_id <= :known_id
         ORDER BY t.{side}_seq LIMIT :limit)"""
 
 
-# The days say between which numbers to look, and each side gives at most a page: it costs the same wherever in history it lies.
+# Each side gives at most a page: it costs the same wherever in history it lies.
 _STATEMENT = text(f"""
-    WITH range AS MATERIALIZED (
-        SELECT min(first_seq) AS first_seq, max(last_seq) AS last_seq,
-            CASE WHEN CAST(:known_at AS timestamptz) IS NULL THEN 9223372036854775807
-                ELSE known_batch(:institution, :known_at) END AS known_id
-        FROM account_day
-        WHERE institution_id = :institution AND account_id = :account AND booking_date BETWEEN :from_ AND :to
-    ), page AS MATERIALIZED (
+    WITH page AS MATERIALIZED (
         SELECT * FROM ({_side("debit")} UNION ALL {_side("credit")}) AS posting ORDER BY seq LIMIT :limit
     )
     SELECT p.institution_id, p.seq, p.booking_date, b.posted_at, p.side, p.amount_minor_units, p.currency,

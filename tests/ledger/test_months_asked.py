@@ -1,0 +1,170 @@
+"""Questions look into the months they are about, however many the journal has, and answer what a replay answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, text
+
+from ledger.known import driver_cursor, transfers_in_books
+from ledger.model import Transfer
+from ledger.months import by_month, first_id, following, month_of
+from ledger.reading import balance
+from ledger.reversal import reverse
+from ledger.statement import account_statement
+from ledger.store import verify
+from tests.ledger.conftest import NOW, Desk
+from tests.ledger.test_properties import fresh_desk
+from tests.ledger.test_two_times import replayed
+
+CASH, HELD_A = ("custody_cash", ""), ("prepayment_held", "A")
+FIRST, MONTHS = date(2025, 1, 1), 62
+
+
+@pytest.fixture
+def many_months(desk: Desk) -> tuple[Desk, list[datetime]]:
+    """Two postings a month over 62 months in the order of their days, then one that is four years late; when each was recorded."""
+    desk.open_orders("A")
+    for number in range(MONTHS):
+        month = following(FIRST, number)
+        for day in (3, 20):
+            desk.post(desk.transfer(CASH, HELD_A, 100 + number, f"{number} {day}", day=month.replace(day=day)))
+    desk.post(desk.transfer(CASH, HELD_A, 7, "late", day=date(2026, 2, 5)))
+    desk.conn.commit()
+    instants = list(desk.conn.scalars(text("SELECT recorded_at FROM posting_batch ORDER BY batch_id")))
+    desk.conn.execute(text("ANALYZE"))
+    desk.conn.commit()
+    return desk, instants
+
+
+def scans(conn: Connection) -> dict[str, int]:
+    """How often this session has read each month, by index or whole, including within functions."""
+    rows = conn.execute(
+        text(
+            "SELECT relname, coalesce(seq_scan, 0) + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables"
+            " WHERE relname LIKE 'transfer\\_2%'"
+        )
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def months_read(conn: Connection, ask: Callable[[], Any]) -> list[str]:
+    ask()  # plans are made now
+    before = scans(conn)
+    ask()
+    return sorted(name for name, count in scans(conn).items() if count > before.get(name, 0))
+
+
+def test_a_balance_at_two_times_reads_the_months_it_halves_between(many_months: tuple[Desk, list[datetime]]) -> None:
+    desk, instants = many_months
+    cash = desk.ids[CASH]
+    instant = instants[2 * 40]  # the first posting of the 41st month is known, its second is not
+    known = months_read(desk.conn, lambda: balance(desk.conn, cash, known_at=instant))
+    both = months_read(desk.conn, lambda: balance(desk.conn, cash, as_of=date(2026, 3, 1), known_at=instant))
+
+    assert balance(desk.conn, cash, known_at=instant).minor_units == sum(2 * (100 + n) for n in range(40)) + 140
+    assert (
+        balance(desk.conn, cash, as_of=date(2026, 3, 1), known_at=instants[-1]).minor_units
+        == sum(2 * (100 + n) for n in range(14)) + 7
+    )
+    assert "transfer_2028_05" in known
+    assert len(known) <= 7  # 62 months are halved six times
+    assert len(both) <= 8
+
+
+def test_a_page_reads_its_own_months_and_the_plan_of_one_posting_holds_one(many_months: tuple[Desk, list[datetime]]) -> None:
+    desk, _ = many_months
+    cash = desk.ids[CASH]
+    first = months_read(desk.conn, lambda: account_statement(desk.conn, cash, limit=4))
+    middle = months_read(desk.conn, lambda: account_statement(desk.conn, cash, after=60, limit=4))
+    by_day = months_read(desk.conn, lambda: account_statement(desk.conn, cash, date(2029, 7, 1), date(2029, 7, 31)))
+
+    assert first == ["transfer_2025_01", "transfer_2025_02"]
+    assert middle == ["transfer_2027_07", "transfer_2027_08"]
+    assert by_day == ["transfer_2029_07"]
+    last = account_statement(desk.conn, cash, after=2 * MONTHS - 1)
+    assert [(line.seq, line.booking_date) for line in last] == [(124, date(2030, 2, 20)), (125, date(2026, 2, 5))]
+    assert account_statement(desk.conn, cash, after=125) == []
+    assert account_statement(desk.conn, desk.ids["bank_charges", ""]) == []
+    plan = "\n".join(
+        desk.conn.scalars(
+            text(
+                "EXPLAIN SELECT FROM transfer WHERE institution_id = 7 AND debit_account_id = 1 AND debit_seq = 2"
+                " AND transfer_id >= first_transfer_id('2027-03-01') AND transfer_id < first_transfer_id('2027-04-01')"
+            )
+        )
+    )
+    assert "transfer_2027_03" in plan
+    assert "transfer_2027_02" not in plan
+    assert "transfer_2027_04" not in plan
+
+
+def test_transfers_of_far_months_are_found_in_those_two_and_reversed_once(many_months: tuple[Desk, list[datetime]]) -> None:
+    desk, _ = many_months
+    wanted = [
+        (desk.institution, desk.transfer(CASH, HELD_A, 1, ref, day=day).transfer_id)
+        for ref, day in (("0 3", date(2025, 1, 3)), ("61 20", date(2030, 2, 20)), ("61 20", date(2030, 3, 20)))
+    ]
+    with driver_cursor(desk.conn) as cursor:
+        read = months_read(desk.conn, lambda: transfers_in_books(cursor, wanted))
+        assert [len(transfers_in_books(cursor, [key])) for key in wanted] == [1, 1, 0]
+        assert transfers_in_books(cursor, []) == {}
+    assert read == ["transfer_2025_01", "transfer_2030_02"]
+
+    original = desk.transfer(CASH, HELD_A, 100, "0 3", day=date(2025, 1, 3)).transfer_id
+    by: dict[str, Any] = {"now": NOW, "actor": "tester", "reason": "test", "rule_version": "rules-1"}
+    assert len(reverse(desk.conn, desk.institution, [original], booking_date=date(2030, 2, 21), **by).posted) == 1
+    assert len(reverse(desk.conn, desk.institution, [original], booking_date=date(2030, 2, 21), **by).already_posted) == 1
+    assert verify(desk.conn) == []
+
+
+#: Batches of months after FIRST, one transfer each: forwards and far backwards, inside a batch and between batches.
+month_jumps = st.lists(
+    st.lists(st.tuples(st.integers(0, 9), st.sampled_from([2, 15])), min_size=1, max_size=4), min_size=1, max_size=6
+)
+
+
+@settings(max_examples=8)
+@given(month_jumps)
+def test_over_months_any_pair_of_times_and_any_page_is_what_a_replay_gives(
+    books: Engine, wanted: list[list[tuple[int, int]]]
+) -> None:
+    with fresh_desk(books) as desk:
+        history: list[tuple[datetime, Transfer]] = []
+        for number, batch in enumerate(wanted):
+            transfers = [
+                desk.transfer(CASH, HELD_A, 1 + line, f"b{number}l{line}", day=following(FIRST, ahead).replace(day=day))
+                for line, (ahead, day) in enumerate(batch)
+            ]
+            desk.post(*transfers)
+            recorded = desk.conn.execute(text("SELECT max(recorded_at) FROM posting_batch")).scalar_one()
+            history += [(recorded, transfer) for transfer in transfers]
+        cash, days = desk.ids[CASH], [following(FIRST, ahead).replace(day=9) for ahead in range(10)]
+        for known_at in (None, *sorted({recorded for recorded, _ in history})):
+            for as_of in (None, *days):
+                expected = replayed(history, as_of, known_at).get(cash, 0)
+                assert balance(desk.conn, cash, as_of=as_of, known_at=known_at).minor_units == expected
+        refs = [transfer.source_ref for _, transfer in history]
+        pages: list[str] = []
+        while page := account_statement(desk.conn, cash, after=len(pages), limit=3):
+            pages += [line.source_ref for line in page]
+        assert pages == refs
+        for day in days:
+            shown = [line.source_ref for line in account_statement(desk.conn, cash, day, following(day.replace(day=1), 2))]
+            assert shown == [t.source_ref for _, t in history if day <= t.booking_date <= following(day.replace(day=1), 2)]
+        assert verify(desk.conn) == []
+
+
+def test_ids_are_sorted_into_their_months_and_those_of_none_are_left_out() -> None:
+    ends = [first_id(FIRST), first_id(following(FIRST))]
+    keys = [(7, ends[0]), (7, ends[1]), (8, type(ends[0])(int=ends[1].int - 1)), (7, type(ends[0])(int=2**128 - 1))]
+    assert list(by_month(keys)) == [
+        (ends[0], ends[1], [keys[0], keys[2]]),
+        (ends[1], first_id(date(2025, 3, 1)), [keys[1]]),
+    ]
+    assert month_of(date(2025, 1, 31)) == FIRST
