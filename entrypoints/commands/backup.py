@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from entrypoints.settings import Settings
-    from storage.backup import Progress
     from supervision.rights import Principal
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -43,6 +42,7 @@ def backup_command(
     """
     from entrypoints.acting import acting_principal
     from entrypoints.clock import utc_now
+    from entrypoints.progress_bar import progress_bar
     from entrypoints.report_desk import record_export
     from entrypoints.settings import read_settings
     from migrations import runner
@@ -53,7 +53,7 @@ def backup_command(
     settings = read_settings()
     principal, now = acting_principal(settings), utc_now()
     # Not only at head: the moment before an upgrade is when a backup is wanted.
-    with open_engine(settings.database, make=False) as engine, _progress() as progress:
+    with open_engine(settings.database, make=False) as engine, progress_bar() as progress:
         with engine.connect() as connection:
             revision = runner.current_revision(connection)
         if revision is None:
@@ -87,6 +87,7 @@ def restore_command(
     """
     from entrypoints.acting import acting_principal
     from entrypoints.clock import utc_now
+    from entrypoints.progress_bar import progress_bar
     from entrypoints.settings import read_settings
     from migrations import runner
     from storage.backup import read_backup, restore
@@ -94,7 +95,7 @@ def restore_command(
 
     settings = read_settings()
     principal, now = acting_principal(settings), utc_now()
-    with _progress() as progress:
+    with progress_bar() as progress:
         manifest = read_backup(file, progress)
         seal = manifest["anchors"]["newest seal"]
         if expect_seal is not None and (seal is None or seal["digest"] != expect_seal.lower()):
@@ -258,19 +259,3 @@ def _anchors(connection: Connection) -> dict[str, Any]:
 def _seal(manifest: Mapping[str, Any]) -> str:
     seal = manifest["anchors"]["newest seal"]
     return f"{seal['seq']}, digest {seal['digest']}" if seal else "none: nothing was sealed yet"
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on a terminal; elsewhere nothing, so that logs and --json stay clean."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _stage, _done, _total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-        yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total or None)

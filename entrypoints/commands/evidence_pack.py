@@ -47,6 +47,7 @@ def pack(
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.commands.day_argument import chosen_accounts
+    from entrypoints.progress_bar import progress_bar
     from entrypoints.settings import read_settings
     from escrow.store import custody_accounts
     from jobs.signing_keys import signing_keys
@@ -65,9 +66,18 @@ def pack(
         (ref,) = chosen_accounts(connection, account)
         require_in_scope(connection, principal, ref.custody_account_id)
         (about,) = [one for one in custody_accounts(connection) if one.custody_account_id == ref.custody_account_id]
-        packed = write_pack(
-            connection, about, first.date(), last.date(), out, key=keys.key, secret=keys.secret, personal=personal
-        )
+        with progress_bar() as progress:
+            packed = write_pack(
+                connection,
+                about,
+                first.date(),
+                last.date(),
+                out,
+                key=keys.key,
+                secret=keys.secret,
+                personal=personal,
+                progress=progress,
+            )
         details = {
             "from": first.date(), "to": last.date(), "checkpoint": packed.closing.checkpoint_no, "digest": packed.digest,
             "personal_data": personal,

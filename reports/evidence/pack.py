@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -42,6 +42,17 @@ _HERE = Path(__file__).parent
 
 #: Run when a pack is given to Python as a program: ``python3 pack.zip``.
 _MAIN = b"import sys\n\nfrom verify import main\n\nsys.exit(main())\n"
+
+
+#: Told of progress: what is being written, how many steps are done, and of how many.
+Progress = Callable[[str, int, int], None]
+
+#: Steps after the tables: proofs, journals and workbook, the sealed file.
+_STEPS_AFTER = 3
+
+
+def _nobody_waits(_what: str, _done: int, _of: int) -> None:
+    """Where there is no terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +90,11 @@ def write_pack(
     key: PrivateKey,
     secret: bytes,
     personal: bool,
+    progress: Progress = _nobody_waits,
 ) -> Packed:
     """Write the pack and seal it with the log's key. ``personal``: with names, accounts and the banks' files unmasked.
+
+    ``progress`` is told what is being written, how many steps are done, and of how many.
 
     Raises NothingToProve without a checkpoint in the period, CheckpointRefused for another key or secret than the books'.
     """
@@ -90,7 +104,9 @@ def write_pack(
     with tempfile.TemporaryDirectory(prefix="escrow-pack-") as scratch:
         folder = Path(scratch)
         (folder / "tables").mkdir()
-        tables = _dump_tables(conn, account, period, folder / "tables", secret=secret, personal=personal)
+        tables = _dump_tables(conn, account, period, folder / "tables", secret=secret, personal=personal, progress=progress)
+        steps = len(tables) + _STEPS_AFTER
+        progress("proofs", len(tables), steps)
         members: dict[str, Path | bytes] = {f"tables/{name}.csv": table.path for name, table in tables.items()}
         members |= _statement_bytes(conn, account, period) if personal else {}
         members |= _proofs(conn, account.institution_id, period)
@@ -98,7 +114,9 @@ def write_pack(
         members |= _rules()
         members |= {"verify.py": _HERE / "verify.py", "README.txt": _HERE / "README.txt", "__main__.py": _MAIN}
         manifest = _manifest(conn, account, period, tables)
+        progress("journals and workbook", len(tables) + 1, steps)
         members |= _books(folder, manifest)
+        progress("sealing", len(tables) + 2, steps)
         manifest["members"] = {name: _digest(content) for name, content in sorted(members.items())}
         written = verify.canonical_json(manifest).encode()
         members["manifest.json"] = written
@@ -138,20 +156,30 @@ def _period(conn: Connection, institution_id: int, first: date, last: date) -> P
 
 
 def _dump_tables(
-    conn: Connection, account: CustodyAccount, period: Period, folder: Path, *, secret: bytes, personal: bool
+    conn: Connection,
+    account: CustodyAccount,
+    period: Period,
+    folder: Path,
+    *,
+    secret: bytes,
+    personal: bool,
+    progress: Progress,
 ) -> dict[str, DumpedTable]:
     institution, cut = account.institution_id, period.closing.cut.isoformat()
     about = f"institution_id = {institution} AND recorded_at < '{cut}'"
-    found = {
-        name: dump_table(conn, name, about, folder / f"{name}.csv", personal=personal)
-        for name in existing_tables(conn, PACK_TABLES)
-    }
+    found: dict[str, DumpedTable] = {}
+    names = existing_tables(conn, PACK_TABLES)
+    for name in names:
+        progress(name, len(found), len(names) + _STEPS_AFTER)
+        found[name] = dump_table(conn, name, about, folder / f"{name}.csv", personal=personal)
+    progress("transfer", len(found), len(names) + _STEPS_AFTER)
     batches = f"institution_id = {institution} AND batch_id > {period.opening_batch} AND batch_id <= {period.closing_batch}"
     found["transfer"] = dump_table(conn, "transfer", batches, folder / "transfer.csv", personal=personal)
     for shared, condition in _shared(conn, set(found), about).items():
         found[shared] = dump_table(conn, shared, condition, folder / f"{shared}.csv", personal=personal)
     audited = _audited(account, about)
     found["audit_event"] = dump_table(conn, "audit_event", audited, folder / "audit_event.csv", personal=personal)
+    progress("balances", len(names) + 1, len(names) + _STEPS_AFTER)
     found["balances"], numbers = _balances(conn, period, institution, cut, folder / "balances.csv")
     if period.opening_batch:
         found["opening"] = write_openings(conn, institution, numbers, folder / "opening.csv")

@@ -467,3 +467,15 @@ def test_a_period_without_a_checkpoint_is_refused_with_what_to_do(
     assert ended.returncode in (1, 2)
     assert says in " ".join(ended.stderr.replace("│", " ").split())
     assert not (tmp_path / "p.zip").exists()
+
+
+def test_who_waits_is_told_what_is_being_done(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
+    heard: list[str] = []
+
+    verify_file(str(told.pack), [Key(told.log_key)], heard.append)
+
+    assert "tables/transfer.csv" in heard
+    assert heard[-1] == "policies", "the last fact that is derived"
+    verify.tell_progress("transfers")
+    verify.tell_progress("")
+    assert capsys.readouterr().err.endswith(" " * 78 + "\r")
