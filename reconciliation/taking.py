@@ -225,7 +225,7 @@ class Taking:
         assert last is not None  # noqa: S101  see after
         intake_store.count_statement(self.conn, ref, WaitingStatement(kept, link, file_id), last[0] + 1)
         self._settled(ref, day)
-        self._close_gap(ref, day, after.link.business_date)
+        self._close_what_was_late(ref, day, after.link.business_date)
         return outcome(StatementOutcome.COUNTED)
 
     def _reported_beside(
@@ -244,16 +244,19 @@ class Taking:
                 return Fault(DiscrepancyKind.RESTATED, reason)
         return None
 
-    def _close_gap(self, ref: CustodyAccountRef, day: date, after: date) -> None:
-        """The late statement fills the gap that the one after it was named for."""
-        clear_condition(
+    def _close_what_was_late(self, ref: CustodyAccountRef, day: date, after: date) -> None:
+        """The late statement fills the gap the one after it was named for, and answers files for its day that did not fit."""
+        unfit = records(
             self.conn,
-            condition_id(DiscrepancyKind.STATEMENT_GAP, ref, str(after)),
-            now=self.now,
-            business_date=self.today,
-            actor=self.actor,
-            reason=f"the statement for {day} that was missing before it counts now",
+            custody_account_id=ref.custody_account_id,
+            kinds=[str(DiscrepancyKind.RESTATED)],
+            states=[DiscrepancyState.OPEN, DiscrepancyState.PREPARED],
+            on=day,
         )
+        ids = [condition_id(DiscrepancyKind.STATEMENT_GAP, ref, str(after)), *(one.discrepancy.discrepancy_id for one in unfit)]
+        for identity in ids:
+            reason = f"the statement for {day} that was missing counts now"
+            clear_condition(self.conn, identity, now=self.now, business_date=self.today, actor=self.actor, reason=reason)
 
     def _judge(self, ref: CustodyAccountRef, last: Link | None, link: Link) -> Verdict:
         return judge(

@@ -59,7 +59,7 @@ def calendar(  # noqa: PLR0917 - the command line is the signature
     from entrypoints.clock import utc_now
     from entrypoints.screen import screen
     from entrypoints.settings import read_settings
-    from reconciliation.calendar_wording import nothing_owed, overdue_days, told
+    from reconciliation.calendar_wording import LEGEND, nothing_owed, overdue_days, told
 
     settings = read_settings(user=as_user)
     principal = acting_principal(settings)
@@ -81,6 +81,8 @@ def calendar(  # noqa: PLR0917 - the command line is the signature
         raise typer.Exit(1)
     for table in _months(shown[0], lang) if account is not None else _grids(shown, first, last, lang):
         screen().print(table)
+    if account is not None:
+        typer.echo(LEGEND.text(lang))
     for each in shown:
         owing = [one for one in each.days if one.overdue]
         if len(owing) > 1:
@@ -205,12 +207,12 @@ def _months(each: AccountCalendar, lang: str) -> list[Table]:
 
     from rich.table import Table
 
-    from reconciliation.calendar_wording import LEGEND, WEEKDAYS
+    from reconciliation.calendar_wording import WEEKDAYS
 
     found = []
     for month, group in groupby(each.days, key=lambda one: one.day.replace(day=1)):
         title = f"{each.ref.account_number} {each.ref.bank_code} {month:%Y-%m}"
-        table = Table(title=title, caption=LEGEND.text(lang), show_lines=True)
+        table = Table(title=title, show_lines=True)
         for name in WEEKDAYS.text(lang).split():
             table.add_column(name, justify="center", min_width=4)
         week = [""] * 7

@@ -142,6 +142,11 @@ def test_what_does_not_fit_is_refused_with_the_neighbour_it_contradicts(
     assert "it comes after the statement for 2025-03-05" in why
     assert says in why
     assert skipped.query("SELECT count(*) FROM statement_counted") == [(2,)]
+    assert skipped.query("SELECT state FROM discrepancy_state WHERE kind = 'RESTATED'") == [("open",)]
+
+    right = unnumbered(skipped.restate(TUESDAY, opening=500, sequence=2))
+    assert outcome(skipped, right, "right.sta")[0] == "counted"
+    assert skipped.query("SELECT state FROM discrepancy_state WHERE kind = 'RESTATED'") == [("cleared",)]
     assert faults(skipped) == []
 
 
