@@ -389,6 +389,7 @@ def plain_cell(cell: str) -> str | None:
 SEAL = re.compile(
     rf"{PACK_FORMAT}\naccount (\S+)\nfrom (\S+) to (\S+)\ncheckpoint (\d+)\nmanifest ([0-9a-f]{{64}})\ncontent ([0-9a-f]{{64}})\n"
 )
+TOLD_EVERY = 20_000  # rows of a table between two words to who waits
 _END = 22  # bytes of a zip's end record without its comment
 
 
@@ -396,10 +397,11 @@ class Pack:
     """The file: its bytes, its members, its tables. Opening it checks that not a byte differs from what was sealed."""
 
     zip: zipfile.ZipFile
+    told: Callable[[str], None] | None = None
 
     def __init__(self, path: str, trusted: list[Key], told: Callable[[str], None] | None = None) -> None:
         self.path = path
-        self.progress: Callable[[str], None] = told or (lambda _: None)
+        self.told = told
         self.strangers: set[str] = set()
         self.streams: list[TextIO] = []
         try:
@@ -407,6 +409,11 @@ class Pack:
         except Broken:
             self.close()
             raise
+
+    def progress(self, what: str) -> None:
+        """Tell whoever waits what is being read."""
+        if self.told is not None:
+            self.told(what)
 
     def close(self) -> None:
         for stream in self.streams:  # also those a broken fact left half read
@@ -532,7 +539,7 @@ class Pack:
                 raise Broken(name, "line 1", "its columns are not those of the manifest")
             for cells in reader:
                 count += 1
-                if not count % 20_000:
+                if not count % TOLD_EVERY:
                     self.progress(f"{name} {count:,} / {said['rows']:,}")
                 if len(cells) != width:
                     raise Broken(name, f"line {reader.line_num}", "it has another number of cells than columns")

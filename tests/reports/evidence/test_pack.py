@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, text
 
 from ledger.signed_note import Note, new_key
 from reports.evidence import verify
+from reports.evidence.pack import _Unpacked
 from reports.evidence.sealed_zip import write_sealed_zip
 from reports.evidence.verify import Broken, Key, verify_file
 from storage.embedded import embedded_server
@@ -469,13 +470,18 @@ def test_a_period_without_a_checkpoint_is_refused_with_what_to_do(
     assert not (tmp_path / "p.zip").exists()
 
 
-def test_who_waits_is_told_what_is_being_done(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
+def test_who_waits_is_told_what_is_being_done(
+    told: Told, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     heard: list[str] = []
+    monkeypatch.setattr(verify, "TOLD_EVERY", 5)
 
     verify_file(str(told.pack), [Key(told.log_key)], heard.append)
 
     assert "tables/transfer.csv" in heard
     assert heard[-1] == "policies", "the last fact that is derived"
+    assert any(re.fullmatch(r"tables/transfer.csv 5 / [0-9,]+", one) for one in heard)
+    _Unpacked(told.data, {}).progress("a pack that is being written has nobody who waits for its rows")
     verify.tell_progress("transfers")
     verify.tell_progress("")
     assert capsys.readouterr().err.endswith(" " * 78 + "\r")
