@@ -81,8 +81,7 @@ def calendar(  # noqa: PLR0917 - the command line is the signature
         raise typer.Exit(1)
     for table in _months(shown[0], lang) if account is not None else _grids(shown, first, last, lang):
         screen().print(table)
-    if account is not None:
-        typer.echo(LEGEND.text(lang))
+    typer.echo(LEGEND.text(lang))
     for each in shown:
         owing = [one for one in each.days if one.overdue]
         if len(owing) > 1:
@@ -179,7 +178,6 @@ def _grids(shown: Sequence[AccountCalendar], first: date, last: date, lang: str)
     """Accounts down, weeks across, a mark a day from Monday to Sunday; as many tables as weeks need."""
     from rich.table import Table
 
-    from reconciliation.calendar_wording import LEGEND
     from reports.wording import word
 
     monday = first - timedelta(days=first.weekday())
@@ -188,7 +186,7 @@ def _grids(shown: Sequence[AccountCalendar], first: date, last: date, lang: str)
     for start in range(0, len(weeks), WEEKS_SHOWN):
         some = weeks[start : start + WEEKS_SHOWN]
         title = f"对账单日历 {first} 至 {last}" if lang == "zh" else f"Statement calendar {first} to {last}"
-        table = Table(title=title, caption=LEGEND.text(lang))
+        table = Table(title=title)
         table.add_column(word("account", lang), no_wrap=True)
         table.add_column(word("bank", lang), no_wrap=True)
         for week in some:
