@@ -11,6 +11,7 @@ import escrow.tables
 import escrow.verification
 import ledger.checkpoint_verification
 import ledger.verification
+import reconciliation.discrepancy_tables
 import reconciliation.quarantine_tables
 import reconciliation.tables
 import reconciliation.verification
@@ -69,7 +70,12 @@ def facts_looked_at(connection: sa.Connection) -> dict[str, int]:
         "seals over all evidence": everything,
         "chain of the audit log": of(storage.tables),
         "escrow": of(escrow.tables),
-        "reconciliation": of(reconciliation.tables, reconciliation.quarantine_tables, reconciliation.version_tables),
+        "reconciliation": of(
+            reconciliation.tables,
+            reconciliation.discrepancy_tables,
+            reconciliation.quarantine_tables,
+            reconciliation.version_tables,
+        ),
     }
     return {name: known.get(name, len(metadata.tables)) for name in CHECKS}
 

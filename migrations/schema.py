@@ -19,6 +19,7 @@ TABLE_MODULES = (
     "escrow.tables",
     "escrow.answer_tables",
     "reconciliation.tables",
+    "reconciliation.discrepancy_tables",
     "reconciliation.quarantine_tables",
     "reconciliation.version_tables",
     "reconciliation.overdue_tables",

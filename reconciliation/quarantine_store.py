@@ -109,31 +109,19 @@ def held(
             "gate": str(gate) if gate is not None else None,
         },
     )
-    return [
-        Held(
-            quarantine_id=row.quarantine_id,
-            statement_file_id=row.statement_file_id,
-            position_in_file=row.position_in_file,
-            gate=Gate(row.gate),
-            account=row.account,
-            held_account_id=row.held_account_id,
-            business_date=row.business_date,
-            reasons=from_store(row.told, row.reasons),
-            held_at=row.held_at,
-            file_name=row.file_name,
-            sender_bank=row.sender_bank,
-            state=QuarantineState(row.state),
-            last_event_no=row.last_event_no,
-            acted_by=row.acted_by,
-            acted_at=row.acted_at,
-            said=row.said,
-            prepared_by=row.prepared_by,
-            proposal_reason=row.proposal_reason,
-            together_with=tuple(row.together_with or ()),
-            plan_digest=bytes(row.plan_digest) if row.plan_digest is not None else None,
-        )
-        for row in rows
-    ]
+    return [_held(dict(row)) for row in rows.mappings()]
+
+
+def _held(facts: dict[str, Any]) -> Held:
+    digest = facts["plan_digest"]
+    read = {
+        "gate": Gate(facts["gate"]),
+        "state": QuarantineState(facts["state"]),
+        "reasons": from_store(facts.pop("told"), facts["reasons"]),
+        "together_with": tuple(facts["together_with"] or ()),
+        "plan_digest": bytes(digest) if digest is not None else None,
+    }
+    return Held(**(facts | read))
 
 
 def waits_for_two(one: Held) -> Reason:

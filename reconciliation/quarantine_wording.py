@@ -51,12 +51,20 @@ def next_step(one: Held) -> Said:
     return Said(f"two people let it through, or one turns it down: {command}", f"由两人放行，或由一人退回：{command}")
 
 
+def _command(one: Held, step: str) -> str:
+    """The command of one step of letting it through."""
+    return f"escrow --as USER statement {verb_of(one.gate)} {one.quarantine_id} {step}"
+
+
+_PREPARE = "--prepare --reason WHY"
+
+
 # Why an act on something held back is refused.
 
 
 def another_command(one: Held) -> Said:
     """The other of the two commands lets it through."""
-    command = f"escrow --as USER statement {verb_of(one.gate)} {one.quarantine_id} --prepare --reason WHY"
+    command = _command(one, _PREPARE)
     return Said(
         f"quarantine {one.quarantine_id} is held back because: {GATE_TITLES[one.gate].en}; the command for it: {command}",
         f"隔离编号 {one.quarantine_id} 的原因：{GATE_TITLES[one.gate].zh}；应执行：{command}",
@@ -75,7 +83,7 @@ def decided_already(one: Held) -> Said:
 
 def proposed_already(one: Held) -> Said:
     """One person has proposed it; a second is awaited."""
-    command = f"escrow --as USER statement {verb_of(one.gate)} {one.quarantine_id} --approve"
+    command = _command(one, "--approve")
     return Said(
         f"{one.prepared_by} has proposed it already ({one.proposal_reason}); another person approves: {command}",
         f"{one.prepared_by} 已提出（{one.proposal_reason}）；须由他人复核：{command}",
@@ -84,13 +92,13 @@ def proposed_already(one: Held) -> Said:
 
 def nobody_proposed(one: Held) -> Said:
     """There is no proposal to approve."""
-    command = f"escrow --as USER statement {verb_of(one.gate)} {one.quarantine_id} --prepare --reason WHY"
+    command = _command(one, _PREPARE)
     return Said(f"nobody has proposed it; first: {command}", f"尚无人提出；请先执行：{command}")
 
 
 def same_person_releases(one: Held, user: str) -> Said:
     """The proposer tries to approve."""
-    command = f"escrow --as USER statement {verb_of(one.gate)} {one.quarantine_id} --approve"
+    command = _command(one, "--approve")
     return Said(
         f"{user} proposed it; another person must approve, with the role approver: {command}",
         f"{user} 是提出人；须由另一位复核人执行：{command}",
@@ -99,7 +107,7 @@ def same_person_releases(one: Held, user: str) -> Said:
 
 def changed_since(one: Held) -> Said:
     """What it would do is not what was proposed."""
-    command = f"escrow --as USER statement {verb_of(one.gate)} {one.quarantine_id} --prepare --reason WHY"
+    command = _command(one, _PREPARE)
     return Said(
         f"what it would change is no longer what {one.prepared_by} proposed; look at it again and propose it anew: {command}",
         f"其影响已与 {one.prepared_by} 提出时不同；请重新查看并提出：{command}",
@@ -139,6 +147,7 @@ def nothing_to_replace(one: Held) -> Said:
 # Why a version cannot be put in the place of another.
 
 _BOTH = "escrow --as USER statement replace ID ID --prepare --reason WHY"
+_BOTH_ZH = "escrow --as USER statement replace ID ID --prepare"
 
 
 def opens_otherwise(day: date, shown: Money, expected: Money, before: date | None) -> Said:
@@ -149,21 +158,22 @@ def opens_otherwise(day: date, shown: Money, expected: Money, before: date | Non
             "is proved and cannot be restated: ask the bank for a version that opens with it",
             f"{day} 的新版本期初为 {shown.plain}，账户期初余额 {expected.plain} 已经证明，不得重报；请向银行索取期初一致的版本",
         )
-    return Said(
-        f"the new version for {day} opens with {shown.plain}, the statement in force for {before} closes with {expected.plain}; "
-        f"ask the bank for a new version of {before} too and replace both at once: {_BOTH}",
-        f"{day} 的新版本期初为 {shown.plain}，{before} 现行对账单期末为 {expected.plain}；请向银行索取 {before} 的新版本，"
-        "并一起替换：escrow --as USER statement replace ID ID --prepare",
-    )
+    return _does_not_follow(day, before, Said("opens", "期初"), shown, Said("closes", "期末"), expected)
 
 
-def closes_otherwise(day: date, shown: Money, expected: Money, after: date | None) -> Said:
+def closes_otherwise(day: date, shown: Money, expected: Money, after: date) -> Said:
     """Its closing is not the opening after it."""
+    return _does_not_follow(day, after, Said("closes", "期末"), shown, Said("opens", "期初"), expected)
+
+
+def _does_not_follow(  # noqa: PLR0917 - two balances and what they are called
+    day: date, neighbour: date, mine: Said, shown: Money, its: Said, expected: Money
+) -> Said:
     return Said(
-        f"the new version for {day} closes with {shown.plain}, the statement in force for {after} opens with {expected.plain}; "
-        f"ask the bank for a new version of {after} too and replace both at once: {_BOTH}",
-        f"{day} 的新版本期末为 {shown.plain}，{after} 现行对账单期初为 {expected.plain}；请向银行索取 {after} 的新版本，"
-        "并一起替换：escrow --as USER statement replace ID ID --prepare",
+        f"the new version for {day} {mine.en} with {shown.plain}, the statement in force for {neighbour} {its.en} with "
+        f"{expected.plain}; ask the bank for a new version of {neighbour} too and replace both at once: {_BOTH}",
+        f"{day} 的新版本{mine.zh}为 {shown.plain}，{neighbour} 现行对账单{its.zh}为 {expected.plain}；"
+        f"请向银行索取 {neighbour} 的新版本，并一起替换：{_BOTH_ZH}",
     )
 
 

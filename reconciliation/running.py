@@ -18,12 +18,13 @@ from reconciliation import run_store, sides
 from reconciliation.coverage import coverage_of
 from reconciliation.discrepancy import Discrepancy, DiscrepancyKind, DiscrepancyState
 from reconciliation.discrepancy_store import clear_condition, clear_explained, condition_id, record_found, records
-from reconciliation.entries import Books, Entry, Item, Line
+from reconciliation.entries import Entry, Item
 from reconciliation.intake_store import lock_account
 from reconciliation.matching import MatchingRules, Outcome, Rule, match_day_by_day, output_hash
-from reconciliation.matching.outcome import DISCREPANCY_COLUMNS, of_account, rows_of
+from reconciliation.matching.outcome import DISCREPANCY_COLUMNS, MATCH_COLUMNS, of_account, rows_of, suggestions
 from reconciliation.model import CustodyAccountRef, RunResult, SettlementItem
 from reconciliation.receiving import count_waiting
+from reconciliation.sides import books_of, lines_of
 from reconciliation.statement_calendar import StatementRules, is_owed
 from reconciliation.superseding import supersede
 from reconciliation.wording import another_outcome
@@ -153,7 +154,7 @@ class _Run:
             )
             new, again = record_found(conn, found, now=self.now, business_date=self.day, actor=self.actor, run_id=run_id)
             opened = new + again
-            run_store.insert_run_discrepancies(conn, ref, run_id, rows, _suggestions(outcome))
+            run_store.insert_run_discrepancies(conn, ref, run_id, rows, suggestions(outcome))
             cleared = self._clear(found, run_id)
             reason = another_outcome(self.day, run_id)
             ids = (ref.institution_id, ref.custody_account_id)
@@ -193,8 +194,8 @@ class _Run:
             and before.open_lines == facts["open_lines_minor_units"]
         )
         stored = run_store.stored_outcome(self.conn, self.ref.institution_id, before.run_id)[1]
-        return not same or output_hash(stored.iloc[:0].reindex(columns=_NO_MATCHES), stored) != output_hash(
-            stored.iloc[:0].reindex(columns=_NO_MATCHES), rows
+        return not same or output_hash(stored.iloc[:0].reindex(columns=list(MATCH_COLUMNS)), stored) != output_hash(
+            stored.iloc[:0].reindex(columns=list(MATCH_COLUMNS)), rows
         )
 
     def _post(self, outcome: Outcome, lines: pd.DataFrame, items: pd.DataFrame) -> None:
@@ -395,40 +396,3 @@ class _Run:
                 )
                 cleared.append(one.discrepancy.discrepancy_id)
         return cleared
-
-
-_NO_MATCHES = ["match_id", "rule", "status", "side", "member_id", "amount", "explanation"]
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedLine(Line):
-    """A line with its place among the account's lines, oldest first."""
-
-    position: int = 0
-
-
-def lines_of(lines: pd.DataFrame) -> dict[str, PlacedLine]:
-    """Lines by id as posting needs them (sides.LINE_COLUMNS)."""
-    return {
-        row.line_id: PlacedLine(row.line_id, row.direction, int(row.amount), row.booking_date, int(row.position))
-        for row in rows_of(lines)
-    }
-
-
-def books_of(conn: Connection, ref: CustodyAccountRef) -> Books:
-    """The accounts entries of a custody account touch. Raises LookupError when its books are not open."""
-    found = account_ids(conn, institution_id=ref.institution_id, custody_account_id=ref.custody_account_id)
-    accounts = {kind: number for (kind, subject), number in found.items() if not subject}
-    if "custody_cash" not in accounts:
-        raise LookupError(f"the books of custody account {ref.account_number} are not open; import its institution first")
-    return Books(ref, accounts)
-
-
-def _suggestions(outcome: Outcome) -> dict[str, str]:
-    """Line id -> item id of what amount and date propose."""
-    pairs = outcome.matches[outcome.matches["status"] == "suggested"]
-    found: dict[str, str] = {}
-    for _, members in pairs.groupby("match_id", sort=True):
-        by_side = dict(zip(members["side"], members["member_id"], strict=True))
-        found[by_side["bank"]] = by_side["book"]
-    return found

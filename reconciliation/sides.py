@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,10 @@ import pandas as pd
 from sqlalchemy import Connection, text
 
 from calendars import WorkingCalendar
+from ledger.store import account_ids
+from reconciliation.entries import Books, Line
 from reconciliation.matching import MatchingRules
+from reconciliation.matching.outcome import rows_of
 from reconciliation.model import CustodyAccountRef, SettlementItem
 
 #: How far back matched items are shown to the matcher, so that a second line of one reference is recognised.
@@ -143,3 +147,27 @@ def items_by_id(items: pd.DataFrame) -> Mapping[str, tuple[UUID, int, str]]:
         item: (UUID(item), int(account), kind)
         for item, account, kind in zip(items["item_id"], items["account_id"], items["kind"], strict=True)
     }
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLine(Line):
+    """A line with its place among the account's lines, oldest first."""
+
+    position: int = 0
+
+
+def lines_of(lines: pd.DataFrame) -> dict[str, PlacedLine]:
+    """Lines by id as posting needs them (sides.LINE_COLUMNS)."""
+    return {
+        row.line_id: PlacedLine(row.line_id, row.direction, int(row.amount), row.booking_date, int(row.position))
+        for row in rows_of(lines)
+    }
+
+
+def books_of(conn: Connection, ref: CustodyAccountRef) -> Books:
+    """The accounts entries of a custody account touch. Raises LookupError when its books are not open."""
+    found = account_ids(conn, institution_id=ref.institution_id, custody_account_id=ref.custody_account_id)
+    accounts = {kind: number for (kind, subject), number in found.items() if not subject}
+    if "custody_cash" not in accounts:
+        raise LookupError(f"the books of custody account {ref.account_number} are not open; import its institution first")
+    return Books(ref, accounts)

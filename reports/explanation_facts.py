@@ -123,6 +123,16 @@ PERSONAL: Mapping[str, tuple[str, ...]] = {
     "refund_request": PERSONAL_COLUMNS["refund_request"],
 }
 
+
+def _linked(column: str, table: str, by: str) -> str:
+    """What rows of a table name, by something else they name."""
+    kind = "uuid" if by == "item_id" else "text"
+    return f"""
+        SELECT DISTINCT m.{column}::text FROM {table} m
+        WHERE m.institution_id = :institution AND m.{by} = ANY (CAST(:ids AS {kind}[])) ORDER BY 1
+    """
+
+
 #: Ids of things that belong to others, as text.
 LINKS: Mapping[str, str] = {
     # The transfers written together as one journal entry.
@@ -199,22 +209,10 @@ LINKS: Mapping[str, str] = {
         SELECT DISTINCT t.institution_id || '.' || t.batch_id FROM transfer t
         WHERE t.institution_id = :institution AND t.transfer_id = ANY (CAST(:ids AS uuid[])) ORDER BY 1
     """,
-    "matches of lines": """
-        SELECT DISTINCT m.match_id FROM match_bank_line m
-        WHERE m.institution_id = :institution AND m.line_id = ANY (:ids) ORDER BY 1
-    """,
-    "matches of items": """
-        SELECT DISTINCT m.match_id FROM match_book_item m
-        WHERE m.institution_id = :institution AND m.item_id = ANY (CAST(:ids AS uuid[])) ORDER BY 1
-    """,
-    "lines of matches": """
-        SELECT m.line_id FROM match_bank_line m
-        WHERE m.institution_id = :institution AND m.match_id = ANY (:ids) ORDER BY 1
-    """,
-    "items of matches": """
-        SELECT m.item_id::text FROM match_book_item m
-        WHERE m.institution_id = :institution AND m.match_id = ANY (:ids) ORDER BY 1
-    """,
+    "matches of lines": _linked("match_id", "match_bank_line", "line_id"),
+    "matches of items": _linked("match_id", "match_book_item", "item_id"),
+    "lines of matches": _linked("line_id", "match_bank_line", "match_id"),
+    "items of matches": _linked("item_id", "match_book_item", "match_id"),
     "lines of discrepancies": """
         SELECT DISTINCT unnest(d.line_ids) FROM discrepancy d
         WHERE d.institution_id = :institution AND d.discrepancy_id = ANY (:ids) ORDER BY 1

@@ -26,8 +26,18 @@ class Named:
         return f"{self.kind}/{self.identity}"
 
 
-#: How an id of each kind looks, and whose it is. ``:id`` is what was asked for.
 _PREFIXED = "starts_with({0}, lower(:id)) AND length(:id) >= " + str(_SHORTEST_PREFIX)
+
+
+def _in_own_books(table: str, column: str) -> str:
+    """A thing of one table by its number there."""
+    return f"""
+        SELECT o.institution_id, o.{column}, o.custody_account_id FROM {table} o
+        WHERE o.institution_id IN (SELECT institution_id FROM institution) AND o.{column} = :id
+    """
+
+
+#: How an id of each kind looks, and whose it is. ``:id`` is what was asked for.
 _FIND: Mapping[str, tuple[re.Pattern[str], str]] = {
     "transfer": (
         re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"),
@@ -53,13 +63,7 @@ _FIND: Mapping[str, tuple[re.Pattern[str], str]] = {
         WHERE b.institution_id = split_part(:id, '.', 1)::integer AND b.batch_id = split_part(:id, '.', 2)::bigint
         """,
     ),
-    "order": (
-        re.compile(r".+"),
-        """
-        SELECT o.institution_id, o.order_id, o.custody_account_id FROM orders o
-        WHERE o.institution_id IN (SELECT institution_id FROM institution) AND o.order_id = :id
-        """,
-    ),
+    "order": (re.compile(r".+"), _in_own_books("orders", "order_id")),
     "class_hour": (
         re.compile(r".+#\d{1,9}"),
         """
@@ -79,13 +83,7 @@ _FIND: Mapping[str, tuple[re.Pattern[str], str]] = {
             AND (q.refund_request_id = :id OR 'RF' || q.refund_request_id = :id)
         """,
     ),
-    "instruction": (
-        re.compile(r".+"),
-        """
-        SELECT d.institution_id, d.instruction_id, d.custody_account_id FROM disbursement_instruction d
-        WHERE d.institution_id IN (SELECT institution_id FROM institution) AND d.instruction_id = :id
-        """,
-    ),
+    "instruction": (re.compile(r".+"), _in_own_books("disbursement_instruction", "instruction_id")),
     "line": (
         re.compile(r"[0-9a-fA-F]+"),
         f"SELECT institution_id, line_id, custody_account_id FROM statement_line WHERE {_PREFIXED.format('line_id')}",

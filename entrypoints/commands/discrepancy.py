@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from reconciliation.discrepancy_store import DiscrepancyRecord
-    from reconciliation.resolving import Actor, ProposedLeg
+    from reconciliation.resolution_posting import ProposedLeg
+    from reconciliation.resolving import Actor
 
 discrepancy_app = typer.Typer(
     name="discrepancy", help="Differences no rule could explain: see them, work on them, close them.", no_args_is_help=True
@@ -66,7 +67,7 @@ def list_discrepancies(  # noqa: PLR0917 - the command line is the signature
     from money import Money
     from reconciliation.discrepancy import DiscrepancyState
     from reconciliation.discrepancy_store import records
-    from reconciliation.resolving import latest_day
+    from reconciliation.resolution_posting import latest_day
     from reports.wording import word
     from supervision.rights import Right
 
@@ -171,7 +172,7 @@ def show(
     from reconciliation.discrepancy import ACTS_BY_KIND, DiscrepancyState
     from reconciliation.discrepancy_store import events_of, find_record
     from reconciliation.evidence import evidence_of
-    from reconciliation.resolving import latest_day, preview
+    from reconciliation.resolution_posting import latest_day, preview
     from reports.wording import word
     from supervision.rights import Right
 
@@ -383,7 +384,8 @@ def _do(right: Any, as_user: str | None, identity: str, act: Any, *, posts: bool
     from entrypoints.settings import read_settings
     from jobs.reconciling import reconcile_through
     from reconciliation.discrepancy_store import find_record
-    from reconciliation.resolving import Actor, latest_day
+    from reconciliation.resolution_posting import latest_day
+    from reconciliation.resolving import Actor
     from storage.roles import become_person, become_poster
 
     settings = read_settings(user=as_user)

@@ -211,6 +211,7 @@ def return_money(  # noqa: PLR0917 - the command line is the signature
     decline: Annotated[bool, typer.Option("--decline", help="Turn the proposal down.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; needed with --prepare and --decline.")] = "",
     day: _Day = None,
+    lang: Lang = Language.EN,
 ) -> None:
     """Put a rejected instruction's money back: a disbursement to the institution's payable, a refund to the prepayment held.
 
@@ -235,14 +236,23 @@ def return_money(  # noqa: PLR0917 - the command line is the signature
             decline_return(connection, one, reason=reason, **who)
         else:
             approve_return(connection, one, booking_date=booked_on, **who)
+    command = f"escrow --as USER instruction return {reference} --approve"
     done = {
-        "prepare": f"the money of {reference} stays in transit until another person runs: "
-        f"escrow --as USER instruction return {reference} --approve",
-        "decline": f"the proposal is turned down; the money of {reference} stays in transit",
-        "approve": f"the money of {reference} went back; what is payable again is instructed on the next working day, "
-        "what was to be refunded waits for the payer's next request",
+        "prepare": (
+            f"the money of {reference} stays in transit until another person runs: {command}",
+            f"{reference} 的资金仍在途，须由另一人复核：{command}",
+        ),
+        "decline": (
+            f"the proposal is turned down; the money of {reference} stays in transit",
+            f"申请已驳回；{reference} 的资金仍在途",
+        ),
+        "approve": (
+            f"the money of {reference} went back; what is payable again is instructed on the next working day, "
+            "what was to be refunded waits for the payer's next request",
+            f"{reference} 的资金已退回；应拨付的于下一工作日重新发出指令，应退费的等待付款人再次申请",
+        ),
     }
-    typer.echo(done["prepare" if prepare else "decline" if decline else "approve"])
+    typer.echo(done["prepare" if prepare else "decline" if decline else "approve"][lang is Language.ZH])
 
 
 @instruction_app.command("keygen", epilog="Example: escrow --as platform instruction keygen > instructions.pub")

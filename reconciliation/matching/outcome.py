@@ -130,3 +130,13 @@ def canonical(matches: pd.DataFrame, discrepancies: pd.DataFrame, rules_version:
         )[list(DISCREPANCY_COLUMNS)],
         rules_version,
     )
+
+
+def suggestions(outcome: Outcome) -> dict[str, str]:
+    """Line id -> item id of what amount and date propose."""
+    pairs = outcome.matches[outcome.matches["status"] == "suggested"]
+    found: dict[str, str] = {}
+    for _, members in pairs.groupby("match_id", sort=True):
+        by_side = dict(zip(members["side"], members["member_id"], strict=True))
+        found[by_side["bank"]] = by_side["book"]
+    return found
