@@ -237,6 +237,9 @@ def return_money(  # noqa: PLR0917 - the command line is the signature
         else:
             approve_return(connection, one, booking_date=booked_on, **who)
     command = f"escrow --as USER instruction return {reference} --approve"
+    then = (
+        "what is payable again is instructed on the next working day, what was to be refunded waits for the payer's next request"
+    )
     done = {
         "prepare": (
             f"the money of {reference} stays in transit until another person runs: {command}",
@@ -247,8 +250,7 @@ def return_money(  # noqa: PLR0917 - the command line is the signature
             f"申请已驳回；{reference} 的资金仍在途",
         ),
         "approve": (
-            f"the money of {reference} went back; what is payable again is instructed on the next working day, "
-            "what was to be refunded waits for the payer's next request",
+            f"the money of {reference} went back; {then}",
             f"{reference} 的资金已退回；应拨付的于下一工作日重新发出指令，应退费的等待付款人再次申请",
         ),
     }

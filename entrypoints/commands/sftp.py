@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from entrypoints.commands.reading import Lang, Language
+
 if TYPE_CHECKING:
     from entrypoints.settings import Settings
 
@@ -89,6 +91,7 @@ def serve(
 def add_key(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The bank's public key in OpenSSH form (one line).")],
     bank: _Bank,
+    lang: Lang = Language.EN,
 ) -> None:
     """Let a bank log in with one more public key; holds from the next login on, the server need not be restarted.
 
@@ -100,13 +103,15 @@ def add_key(
     settings = _settings_of_the_operator(bank)
     new = add(_keys_folder(settings), bank, file.read_text(encoding="utf-8", errors="replace"))
     _remember(settings, bank, "key:added", new.fingerprint)
-    typer.echo(f"{bank} may log in with {new.fingerprint}")
+    made = f"{bank} 可使用此公钥登录：{new.fingerprint}" if lang is Language.ZH else f"{bank} may log in with {new.fingerprint}"
+    typer.echo(made)
 
 
 @sftp_app.command("remove-key", epilog="Example: escrow --as platform sftp remove-key --bank NRB SHA256:jq0...")
 def remove_key(
     fingerprint: Annotated[str, typer.Argument(metavar="FINGERPRINT", help="As escrow sftp keys shows it.")],
     bank: _Bank,
+    lang: Lang = Language.EN,
 ) -> None:
     """Take a key of a bank away; nobody logs in with it any more. Connections that are open stay until they end."""
     from entrypoints.sftp.keys import remove_key as remove
@@ -114,11 +119,18 @@ def remove_key(
     settings = _settings_of_the_operator(bank)
     remove(_keys_folder(settings), bank, fingerprint)
     _remember(settings, bank, "key:removed", fingerprint)
-    typer.echo(f"{bank} can no longer log in with {fingerprint}")
+    gone = (
+        f"{bank} 不能再使用此公钥登录：{fingerprint}"
+        if lang is Language.ZH
+        else f"{bank} can no longer log in with {fingerprint}"
+    )
+    typer.echo(gone)
 
 
 @sftp_app.command("keys", epilog="Example: escrow sftp keys --json")
-def keys(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
+def keys(
+    lang: Lang = Language.EN, as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False
+) -> None:
     """Show with which keys each bank may log in. Exit 1 when a file of keys cannot be used."""
     from config.banks import load_banks
     from entrypoints.settings import read_settings
@@ -138,7 +150,12 @@ def keys(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
         for one in found:
             typer.echo(f"{one['bank']}  {one['fingerprint']}  {one['remark']}".rstrip())
         if not found:
-            typer.echo("no bank can log in yet; give one a key: escrow --as platform sftp add-key --bank BANK FILE")
+            command = "escrow --as platform sftp add-key --bank BANK FILE"
+            typer.echo(
+                f"尚无银行可登录；添加公钥：{command}"
+                if lang is Language.ZH
+                else f"no bank can log in yet; give one a key: {command}"
+            )
         for why in wrong:
             typer.echo(f"error: {why}", err=True)
     if wrong:

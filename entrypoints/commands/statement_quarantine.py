@@ -170,7 +170,11 @@ def versions(
             f"{row['line_count']} lines {who}"
         )
     if not found:
-        said = f"no statement of {ref.account_number} for {date:%Y-%m-%d} was kept; escrow statement list shows which came"
+        said = (
+            f"{ref.account_number} {date:%Y-%m-%d} 没有留存的对账单；已收到的见：escrow statement list"
+            if lang is Language.ZH
+            else f"no statement of {ref.account_number} for {date:%Y-%m-%d} was kept; escrow statement list shows which came"
+        )
         typer.echo(said, err=True)
     raise typer.Exit(0 if found else 1)
 
