@@ -43,7 +43,7 @@ def run(accounts: list[str], books_url: str, tmp_path: Path) -> Run:
     def command(user: str, *arguments: object) -> Result:
         from entrypoints.cli import app
 
-        told = {"ESCROW_DATABASE_URL": books_url, "ESCROW_DATA": str(tmp_path)}
+        told = {"ESCROW_DATABASE_URL": books_url, "ESCROW_DATA": str(tmp_path), "ESCROW_USER": ""}
         return CliRunner().invoke(app, ["--as", user, "statement", *map(str, arguments)], env=told)
 
     return command
