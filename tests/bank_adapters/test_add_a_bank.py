@@ -133,3 +133,14 @@ def test_a_departure_is_an_error_unless_the_profile_names_it(file: str, code: st
     assert [finding.severity for finding in strict.findings if finding.code == code] == [Severity.ERROR]
     assert [finding.severity for finding in lenient.findings if finding.code == code] == [Severity.WARNING]
     assert not strict.accepted
+
+
+def test_the_answer_is_given_in_chinese_too(folder: Path) -> None:
+    file = str(folder / "export.csv")
+    ended, unknown = run(file, "--lang", "zh")
+    assert (ended, unknown.splitlines()[0]) == (1, "没有任何格式或版式能读取此文件。")
+    assert "如需读取，请编写版式" in unknown
+    ended, read = run(file, "--with", str(folder / "hill-bank.yaml"), "--lang", "zh")
+    assert ended == 0, read
+    assert read.startswith("按 delimited 读取（版式 hill-bank）")
+    assert "  对账单 1：账户 " in read
