@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from jobs.collect import collect_statements
 from jobs.directory import account_directory
 from jobs.settings import JobSettings
 from reconciliation.overdue import notice_overdue
@@ -17,8 +18,10 @@ def name_overdue(connection: sa.Connection, as_of: date, settings: JobSettings, 
     """For every account, each day through ``as_of`` whose deadline has passed by ``now`` and for which nothing counts.
 
     All in the job's own transaction: a process killed half-way has named none, and the next run names them all. Accounts are
-    locked in the order of their numbers.
+    locked in the order of their numbers. What lies in the drop folders is received first: a bank that delivered in time is not
+    called late because nobody had looked.
     """
+    collected = collect_statements(connection, as_of, settings, now)
     accounts = sorted(account_directory(connection).values(), key=lambda ref: ref.custody_account_id)
     overdue: list[str] = []
     opened = 0
@@ -36,4 +39,9 @@ def name_overdue(connection: sa.Connection, as_of: date, settings: JobSettings, 
         )
         overdue += [f"{ref.account_number} {one.day}" for one in days]
         opened += len(new)
-    return {"statements_overdue": overdue, "discrepancies_opened": opened, "outstanding": bool(overdue)}
+    return {
+        **collected,
+        "statements_overdue": overdue,
+        "discrepancies_opened": opened,
+        "outstanding": bool(overdue) or collected["outstanding"],
+    }
