@@ -7,12 +7,34 @@ import os
 from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from migrations.privileges import apply_privileges
-from migrations.runner import head_revision
+from migrations.runner import WAIT_SECONDS, UpgradeRefused, head_revision
 from migrations.schema import load_all_tables
 from storage.roles import create_roles
 from storage.schema_trap import set_trap
+
+
+def wait_for_others(connection: Connection) -> None:
+    """Two upgrades at once: the second waits for the first, which may take many steps, then finds nothing left to do.
+
+    Raises UpgradeRefused when that takes longer than runner.WAIT_SECONDS.
+    """
+    connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"))
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    try:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('alembic_version', 0))"))
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != "55P03":
+            raise
+        raise UpgradeRefused(
+            "another upgrade, a restore or a session that adds months of the journal has been at work for more than "
+            f"{WAIT_SECONDS // 60} min, so this upgrade stopped waiting and changed nothing; it ran no step. See what runs "
+            "(SELECT pid, state, query FROM pg_stat_activity), then run: escrow db upgrade"
+        ) from error
+    connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+    connection.execute(text("SET LOCAL statement_timeout = '10min'"))
 
 
 def run_on(connection: Connection) -> None:
@@ -30,10 +52,7 @@ def run_on(connection: Connection) -> None:
         transaction_per_migration=False,
     )
     with context.begin_transaction():
-        # Two upgrades at once: the second waits here, however long the first takes, then finds nothing left to do.
-        connection.execute(text("SET LOCAL lock_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('alembic_version', 0))"))
-        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+        wait_for_others(connection)
         before = context.get_context().get_current_heads()
         context.run_migrations()
         moved = context.get_context().get_current_heads() != before

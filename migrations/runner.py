@@ -10,6 +10,9 @@ from storage.errors import StorageRefused
 
 _FOLDER = Path(__file__).parent
 
+#: How long an upgrade waits for another one to end.
+WAIT_SECONDS = 30 * 60
+
 
 class UpgradeRefused(StorageRefused):
     """The schema could not be brought to head; it is as it was."""
@@ -55,6 +58,9 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
             f"this database is at revision {current_revision(connection)}, which this program does not know ({error}); "
             "use the program version that made it, or a newer one"
         ) from error
+    except UpgradeRefused:
+        connection.rollback()
+        raise
     except OperationalError as error:
         connection.rollback()
         if getattr(error.orig, "sqlstate", None) == "55P03":

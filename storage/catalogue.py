@@ -118,6 +118,12 @@ def schema_faults(connection: Connection, measure: Expected | None = None) -> li
     for table, partitions in live_partitions(connection).items():
         if table in tables:
             found += [SchemaFault(*fault) for fault in partition_faults(table, measure.partitions.get(table, {}), partitions)]
+    found += [
+        SchemaFault(
+            "partition", name, f"it is detached from {table}, or about to be: what it holds or should take in is not read there"
+        )
+        for name, table in connection.execute(text(_DETACHED), {"tables": sorted(measure.partitions)})
+    ]
     found += [SchemaFault("trap", FUNCTION, what) for what in trap(connection).faults]
     connection.execute(text("SELECT set_config('search_path', :path, true)"), {"path": path})
     return found
@@ -253,4 +259,13 @@ WHERE p.pronamespace = 'public'::regnamespace AND p.proname <> 'refuse_schema_ch
 _TABLE_OF_PARTITION = """
 SELECT c.relname::text, pg_partition_root(c.oid)::regclass::text FROM pg_class c
 WHERE c.relispartition AND c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+"""
+
+#: (table that is named like a month of another one and is none, or is being detached; that other table).
+_DETACHED = """
+SELECT c.relname::text, t.name FROM unnest(CAST(:tables AS text[])) AS t(name)
+JOIN pg_class c ON c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+    AND c.relname ~ ('^' || t.name || '_(through_)?[0-9]{4}_[0-9]{2}$')
+LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = to_regclass('public.' || quote_ident(t.name))
+WHERE i.inhrelid IS NULL OR i.inhdetachpending ORDER BY 1
 """

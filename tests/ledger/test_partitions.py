@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from copy import copy
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -107,6 +108,61 @@ def test_two_who_add_months_at_once_make_each_once(books: Engine) -> None:
     for thread in threads:
         thread.join()
     assert sorted(added) == [date(2025, month, 1) for month in range(3, 9)]
+
+
+def test_a_detached_month_is_named_even_when_it_is_empty(desk: Desk) -> None:
+    add_months(desk.conn, DAY, 1)
+    desk.conn.commit()
+    desk.conn.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('alembic_version', 0))"))  # as a migration would
+    desk.conn.execute(text("ALTER TABLE transfer DETACH PARTITION transfer_2025_04"))
+    assert [(fault.kind, fault.name) for fault in schema_faults(desk.conn)] == [("partition", "transfer_2025_04")]
+    desk.conn.rollback()
+    assert schema_faults(desk.conn) == []
+
+
+def test_two_long_transactions_into_a_month_nobody_added_both_get_there(books: Engine) -> None:
+    """Each has written open items, which adding a month waits for. The server lets one of them go on; the other tries again."""
+    with books.begin() as conn:
+        desks = [Desk(conn, institution=number, custody_account=number) for number in (7, 8)]
+        for desk in desks:
+            desk.open_orders("A", "B")
+        add_months(conn, DAY, 0)
+    ready, ends = threading.Barrier(2), list[str]()
+
+    def work(own: Desk) -> None:
+        for attempt in range(3):
+            try:
+                with books.begin() as conn:
+                    desk = replace_connection(own, conn)
+                    transfer, item = desk.paid("B", 100)
+                    desk.post(transfer, open_items=[item])
+                    if attempt == 0:
+                        ready.wait(20)
+                    desk.post(*(desk.transfer(CASH, HELD_A, 1, f"{number}", day=APRIL) for number in range(300)))
+            except (DBAPIError, psycopg.Error) as error:
+                state = getattr(getattr(error, "orig", error), "sqlstate", None)
+                ends.append(str(state) if state in {"40P01", "55P03"} else str(error))
+            else:
+                ends.append("done")
+                return
+
+    threads = [threading.Thread(target=work, args=(desk,)) for desk in desks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ends.count("done") == 2
+    assert {end for end in ends if end != "done"} <= {"40P01", "55P03"}
+    with books.connect() as conn:
+        assert months(conn) == ["transfer_2025_03", "transfer_2025_04"]
+        assert conn.execute(text("SELECT count(*) FROM transfer")).scalar_one() == 602
+        assert verify(conn) == []
+
+
+def replace_connection(desk: Desk, conn: Connection) -> Desk:
+    other = copy(desk)
+    other.conn = conn
+    return other
 
 
 def test_who_adds_a_month_gives_up_after_5_s_and_says_so(books: Engine) -> None:

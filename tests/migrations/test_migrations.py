@@ -114,6 +114,21 @@ def test_two_upgrades_at_once_end_at_head(empty: Engine) -> None:
         assert runner.current_revision(connection) == runner.head_revision()
 
 
+def test_an_upgrade_waits_for_another_one_only_so_long_and_does_not_call_it_a_step(
+    empty: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "WAIT_SECONDS", 1)
+    with empty.connect() as other, empty.connect() as connection:
+        other.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('alembic_version', 0))"))
+        with pytest.raises(runner.UpgradeRefused, match="another upgrade.*stopped waiting and changed nothing"):
+            runner.upgrade(connection)
+        other.rollback()
+        runner.upgrade(connection)
+
+        assert runner.current_revision(connection) == runner.head_revision()
+        assert connection.execute(text("SHOW statement_timeout")).scalar_one() == "0"
+
+
 def test_an_upgrade_that_cannot_have_its_lock_changes_nothing_and_says_what_to_do(empty: Engine) -> None:
     with empty.connect() as connection:
         runner.upgrade(connection, "0001_foundation")
