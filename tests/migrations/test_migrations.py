@@ -84,6 +84,7 @@ def test_every_package_s_tables_are_loaded() -> None:
         "ledger.pending_tables",
         "ledger.period_tables",
         "ledger.archive_tables",
+        "reconciliation.discrepancy_tables",
         "reconciliation.overdue_tables",
         "reconciliation.quarantine_tables",
         "reconciliation.version_tables",
