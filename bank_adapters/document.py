@@ -216,7 +216,7 @@ class Document:
         every: Iterator[Row] = iter(rows)
         before: list[Row] = []
         for row in islice(every, 2 * MAX_HEADER_ROW + 1):
-            if row.line == header_row.line:
+            if row is header_row or (lines is not None and row.line == header_row.line):  # rows of a page may share a line
                 break
             before.append(row)
         else:

@@ -12,6 +12,7 @@ from lxml.etree import _Element as Element
 
 from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_point_amount
 from bank_adapters.bank_answers import Answer, AnswerFile, AnswerFinding, BankAnswer, refused_file
+from bank_adapters.xml_lines import line_of
 from money import Money
 from money.amount import AmountRefused
 
@@ -109,18 +110,13 @@ class _Reader:
                 reason=" ".join(filter(None, said)) or "; ".join(REASONS[code] for code in codes if code in REASONS),
                 bank_reference=_text(element, "AcctSvcrRef"),
                 amount=amount,
-                line=_line(element),
+                line=line_of(element),
             )
         )
 
     def _find(self, element: Element, message: str, message_zh: str) -> None:
-        self.findings.append(AnswerFinding(_line(element), message, message_zh))
+        self.findings.append(AnswerFinding(line_of(element), message, message_zh))
 
 
 def _text(element: Element, path: str) -> str:
     return (element.findtext("/".join(f"{{*}}{step}" for step in path.split("/"))) or "").strip()
-
-
-def _line(element: Element) -> int | None:
-    line = element.sourceline
-    return line if isinstance(line, int) else None

@@ -16,6 +16,7 @@ from bank_adapters.mt940.fields import NO_CURRENCY
 from bank_adapters.packing import PackedLine, pack_time
 from bank_adapters.profile import ReversalSign
 from bank_adapters.references import meaningful, reference_set
+from bank_adapters.xml_lines import line_of
 from money import Money
 from money.amount import AmountRefused
 
@@ -52,11 +53,6 @@ def parts_of(element: Element) -> dict[str, Element]:
     for each in element:
         found.setdefault(_LOCAL[each.tag], each)
     return found
-
-
-def line_of(element: Element | None) -> int | None:
-    """The line an element begins in (the stubs of lxml type ``sourceline`` as an ellipsis)."""
-    return element.sourceline if element is not None else None  # type: ignore[return-value]
 
 
 def child(element: Element | None, *path: str) -> Element | None:

@@ -15,7 +15,7 @@ from lxml.etree import _Element as Element
 
 from bank_adapters.amounts import AmountUnreadable, exponent_or_two, is_currency, parse_point_amount
 from bank_adapters.camt.documents import ROOT, OneRoot
-from bank_adapters.camt.entry import child, line_of, local, read_amount, read_day, read_direction, read_entry, text_of
+from bank_adapters.camt.entry import child, local, read_amount, read_day, read_direction, read_entry, text_of
 from bank_adapters.camt.ordinary import Ordinary, Run
 from bank_adapters.camt.pages import check_pages
 from bank_adapters.checks import run_checks
@@ -24,6 +24,7 @@ from bank_adapters.findings import Findings
 from bank_adapters.limits import MAX_XML_DEPTH
 from bank_adapters.model import Severity, Statement, StatementKind
 from bank_adapters.profile import ReversalSign
+from bank_adapters.xml_lines import line_of
 from money import Money
 
 _KINDS = {"Stmt": StatementKind.STATEMENT, "Rpt": StatementKind.INTRADAY, "Ntfctn": StatementKind.NOTIFICATION}

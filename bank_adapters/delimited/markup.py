@@ -15,6 +15,7 @@ from bank_adapters.camt.documents import OneRoot
 from bank_adapters.delimited.rows import Row
 from bank_adapters.delimited.sheets import Sheet, SheetRefused
 from bank_adapters.limits import MAX_COLUMNS, MAX_ROWS
+from bank_adapters.xml_lines import line_of
 
 # A comment ends at its first end mark and is never tried longer (?>..): else n comments could be told apart in 2^n ways.
 _HTML = re.compile(
@@ -145,7 +146,7 @@ def _spreadsheet_sheets(text: str) -> list[Sheet]:
             elif event == "end" and name == "Row" and sheets:
                 cells = _spreadsheet_cells(element)
                 if any(cells):
-                    sheets[-1].rows.append(Row(int(element.sourceline or 1), cells))
+                    sheets[-1].rows.append(Row(line_of(element) or 1, cells))
                     if len(sheets[-1].rows) > MAX_ROWS:
                         raise SheetRefused(f"more than {MAX_ROWS} rows")
                 element.clear()

@@ -40,6 +40,7 @@ _UNREADABLE = (FieldUnreadable, AmountUnreadable, DateUnreadable)
 _LINE_TAGS = frozenset({"61", "86", "NS"})  # within a statement these open nothing
 _FIELD = Kind.FIELD
 _DECIMALS = 2  # of the currencies whose ordinary movements are read by column
+_IDENTIFIER_CODE = re.compile(r"[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?", re.ASCII)  # of :25P:, ISO 9362
 _IN_BLOCK = re.compile(r"\{4:\s*\Z")
 
 
@@ -203,7 +204,9 @@ class _Reader:
             self.findings.add("fact_repeated", line=event.line, field="25", name=":25:", excerpt=account)
         else:
             self._draft.account = account or None
-        self._unknown_lines(event)
+        bank = [line for line in event.more if line.strip()]
+        if event.tag != "25P" or len(bank) != 1 or not _IDENTIFIER_CODE.fullmatch(bank[0].strip()):
+            self._unknown_lines(event)
 
     def _number(self, event: Event) -> None:
         content = event.content.strip()
