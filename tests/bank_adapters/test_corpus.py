@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from datetime import date
 from decimal import Decimal
@@ -382,3 +383,17 @@ def test_re_encoded_copies_give_the_same_answer(entry: dict[str, Any], encoding:
     assert again.accepted == base.accepted
     kept = [finding for finding in again.findings if finding.code != "encoding_guessed"]
     assert kept == [finding for finding in base.findings if finding.code != "encoding_guessed"]
+
+
+@pytest.mark.parametrize("version", range(1, 14))
+@pytest.mark.parametrize("entry", entries("camt"), ids=ids)
+def test_a_camt_file_says_the_same_under_the_namespace_of_each_version(entry: dict[str, Any], version: int) -> None:
+    data = (ROOT / entry["file"]).read_bytes()
+    base = read_statement_file(data, entry["file"], PROFILES)
+    copy, changed = re.subn(rb"(camt\.05[234])\.001\.\d\d", rb"\g<1>.001.%02d" % version, data)
+    assert changed, "the sample names its version"
+    again = read_statement_file(copy, entry["file"], PROFILES)
+    assert (again.accepted, again.profile, again.statements) == (base.accepted, base.profile, base.statements)
+    assert [(one.code, one.line, one.field) for one in again.findings] == [
+        (one.code, one.line, one.field) for one in base.findings
+    ]
