@@ -29,6 +29,14 @@ TEMPLATE = "template_books"
 _database_number = itertools.count(1)
 
 
+@pytest.fixture(autouse=True)
+def nobody_in_particular() -> Iterator[None]:
+    """``--as`` names the user for the whole process; a test that ran a command inside its own must not act for the next one."""
+    os.environ.pop("ESCROW_USER", None)
+    yield
+    os.environ.pop("ESCROW_USER", None)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
     """An embedded server that forgets everything; its folder is one the server user can enter, also under root."""
