@@ -68,8 +68,9 @@ def statements_now(conn: Connection, statement_file_id: int) -> list[StatementRe
             quarantine_id=one.get("quarantine_id"),
         )
         about = named.get(told.quarantine_id or 0)
-        decides = about is not None and told.outcome is StatementOutcome.QUARANTINED
-        found.append(_decided(conn, told, about, statement_file_id) if decides and about is not None else told)
+        if about is not None and told.outcome is StatementOutcome.QUARANTINED:
+            told = _decided(conn, told, about, statement_file_id)
+        found.append(told)
     return found
 
 
