@@ -13,9 +13,9 @@ from bank_adapters.dayend import is_day_end, read_day_end
 from bank_adapters.decoding import Text, Undecodable, decode
 from bank_adapters.delimited.claims import Header, NearMiss, find_header
 from bank_adapters.delimited.markup import markup_kind, markup_sheets
+from bank_adapters.delimited.reading import read_table
 from bank_adapters.delimited.rows import Row, head_of, text_rows
 from bank_adapters.delimited.sheets import Sheet, SheetRefused, sheet_kind, sheets_of
-from bank_adapters.delimited.table import read_table
 from bank_adapters.findings import Findings
 from bank_adapters.fixed_width.cfonb120 import is_cfonb120, read_cfonb120
 from bank_adapters.fixed_width.coda import is_coda, read_coda

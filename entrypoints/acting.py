@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from entrypoints.settings import Settings
+from entrypoints.settings import Settings, read_settings
 from supervision.rights import NotAllowed, OutsideTerm, Principal, Right, require, require_jurisdiction, require_term
 
 if TYPE_CHECKING:
@@ -100,6 +102,24 @@ def whole_books_session() -> Session:
     from storage.roles import EVERYWHERE, Role, Session
 
     return Session(Role.AUDITOR, EVERYWHERE)
+
+
+@contextmanager
+def acting_on_books(right: Right | str, *, write: bool = False) -> Iterator[tuple[Connection, Settings, Principal]]:
+    """A connection to the books, for a user with that right; what is written is kept when the block ends well.
+
+    The checkpoint log is one for all institutions, so the session sees all of it;
+    what is shown of one account is refused by scope.
+    """
+    from entrypoints.bootstrap import open_books
+
+    settings = read_settings()
+    principal = acting_principal(settings, right)
+    session = None if write else whole_books_session()
+    with open_books(settings, session=session) as engine, engine.connect() as connection, connection.begin() as transaction:
+        yield connection, settings, principal
+        if not write:
+            transaction.rollback()
 
 
 def require_in_scope(connection: Connection, principal: Principal, custody_account_id: int) -> None:

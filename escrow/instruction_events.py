@@ -16,7 +16,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, text
 
-from bank_adapters.bank_answers import Answer, AnswerFile, AnswerFinding, BankAnswer, read_answer_file
+from bank_adapters.answer_file import read_answer_file
+from bank_adapters.bank_answers import Answer, AnswerFile, AnswerFinding, BankAnswer
 from bank_adapters.payment_initiation import references_by_block
 from escrow.answer_tables import instruction_answer_file, instruction_event
 from escrow.instructions import Instruction, InstructionRefused, InstructionState, instructions

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from calendars import BUSINESS_TIME_ZONE
-from reconciliation.discrepancy import DiscrepancyState
-from reconciliation.discrepancy_store import DiscrepancyRecord
+from reconciliation.discrepancy import DiscrepancyRecord, DiscrepancyState
 from reconciliation.model import CustodyAccountRef
 from reconciliation.said import Said
 from reconciliation.statement_calendar import CalendarDay, DayState

@@ -31,8 +31,9 @@ seen, never who is to blame. A discrepancy's state is derived from its events an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
+from uuid import UUID
 
 
 class DiscrepancyKind(StrEnum):
@@ -226,3 +227,44 @@ class Discrepancy:
     line_ids: tuple[str, ...]
     item_ids: tuple[str, ...]
     explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A prepared resolution waiting for a second person."""
+
+    event_no: int
+    act: Act
+    item_ids: tuple[UUID, ...]
+    prepared_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscrepancyRecord:
+    """A discrepancy as it stands: what it is, its state, owner, the waiting proposal and when its state last changed."""
+
+    discrepancy: Discrepancy
+    state: DiscrepancyState
+    owner: str | None
+    proposal: Proposal | None
+    last_event_no: int
+    state_on: date
+    act: Act | None
+    acted_by: str | None
+    prepared_by: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiscrepancyEvent:
+    """One thing that happened to a discrepancy."""
+
+    event_no: int
+    event: EventKind
+    event_at: datetime
+    actor: str
+    owner: str | None
+    act: str | None
+    reason: str | None
+    prepared_by: str | None

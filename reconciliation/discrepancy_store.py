@@ -3,59 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from reconciliation.discrepancy import CONDITION_KINDS, Act, Discrepancy, DiscrepancyKind, DiscrepancyState, EventKind
+from reconciliation.discrepancy import (
+    CONDITION_KINDS,
+    Act,
+    Discrepancy,
+    DiscrepancyEvent,
+    DiscrepancyKind,
+    DiscrepancyRecord,
+    DiscrepancyState,
+    EventKind,
+    Proposal,
+)
 from reconciliation.matching.outcome import discrepancy_id
 from reconciliation.model import CustodyAccountRef
 from reconciliation.superseding import supersede
 from reconciliation.wording import found_afterwards
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A prepared resolution waiting for a second person."""
-
-    event_no: int
-    act: Act
-    item_ids: tuple[UUID, ...]
-    prepared_by: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class DiscrepancyRecord:
-    """A discrepancy as it stands: what it is, its state, owner, the waiting proposal and when its state last changed."""
-
-    discrepancy: Discrepancy
-    state: DiscrepancyState
-    owner: str | None
-    proposal: Proposal | None
-    last_event_no: int
-    state_on: date
-    act: Act | None
-    acted_by: str | None
-    prepared_by: str | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DiscrepancyEvent:
-    """One thing that happened to a discrepancy."""
-
-    event_no: int
-    event: EventKind
-    event_at: datetime
-    actor: str
-    owner: str | None
-    act: str | None
-    reason: str | None
-    prepared_by: str | None
 
 
 def condition_id(kind: DiscrepancyKind, ref: CustodyAccountRef, key: str) -> str:

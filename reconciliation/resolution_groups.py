@@ -8,8 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from money import Money
-from reconciliation.discrepancy import Act, ResolutionRefused
-from reconciliation.discrepancy_store import DiscrepancyRecord
+from reconciliation.discrepancy import Act, DiscrepancyRecord, ResolutionRefused
 from reconciliation.entries import Books, Entry, Item, Line, suspense_of
 
 

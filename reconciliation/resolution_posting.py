@@ -13,8 +13,7 @@ from sqlalchemy import Connection, text
 from ledger.model import PostingRefused, RefusalCode
 from ledger.store import post, reverse
 from money import Money
-from reconciliation.discrepancy import Act, DiscrepancyKind, ResolutionRefused
-from reconciliation.discrepancy_store import DiscrepancyRecord
+from reconciliation.discrepancy import Act, DiscrepancyKind, DiscrepancyRecord, ResolutionRefused
 from reconciliation.entries import Books, Entry, EntryRefused, Item, Line, suspense_of
 from reconciliation.matching.outcome import MATCH_COLUMNS, match_ids
 from reconciliation.model import ClearedItem, CustodyAccountRef

@@ -13,8 +13,16 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from reconciliation.discrepancy import ACTS_BY_KIND, Act, DiscrepancyKind, DiscrepancyState, EventKind, ResolutionRefused
-from reconciliation.discrepancy_store import DiscrepancyRecord, add_event, find_record
+from reconciliation.discrepancy import (
+    ACTS_BY_KIND,
+    Act,
+    DiscrepancyKind,
+    DiscrepancyRecord,
+    DiscrepancyState,
+    EventKind,
+    ResolutionRefused,
+)
+from reconciliation.discrepancy_store import add_event, find_record
 from reconciliation.intake_store import lock_account
 from reconciliation.model import ClearedItem
 from reconciliation.resolution_groups import twins_to_reverse

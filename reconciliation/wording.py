@@ -7,16 +7,12 @@ Chinese follows from a discrepancy's kind and figures; the English one was store
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING
 
 from calendars import BUSINESS_TIME_ZONE
 from money import Money
-from reconciliation.discrepancy import ACTS_BY_KIND, Act, Discrepancy, DiscrepancyKind, DiscrepancyState
+from reconciliation.discrepancy import ACTS_BY_KIND, Act, Discrepancy, DiscrepancyKind, DiscrepancyRecord, DiscrepancyState
 from reconciliation.model import CustodyAccountRef
 from reconciliation.said import Said
-
-if TYPE_CHECKING:
-    from reconciliation.discrepancy_store import DiscrepancyRecord
 
 
 def clock(instant: datetime | None) -> str:

@@ -15,8 +15,8 @@ from ledger.model import OpenItem
 from ledger.store import account_ids, balance, open_items
 from money import exponent_of, format_minor_units
 from reconciliation.coverage import Coverage, coverage_of
-from reconciliation.discrepancy import DiscrepancyState
-from reconciliation.discrepancy_store import DiscrepancyRecord, records
+from reconciliation.discrepancy import DiscrepancyRecord, DiscrepancyState
+from reconciliation.discrepancy_store import records
 from reconciliation.matching import MatchingRules
 from reconciliation.model import CustodyAccountRef
 from reconciliation.run_store import RunRecord, StatementSummary, counted_statements, latest_run

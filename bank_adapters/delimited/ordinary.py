@@ -11,19 +11,17 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_point_amount
 from bank_adapters.dates import DateUnreadable, read_date, read_time
 from bank_adapters.delimited.cells import DASH_MARKS, DASHES, SPOILED_NUMBER, kept_cell
 from bank_adapters.delimited.rows import Row
+from bank_adapters.delimited.table import TableReader
 from bank_adapters.model import Direction
 from bank_adapters.packing import PackedColumns, later_instants, later_references, parted
 from bank_adapters.profile import Quoting
 from bank_adapters.text_lines import Lines
-
-if TYPE_CHECKING:
-    from bank_adapters.delimited.table import TableReader
 
 #: Fewer rows are read one by one.
 SHORTEST_BLOCK = 50

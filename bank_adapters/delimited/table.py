@@ -1,8 +1,7 @@
-"""A table read by its profile: facts above, one line a row, totals below, then the checks of every statement."""
+"""A table's rows read one by one by its profile: one line a row, totals below, then the checks of every statement."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -14,7 +13,6 @@ from bank_adapters.delimited.claims import Header
 from bank_adapters.delimited.facts import Currency, Facts, amount_of, named
 from bank_adapters.delimited.moves import Moves
 from bank_adapters.delimited.order import Order
-from bank_adapters.delimited.ordinary import SHORTEST_BLOCK, OrdinaryRows
 from bank_adapters.delimited.rows import Row
 from bank_adapters.draft import Declared, StatementDraft
 from bank_adapters.findings import Findings
@@ -22,7 +20,6 @@ from bank_adapters.model import Direction, Severity, Statement, StatementKind
 from bank_adapters.packing import PackedLine
 from bank_adapters.profile import ColumnField, DirectionRule, Fact, Footer, FooterTotals, TableLayout, normalised_label
 from bank_adapters.references import reference_set
-from bank_adapters.text_lines import Lines
 from money.amount import AmountRefused
 
 _NONE = Direction.NONE
@@ -32,33 +29,9 @@ _TEXT_FIELDS = {
 _SIGNED_RULES = (DirectionRule.SIGNED, DirectionRule.SPENDING, DirectionRule.MARK_ALONE, DirectionRule.NET)
 
 
-def read_table(
-    rows: Iterable[Row], before: list[Row], header_row: Row, header: Header, *, layout: TableLayout,
-    findings: Findings, ends_with_line_break: bool, lines: Lines | None = None, shortest_block: int = SHORTEST_BLOCK,
-) -> Statement:  # fmt: skip
-    """The one statement of a table: ``before`` the header, then ``rows`` below it.
-
-    Given the ``lines`` that ``rows`` takes one by one, ordinary ones are read by column.
-    """
-    reader = TableReader(header_row, header, layout, findings)
-    findings.statement = 0
-    reader.facts.preamble(before)
-    ordinary = OrdinaryRows(reader, lines, shortest_block) if lines is not None else None
-    one_by_one_to = 0
-    last: Row | None = None
-    for row in rows:
-        reader.row(row)
-        last = row
-        if ordinary is not None and lines is not None and lines.number >= one_by_one_to:
-            one_by_one_to = ordinary.take()
-            if ordinary.last is not None and ordinary.last.line == lines.number:
-                last = ordinary.last
-    statement = reader.finish(last, ends_with_line_break=ends_with_line_break)
-    findings.statement = None
-    return statement
-
-
 class TableReader:
+    """One table while it is read; ``row`` takes each row below the header, ``finish`` gives the statement."""
+
     def __init__(self, header_row: Row, header: Header, layout: TableLayout, findings: Findings) -> None:
         self.layout = layout
         self.findings = findings

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from reconciliation.discrepancy_store import DiscrepancyRecord
+    from reconciliation.discrepancy import DiscrepancyRecord
     from reconciliation.resolution_posting import ProposedLeg
     from reconciliation.resolving import Actor
 

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from entrypoints.settings import Settings
-    from supervision.rights import Principal, Right
 
 evidence_app = typer.Typer(
     name="evidence",
@@ -44,26 +36,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(evidence_app)
 
 
-@contextmanager
-def acting_on_books(right: Right | str, *, write: bool = False) -> Iterator[tuple[Connection, Settings, Principal]]:
-    """A connection to the books, for a user with that right; what is written is kept when the block ends well.
-
-    The checkpoint log is one for all institutions, so the session sees all of it;
-    what is shown of one account is refused by scope.
-    """
-    from entrypoints.acting import acting_principal, whole_books_session
-    from entrypoints.bootstrap import open_books
-    from entrypoints.settings import read_settings
-
-    settings = read_settings()
-    principal = acting_principal(settings, right)
-    session = None if write else whole_books_session()
-    with open_books(settings, session=session) as engine, engine.connect() as connection, connection.begin() as transaction:
-        yield connection, settings, principal
-        if not write:
-            transaction.rollback()
-
-
 # -- keys --------------------------------------------------------------------------------------------------------------
 @evidence_app.command("keygen")
 def keygen(
@@ -86,6 +58,7 @@ def keygen(
     Example: escrow evidence keygen --cosigner bank.key --name bank.example/nrb
     """
     from calendars import business_date
+    from entrypoints.acting import acting_on_books
     from entrypoints.clock import utc_now
     from jobs.signing_keys import DEFAULT_NAME, KEY_FILE, make_keys, rotate_keys, write_private_file
     from ledger.signed_note import COSIGNATURE, new_key
@@ -121,6 +94,7 @@ def keys(json: Json = False) -> None:
 
     from rich.table import Table
 
+    from entrypoints.acting import acting_on_books
     from entrypoints.screen import screen
     from ledger.evidence_keys import recorded_keys
     from ledger.signed_note import ED25519
@@ -161,6 +135,7 @@ def key_add(
     Example: escrow --as platform evidence key-add bank.pub --party NRB
     """
     from calendars import business_date
+    from entrypoints.acting import acting_on_books
     from entrypoints.clock import utc_now
     from ledger.evidence_keys import record_key
     from supervision.rights import Right
@@ -183,6 +158,7 @@ def key_retire(
     Example: escrow --as platform evidence key-retire bank.pub --reason loss --from 2026-04-01
     """
     from calendars import business_date
+    from entrypoints.acting import acting_on_books
     from entrypoints.clock import utc_now
     from ledger.evidence_keys import retire_key
     from supervision.rights import Right
@@ -212,6 +188,7 @@ def list_checkpoints(json: Json = False) -> None:
 
     from rich.table import Table
 
+    from entrypoints.acting import acting_on_books
     from entrypoints.screen import screen
     from ledger.checkpoints import checkpoints
     from supervision.rights import Right
@@ -250,6 +227,7 @@ def show_checkpoint(
     """
     import json as json_text
 
+    from entrypoints.acting import acting_on_books
     from ledger.checkpoints import checkpoint_by_no, last_checkpoint
     from ledger.evidence_keys import CheckpointRefused
     from supervision.rights import Right
@@ -309,6 +287,7 @@ def import_cosignature(
 
     Example: escrow evidence checkpoint import-cosignature 12 12.cosignature
     """
+    from entrypoints.acting import acting_on_books
     from ledger.checkpoints import add_cosignature
     from ledger.evidence_keys import CheckpointRefused
     from ledger.signed_note import parse_note, parse_signatures

@@ -152,8 +152,7 @@ def balance_proof(
 
     from sqlalchemy import text
 
-    from entrypoints.acting import require_in_scope
-    from entrypoints.commands.evidence import acting_on_books
+    from entrypoints.acting import acting_on_books, require_in_scope
     from jobs.signing_keys import signing_keys
     from reports.evidence.proofs import balance_proof as proof_of
     from supervision.rights import Right
@@ -185,8 +184,7 @@ def transfer_proof(
 
     from sqlalchemy import text
 
-    from entrypoints.acting import require_in_scope
-    from entrypoints.commands.evidence import acting_on_books
+    from entrypoints.acting import acting_on_books, require_in_scope
     from reports.evidence.proofs import transfer_proof as proof_of
     from supervision.rights import Right
 
@@ -218,7 +216,7 @@ def consistency_proof(
 
     Example: escrow evidence consistency-proof 3 12 --out 3-12.json
     """
-    from entrypoints.commands.evidence import acting_on_books
+    from entrypoints.acting import acting_on_books
     from ledger.checkpoints import checkpoint_by_no
     from reports.evidence.proofs import consistency_proof_between
     from supervision.rights import Right

@@ -51,11 +51,11 @@ def serve(
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
+    from entrypoints.sftp.connection import Desk
     from entrypoints.sftp.folders import BankFolders
     from entrypoints.sftp.keys import HOST_KEY_FILE
     from entrypoints.sftp.keys import host_key as read_host_key
     from entrypoints.sftp.limits import FailedLogins, Limits
-    from entrypoints.sftp.server import Desk
     from entrypoints.sftp.server import serve as serve_desk
     from entrypoints.sftp.trail import Trail
     from supervision.rights import Right

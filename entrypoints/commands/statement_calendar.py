@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from sqlalchemy import Connection
 
-    from reconciliation.discrepancy_store import DiscrepancyRecord
+    from reconciliation.discrepancy import DiscrepancyRecord
     from reconciliation.model import CustodyAccountRef
     from reconciliation.statement_calendar import CalendarDay, StatementRules
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from jobs.settings import JobSettings
-from reconciliation.discrepancy import Act, DiscrepancyKind, DiscrepancyState
-from reconciliation.discrepancy_store import DiscrepancyRecord, records
+from reconciliation.discrepancy import Act, DiscrepancyKind, DiscrepancyRecord, DiscrepancyState
+from reconciliation.discrepancy_store import records
 from reconciliation.model import CustodyAccountRef
 from reconciliation.resolving import Actor, approve_resolution, prepare_resolution
 from reconciliation.sign_off import SignOffRefused, approve_sign_off, prepare_sign_off

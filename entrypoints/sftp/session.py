@@ -7,12 +7,13 @@ import errno
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import asyncssh
 from asyncssh import SFTPAttrs, SFTPName
 
 from entrypoints.sftp import files
+from entrypoints.sftp.connection import BankConnection
 from entrypoints.sftp.files import DeliveryRefused, Entry, Reading, Upload
 from entrypoints.sftp.folders import (
     BankFolders,
@@ -27,9 +28,6 @@ from entrypoints.sftp.folders import (
     unfinished,
 )
 from entrypoints.sftp.trail import Event
-
-if TYPE_CHECKING:
-    from entrypoints.sftp.server import BankConnection
 
 _T = TypeVar("_T")
 _FOLDER_MODE = stat.S_IFDIR | 0o755

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bank_adapters.bank_answers import Answer, read_answer_file
+from bank_adapters.answer_file import read_answer_file
+from bank_adapters.bank_answers import Answer
 from money import Money
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from bank_adapters.camt.reader import read_camt
 from bank_adapters.delimited.claims import Header, find_header
+from bank_adapters.delimited.reading import read_table
 from bank_adapters.delimited.rows import head_of, text_rows
-from bank_adapters.delimited.table import read_table
 from bank_adapters.findings import Findings
 from bank_adapters.line_store import LineStore
 from bank_adapters.model import Finding, Statement

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 from typer.testing import CliRunner, Result
 
-from bank_adapters.bank_answers import read_answer_file
+from bank_adapters.answer_file import read_answer_file
 from bank_adapters.detached import DigestKind, digest_of
 from entrypoints.cli import _sentence
 from tests.escrow.conftest import District

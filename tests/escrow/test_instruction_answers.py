@@ -9,7 +9,7 @@ from psycopg.errors import RestrictViolation
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from bank_adapters.bank_answers import read_answer_file
+from bank_adapters.answer_file import read_answer_file
 from bank_adapters.instruction_layout import InstructionFormat, InstructionLayout
 from bank_adapters.payment_initiation import Initiator
 from escrow import handlers

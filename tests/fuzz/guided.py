@@ -31,7 +31,7 @@ import atheris  # type: ignore[import-untyped]
 
 with atheris.instrument_imports(include=["bank_adapters"]):
     from bank_adapters import document
-    from bank_adapters.bank_answers import read_answer_file
+    from bank_adapters.answer_file import read_answer_file
     from bank_adapters.delimited import sheets
     from bank_adapters.delimited.rows import Row
     from bank_adapters.delimited.sheets import Sheet, SheetRefused, sheets_of

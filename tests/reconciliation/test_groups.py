@@ -7,8 +7,8 @@ from datetime import date, timedelta
 import pytest
 
 from bank_adapters.model import Direction
-from reconciliation.discrepancy import Act, DiscrepancyKind, DiscrepancyState
-from reconciliation.discrepancy_store import DiscrepancyRecord, records
+from reconciliation.discrepancy import Act, DiscrepancyKind, DiscrepancyRecord, DiscrepancyState
+from reconciliation.discrepancy_store import records
 from reconciliation.model import SettlementItem
 from reconciliation.resolving import Actor, ResolutionRefused, prepare_resolution
 from tests.reconciliation.conftest import FRIDAY, MONDAY, THURSDAY, TUESDAY, WEDNESDAY, Town

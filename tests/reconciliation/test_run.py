@@ -13,8 +13,8 @@ from bank_adapters.model import Direction
 from ledger.model import transfer_id
 from ledger.store import balance
 from money import Money
-from reconciliation.discrepancy import Act, DiscrepancyKind, DiscrepancyState
-from reconciliation.discrepancy_store import DiscrepancyRecord, records
+from reconciliation.discrepancy import Act, DiscrepancyKind, DiscrepancyRecord, DiscrepancyState
+from reconciliation.discrepancy_store import records
 from reconciliation.model import ClearedItem, RunResult, SettlementItem
 from reconciliation.resolving import (
     Actor,

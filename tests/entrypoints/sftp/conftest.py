@@ -15,10 +15,11 @@ import asyncssh
 import pytest
 from sqlalchemy import Engine, text
 
+from entrypoints.sftp.connection import Desk
 from entrypoints.sftp.folders import BankFolders
 from entrypoints.sftp.keys import add_key, host_key
 from entrypoints.sftp.limits import FailedLogins, Limits
-from entrypoints.sftp.server import Desk, serve
+from entrypoints.sftp.server import serve
 from entrypoints.sftp.trail import Trail
 
 NOW = datetime(2026, 3, 3, 1, 0, tzinfo=UTC)
