@@ -35,6 +35,7 @@ def open_books(settings: Settings, *, make: bool = False, session: Session | Non
 
     from migrations import runner
     from storage.engine import engine_as, open_engine
+    from storage.program_login import ensure_program_login
     from storage.roles import Role, Session
 
     with open_engine(settings.database, make=make) as engine:
@@ -52,6 +53,8 @@ def open_books(settings: Settings, *, make: bool = False, session: Session | Non
             elif current != head:
                 what = "has no schema yet" if current is None else f"has the schema of revision {current}"
                 raise SchemaNotAtHead(f"this database {what}, the program expects {head}; run: escrow db upgrade")
+            if settings.database_url is None:
+                ensure_program_login(connection)
         engine.dispose()
         with engine_as(engine, settings.database, session or Session(Role.POSTER)) as limited:
             yield limited

@@ -86,22 +86,25 @@ def server_address(text: str) -> URL:
 
 @contextmanager
 def engine_as(engine: Engine, settings: DatabaseSettings, session: Session) -> Iterator[Engine]:
-    """An engine on the same database whose sessions work as a role of the books, within a person's scope (``storage.roles``).
+    """An engine on the same database whose sessions work as a role of the books, within a person's scope (``storage.roles``);
+    on the embedded server by the program's own login (``storage.program_login``), which can become nothing else.
 
     They start that way, so RESET leads back to it, and a pooled connection carries nothing over. Raises DatabaseUnreachable when
     the login may not work as that role.
     """
     from sqlalchemy.exc import OperationalError
 
+    from storage.program_login import program_url
     from storage.roles import creation_sql
 
-    limited = _new_engine(engine.url, settings, session.options())
+    url = engine.url if settings.url is not None else program_url(engine.url)
+    limited = _new_engine(url, settings, session.options())
     try:
         try:
             limited.connect().close()
         except OperationalError as error:
-            login = engine.url.username or "?"
-            where = address_without_password(engine.url)
+            login = url.username or "?"
+            where = address_without_password(url)
             raise DatabaseUnreachable(
                 f"{where}: {login} may not work as {session.role}; let an administrator of the server run: "
                 f'GRANT {session.role} TO "{login}"; or, if there is no such role: {creation_sql(login)}'

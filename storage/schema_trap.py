@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from storage.program_login import PROGRAM_LOGIN
 from storage.roles import Role
 
 FUNCTION = "refuse_schema_change"
@@ -86,13 +87,13 @@ class Trap:
     """Whether the trap is there. ``wrong``: what is amiss with it, one sentence each; empty and not ``set``: nothing of it is."""
 
     set: bool
-    superuser: bool
+    made_by_us: bool
     wrong: tuple[str, ...]
 
     @property
     def faults(self) -> tuple[str, ...]:
         """What must not be: a trap half there or changed; none at all where the session's login could have made it."""
-        if self.set or not self.superuser:
+        if self.set or not self.made_by_us:
             return self.wrong
         return self.wrong or ("it is missing; run: escrow db upgrade",)
 
@@ -139,7 +140,13 @@ def trap(connection: Connection) -> Trap:
     elif not function.superuser:
         wrong.append(f"function {FUNCTION}() belongs to {function.owner}, who is no superuser and could change it")
     never_made = not there and function is None
-    return Trap(not wrong, _is_superuser(connection, "session_user"), () if never_made else tuple(wrong))
+    return Trap(not wrong, _makes_it(connection), () if never_made else tuple(wrong))
+
+
+def _makes_it(connection: Connection) -> bool:
+    """Whether upgrades by this program make the trap: its login is a superuser, or that of the embedded server."""
+    login: str = connection.execute(text("SELECT session_user")).scalar_one()
+    return login == PROGRAM_LOGIN or _is_superuser(connection, "session_user")
 
 
 def _is_superuser(connection: Connection, whose: str) -> bool:
