@@ -84,7 +84,7 @@ _REFUNDS = """
             SELECT FROM refund_instruction i
             WHERE i.institution_id = f.institution_id AND i.refund_request_id = f.refund_request_id)
         AND NOT EXISTS (
-            SELECT FROM transfer b WHERE b.institution_id = f.institution_id AND b.reverses = f.transfer_id)
+            SELECT FROM reversal b WHERE b.institution_id = f.institution_id AND b.original_id = f.transfer_id)
     ORDER BY a.bank_code, a.account_number, f.refund_request_id
 """
 _DISBURSEMENT_COLUMNS = (

@@ -21,7 +21,7 @@ _FACTS = """
             SELECT FROM refund f
             WHERE f.institution_id = p.institution_id AND f.order_id = p.order_id
                 AND NOT EXISTS (
-                    SELECT FROM transfer b WHERE b.institution_id = f.institution_id AND b.reverses = f.transfer_id)
+                    SELECT FROM reversal b WHERE b.institution_id = f.institution_id AND b.original_id = f.transfer_id)
         ) AS order_refunded
     FROM staged_event s
     LEFT JOIN institution i ON i.institution_code = s.institution_code

@@ -54,7 +54,7 @@ _REQUESTED = """
         (SELECT coalesce(sum(f.amount_minor_units), 0)::bigint FROM refund f
             WHERE f.institution_id = p.institution_id AND f.order_id = p.order_id
                 AND NOT EXISTS (
-                    SELECT FROM transfer b WHERE b.institution_id = f.institution_id AND b.reverses = f.transfer_id)
+                    SELECT FROM reversal b WHERE b.institution_id = f.institution_id AND b.original_id = f.transfer_id)
         ) AS refunded_before,
         CASE
             WHEN EXISTS (
@@ -62,7 +62,8 @@ _REQUESTED = """
                 WHERE h.institution_id = p.institution_id AND h.stops_refund
                     AND (h.custody_account_id = p.custody_account_id OR h.order_id = p.order_id)) THEN 'on_hold'
             WHEN EXISTS (
-                SELECT FROM transfer v WHERE v.institution_id = p.institution_id AND v.reverses = p.receipt_item_id) THEN 'voided'
+                SELECT FROM reversal v
+                WHERE v.institution_id = p.institution_id AND v.original_id = p.receipt_item_id) THEN 'voided'
             WHEN u.order_id IS NULL OR back.item_id IS NOT NULL THEN 'unfunded'
         END AS stopped_by
     FROM refund_request q

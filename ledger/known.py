@@ -44,16 +44,9 @@ ITEM_COLUMNS = """i.item_id, i.institution_id, i.custody_account_id, i.account_i
 
 WANTED = "unnest(%s::integer[], %s::uuid[]) AS w(institution_id, id)"
 
-
-#: A reversal can lie in any month. For a few the months are planned for once a session, for many they are joined.
-_FEW = 20
-_FEW_REVERSALS = f"""
-    SELECT institution_id, id, transfer_id FROM {WANTED}, reversal_of(w.institution_id, w.id) AS transfer_id
-    WHERE transfer_id IS NOT NULL
-"""
 _REVERSALS = f"""
-    SELECT t.institution_id, t.reverses, t.transfer_id FROM {WANTED}
-    JOIN transfer t ON t.institution_id = w.institution_id AND t.reverses = w.id
+    SELECT r.institution_id, r.original_id, r.reversal_id FROM {WANTED}
+    JOIN reversal r ON r.institution_id = w.institution_id AND r.original_id = w.id
 """
 
 
@@ -96,10 +89,7 @@ def known_books(cursor: Cursor[Any], calls: Sequence[PostingCall]) -> KnownBooks
         known = KnownBooks(accounts={(row[0], row[1]): AccountState(*row[2:]) for row in cursor.fetchall()}, posted=posted)
         known.closed_months, known.missing_months = _months(of_months.fetchall())
     if reversed_ids:
-        known.reversed_by = {
-            (row[0], row[1]): row[2]
-            for row in rows_of(cursor, _FEW_REVERSALS if len(reversed_ids) <= _FEW else _REVERSALS, reversed_ids)
-        }
+        known.reversed_by = {(row[0], row[1]): row[2] for row in rows_of(cursor, _REVERSALS, reversed_ids)}
     if item_keys or posted:
         known.items = items_in_books(cursor, item_keys + list(posted))
         known.cleared = clearings_of(cursor, item_keys)

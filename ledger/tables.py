@@ -143,6 +143,17 @@ account_late = Table(
     comment="postings booked on a day before one the account had been posted to already, in runs",
 )
 
+reversal = Table(
+    "reversal",
+    metadata,
+    Column("institution_id", Integer, nullable=False, comment="whose books"),
+    Column("original_id", Uuid, nullable=False, comment="the transfer that is undone, at most once"),
+    Column("reversal_id", Uuid, nullable=False, comment="the transfer that undoes it"),
+    PrimaryKeyConstraint("institution_id", "original_id"),
+    info=projection("the reversals of transfer, written only by the trigger that checks new transfers"),
+    comment="which transfer reverses which, over all months of the journal",
+)
+
 journal_head = Table(
     "journal_head",
     metadata,
@@ -226,8 +237,9 @@ transfer = Table(
     CheckConstraint("amount_minor_units > 0", name="amount_above_zero"),
     CheckConstraint("debit_account_id <> credit_account_id", name="two_accounts"),
     CheckConstraint("line > 0", name="line"),
-    # One partition a month of the booking day, with which an id begins (``ledger.months``). Numbers of postings, lines of a batch
-    # and originals of reversals are unique by an index within each partition, and over all of them by transfer_guard.
+    # One partition a month of the booking day, with which an id begins (``ledger.months``). Numbers of postings and
+    # lines of a batch are unique by an index within each partition, and over all of them by transfer_guard; originals of
+    # reversals by the key of reversal.
     # The accounts and the batch have no foreign keys here: two set-based triggers check them for a whole batch at once,
     # where foreign keys would ask three questions for every row. The leaf is this table's row digest.
     info={**APPEND_ONLY, "row_digest": "leaf"},

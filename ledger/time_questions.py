@@ -1,4 +1,5 @@
-"""What ``verify`` asks of reservations, corrections, periods and kept balances: name, table, query of wrong rows, rows counted.
+"""What ``verify`` asks of reversals, reservations, corrections, periods and kept balances: name, table, query of wrong rows, rows
+counted.
 
 ``verified_leg`` holds both postings of every transfer with the numbers and balances its account's history gives them.
 """
@@ -6,6 +7,35 @@
 from __future__ import annotations
 
 TIME_QUESTIONS = (
+    (
+        "every reversal is the mirror of its original",
+        "transfer",
+        """
+        SELECT format('institution %s, transfer %s', r.institution_id, r.transfer_id) AS row,
+            format('it is not the mirror of transfer %s', r.reverses) AS what
+        FROM transfer r LEFT JOIN transfer o ON o.institution_id = r.institution_id AND o.transfer_id = r.reverses
+        WHERE r.reverses IS NOT NULL AND (o.debit_account_id = r.credit_account_id AND o.credit_account_id = r.debit_account_id
+            AND o.amount_minor_units = r.amount_minor_units) IS NOT TRUE
+        UNION ALL
+        SELECT format('institution %s, transfer %s', institution_id, reverses), format('%s transfers reverse it', count(*))
+        FROM transfer WHERE reverses IS NOT NULL GROUP BY institution_id, reverses HAVING count(*) > 1
+        """,
+        "transfer WHERE reverses IS NOT NULL",
+    ),
+    (
+        "every reversal is on record, and no other",
+        "reversal",
+        """
+        SELECT format('institution %s, original %s', coalesce(k.institution_id, t.institution_id),
+                coalesce(k.original_id, t.reverses)) AS row,
+            format('on record as reversed by %s; in the journal by %s', coalesce(k.reversal_id::text, 'none'),
+                coalesce(t.transfer_id::text, 'none')) AS what
+        FROM reversal k FULL JOIN (SELECT institution_id, transfer_id, reverses FROM transfer WHERE reverses IS NOT NULL) AS t
+            ON t.institution_id = k.institution_id AND t.reverses = k.original_id AND t.transfer_id = k.reversal_id
+        WHERE k.reversal_id IS NULL OR t.transfer_id IS NULL
+        """,
+        "reversal",
+    ),
     (
         "order of days and reservations of every account",
         "account_balance",

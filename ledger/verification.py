@@ -145,6 +145,7 @@ GUARDS = (
     ("posting_batch", "posting_batch_refuse_truncate"),
     ("posting_batch", "posting_batch_seal"),
     ("posting_batch", "posting_batch_stamp_digest_in_order"),
+    ("reversal", "reversal_guard"),
     ("transfer", "transfer_guard"),
     ("transfer", "transfer_keeps_instructions"),
     ("transfer", "transfer_refuse_change"),
@@ -316,21 +317,6 @@ QUESTIONS = (
             IS DISTINCT FROM (l.debits, l.credits, l.first_seq, l.last_seq, l.balance)
         """,
         "account_day",
-    ),
-    _Question(
-        "every reversal is the mirror of its original",
-        "transfer",
-        """
-        SELECT format('institution %s, transfer %s', r.institution_id, r.transfer_id) AS row,
-            format('it is not the mirror of transfer %s', r.reverses) AS what
-        FROM transfer r LEFT JOIN transfer o ON o.institution_id = r.institution_id AND o.transfer_id = r.reverses
-        WHERE r.reverses IS NOT NULL AND (o.debit_account_id = r.credit_account_id AND o.credit_account_id = r.debit_account_id
-            AND o.amount_minor_units = r.amount_minor_units) IS NOT TRUE
-        UNION ALL
-        SELECT format('institution %s, transfer %s', institution_id, reverses), format('%s transfers reverse it', count(*))
-        FROM transfer WHERE reverses IS NOT NULL GROUP BY institution_id, reverses HAVING count(*) > 1
-        """,
-        "transfer WHERE reverses IS NOT NULL",
     ),
     _Question(
         "every open item is what its transfer put in transit",

@@ -123,6 +123,20 @@ def test_transfers_of_far_months_are_found_in_those_two_and_reversed_once(many_m
     assert verify(desk.conn) == []
 
 
+def test_a_reversal_reads_the_months_of_its_original_and_of_itself(many_months: tuple[Desk, list[datetime]]) -> None:
+    desk, _ = many_months
+    originals = iter(desk.transfer(CASH, HELD_A, 100 + n, f"{n} 3", day=following(FIRST, n).replace(day=3)) for n in (0, 1, 2))
+    by: dict[str, Any] = {"now": NOW, "actor": "tester", "reason": "test", "rule_version": "rules-1"}
+
+    def undo() -> None:
+        reverse(desk.conn, desk.institution, [next(originals).transfer_id], booking_date=date(2030, 2, 21), **by)
+
+    undo()  # what it costs to plan for the first time
+    assert months_read(desk.conn, undo) == ["transfer_2025_03", "transfer_2030_02"]
+    assert desk.conn.execute(text("SELECT count(*) FROM reversal")).scalar_one() == 3
+    assert verify(desk.conn) == []
+
+
 #: Batches of months after FIRST, one transfer each: forwards and far backwards, inside a batch and between batches.
 month_jumps = st.lists(
     st.lists(st.tuples(st.integers(0, 9), st.sampled_from([2, 15])), min_size=1, max_size=4), min_size=1, max_size=6

@@ -31,6 +31,7 @@ from ledger.tables import (
     open_item,
     open_item_clearing,
     posting_batch,
+    reversal,
     transfer,
 )
 from ledger.verification import GUARDS
@@ -52,6 +53,7 @@ TABLES = (
 
 MORE_TABLES = (
     account_late,
+    reversal,
     journal_archive,
     pending_transfer,
     pending_resolution,
@@ -256,6 +258,9 @@ def test_every_trigger_of_the_ledger_tables_is_among_the_guards(told: Desk) -> N
 #: What is changed by hand -> the table whose check names it. The books: March closed with 100 fen, a reservation posted in part,
 #: a correction, kept balances.
 TAMPERED = {
+    "DELETE FROM reversal": "reversal",
+    "UPDATE reversal SET reversal_id = original_id": "reversal",
+    "INSERT INTO reversal SELECT institution_id, reversal_id, original_id FROM reversal": "reversal",
     "UPDATE pending_resolution SET resolved_on = resolved_on + 1": "pending_resolution",
     "UPDATE pending_transfer SET amount_minor_units = amount_minor_units - 9": "pending_resolution",
     "UPDATE account_balance SET pending_debits_minor_units = pending_debits_minor_units + 1": "account_balance",

@@ -97,6 +97,13 @@ LEDGER = (
         "UPDATE public.account_balance SET balance_minor_units = 0; RETURN NULL; END $$;\n"
         "CREATE TRIGGER mine AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION pg_temp.deep();\n"
         "INSERT INTO mine VALUES (1)", REFUSED, "ledger_projection"),
+    Attack("forget that a transfer was reversed", POSTER, _GRANTS, "DELETE FROM reversal", REFUSED, "permission denied for table reversal"),
+    Attack("forget that a transfer was reversed", OWNER, "the tables' owner does not own the projections", "DELETE FROM reversal", REFUSED, "permission denied for table reversal"),
+    Attack("forget that a transfer was reversed", SUPERUSER, _PROJECTION, _ASLEEP + "DELETE FROM reversal", REFUSED, "ledger_projection"),
+    Attack("say that a transfer was reversed, so that nobody can reverse it", SUPERUSER, _SHOWN,
+        "ALTER TABLE reversal DISABLE TRIGGER USER;\n"
+        "INSERT INTO reversal SELECT institution_id, transfer_id, transfer_id FROM transfer LIMIT 1;\n"
+        "ALTER TABLE reversal ENABLE ALWAYS TRIGGER reversal_guard", NAMED, "in the journal by none"),
     Attack("hang a guard on a table of one's own", POSTER, "no EXECUTE on what triggers call",
         "CREATE TEMPORARY TABLE mine (LIKE transfer);\n"
         "CREATE TRIGGER mine AFTER INSERT ON mine REFERENCING NEW TABLE AS new_transfers FOR EACH STATEMENT "
