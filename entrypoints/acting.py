@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from entrypoints.settings import Settings, read_settings
 from supervision.rights import NotAllowed, OutsideTerm, Principal, Right, require, require_jurisdiction, require_term
+from wording import Said
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -131,9 +132,17 @@ def require_in_scope(connection: Connection, principal: Principal, custody_accou
 
     places = {one.jurisdiction_code for one in custody_accounts(connection) if one.custody_account_id == custody_account_id}
     if not places:  # the second fence hides it
-        raise NotAllowed(f"{principal.user} supervises {principal.jurisdiction}, and this custody account lies elsewhere")
+        raise NotAllowed(lies_elsewhere(principal, Said("this custody account", "该资金账户")))
     (place,) = places
     require_jurisdiction(principal, [one.code for one in load_policies().lineage(place)])
+
+
+def lies_elsewhere(principal: Principal, what: Said) -> Said:
+    """Why a supervisor may not see or touch ``what``."""
+    return Said(
+        f"{principal.user} supervises {principal.jurisdiction}, and {what.en} lies elsewhere",
+        f"{principal.user} 的监管辖区为 {principal.jurisdiction}，{what.zh}不在其内",
+    )
 
 
 def in_scope(connection: Connection, principal: Principal, custody_account_id: int) -> bool:

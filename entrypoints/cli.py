@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from entrypoints.commands.reading import LANGUAGE_VARIABLE, Language, language_at_work
 from entrypoints.usage import Program
 
 #: One module a group of commands; each has ``register(app)``. Order is the order of ``escrow --help``.
@@ -67,6 +68,7 @@ def _global_options(
         str | None, typer.Option("--books", metavar="NAME", help="Which books to open (else ESCROW_BOOKS, else escrow).")
     ] = None,
     user: Annotated[str | None, typer.Option("--as", metavar="USER", help="Who acts (else ESCROW_USER, else system).")] = None,
+    lang: Annotated[Language | None, typer.Option("--lang", help="Language of answers (else ESCROW_LANG, else en).")] = None,
 ) -> None:
     if os.environ.get("ESCROW_DATABASE_URL") and context.invoked_subcommand not in WITHOUT_A_SERVER:
         given = [name for name, value in (("--data", data), ("--books", books)) if value]
@@ -76,7 +78,8 @@ def _global_options(
                 "unset ESCROW_DATABASE_URL for the embedded ones, or leave the option out for the server's"
             )
     # Commands read their settings from the environment (entrypoints/settings.py); the options given here win over it.
-    for name, value in (("ESCROW_DATA", data and str(data)), ("ESCROW_BOOKS", books), ("ESCROW_USER", user)):
+    told = {"ESCROW_DATA": data and str(data), "ESCROW_BOOKS": books, "ESCROW_USER": user, LANGUAGE_VARIABLE: lang}
+    for name, value in told.items():
         if value:
             os.environ[name] = value
 
@@ -107,8 +110,11 @@ def _sentence(failure: Exception) -> str:
     from config.loading import ConfigRefused
     from ledger.model import PostingRefused
     from storage.errors import StorageRefused
-    from supervision.rights import NotAllowed
+    from wording import Refused
 
+    if isinstance(failure, Refused):
+        language = language_at_work()
+        return f"{'错误：' if language == 'zh' else 'error: '}{failure.text(language)}"
     if isinstance(failure, UnicodeEncodeError) or "null byte" in str(failure) or "NUL" in str(failure).split():
         return "error: an argument or file name holds a NUL or bytes that are not UTF-8 text; type it again by hand"
     if isinstance(failure, OSError) and failure.strerror:
@@ -119,7 +125,7 @@ def _sentence(failure: Exception) -> str:
         said = refused.diag
         return f"error: the books refuse it: {said.message_primary}" + (f". {said.message_hint}" if said.message_hint else "")
     if not isinstance(failure, (KeyError, IndexError)) and isinstance(
-        failure, (ConfigRefused, PostingRefused, StorageRefused, NotAllowed, LookupError, ValueError, RuntimeError, OSError)
+        failure, (ConfigRefused, PostingRefused, StorageRefused, LookupError, ValueError, RuntimeError, OSError)
     ):
         return f"error: {failure}"
     return (

@@ -18,6 +18,7 @@ VARIABLES = (
     ("ESCROW_DATABASE_URL", "", "a PostgreSQL server to use instead: postgresql+psycopg://user:password@host/database"),
     ("ESCROW_KEYS", "", "folder of the key that signs checkpoints (else <data folder>/<books>/keys)"),
     ("ESCROW_USER", "", "the person acting, as registered in config/roles.yaml"),
+    ("ESCROW_LANG", "en", "language of answers to people: en or zh"),
 )
 
 

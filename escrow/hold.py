@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from wording import Refused
+
 
 class HoldScope(StrEnum):
     """What a hold stops."""
@@ -13,5 +15,5 @@ class HoldScope(StrEnum):
     CUSTODY_ACCOUNT = "custody_account"  # every order whose money is in the account, and disbursements out of it
 
 
-class HoldRefused(ValueError):
+class HoldRefused(Refused):
     """A hold cannot be placed or lifted as asked; the message says why and what to do."""

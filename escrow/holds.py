@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as insert_new
 
+from escrow import hold_wording as say
 from escrow.hold import HoldRefused, HoldScope
 from escrow.staging import take_turn
 from escrow.tables import custody_account, hold, hold_lift, hold_lift_proposal, prepayment
@@ -36,11 +37,11 @@ def place_hold(
     named = {HoldScope.ORDER: (True, False, False), HoldScope.CLASS_HOUR: (True, True, False)}
     given = (order_id is not None, class_hour_no is not None, custody_account_id is not None)
     if given != named.get(scope, (False, False, True)):
-        raise HoldRefused(f"a hold of scope {scope.value} names its {scope.value.replace('_', ' ')} and nothing else")
+        raise HoldRefused(say.names_one_thing(scope.value))
     if not reason.strip():
-        raise HoldRefused("a hold needs a reason: say why with --reason WHY")
+        raise HoldRefused(say.reason_wanted())
     if not (stops_release or stops_refund):
-        raise HoldRefused("a hold stops releases, refunds or both; this one would stop nothing")
+        raise HoldRefused(say.stops_nothing())
     if order_id is not None:
         hours = conn.scalar(
             select(prepayment.c.class_hours).where(
@@ -48,15 +49,15 @@ def place_hold(
             )
         )
         if hours is None:
-            raise HoldRefused(f"institution {institution_id} has no order {order_id}")
+            raise HoldRefused(say.no_order(institution_id, order_id))
         if class_hour_no is not None and not 1 <= class_hour_no <= hours:
-            raise HoldRefused(f"order {order_id} has {hours} class-hours; give --class-hour 1 to {hours}, not {class_hour_no}")
+            raise HoldRefused(say.no_class_hour(order_id, hours, class_hour_no))
     elif not conn.scalar(
         select(custody_account.c.custody_account_id).where(
             custody_account.c.institution_id == institution_id, custody_account.c.custody_account_id == custody_account_id
         )
     ):
-        raise HoldRefused(f"institution {institution_id} has no custody account {custody_account_id}")
+        raise HoldRefused(say.no_account(institution_id, custody_account_id))
     values = {
         "institution_id": institution_id,
         "scope": scope.value,
@@ -81,7 +82,7 @@ def prepare_hold_lift(
     take_turn(conn)
     _require_in_force(conn, institution_id, hold_id)
     if not reason.strip():
-        raise HoldRefused("lifting a hold needs a reason: say why with --reason WHY")
+        raise HoldRefused(say.lifting_reason_wanted())
     conn.execute(
         insert_new(hold_lift_proposal)
         .values(institution_id=institution_id, hold_id=hold_id, prepared_by=actor, prepared_at=now, reason=reason)
@@ -104,12 +105,7 @@ def approve_hold_lift(
     ).all()
     others = [person for person in prepared_by if person != actor]
     if not others:
-        advice = (
-            f"{actor} prepared it, another person must approve: escrow --as USER hold lift {hold_id} --approve"
-            if prepared_by
-            else f"somebody must first propose to lift it: escrow --as USER hold lift {hold_id} --prepare --reason WHY"
-        )
-        raise HoldRefused(f"hold {hold_id} cannot be lifted: {advice}")
+        raise HoldRefused(say.another_must_approve(hold_id, actor) if prepared_by else say.nobody_proposed(hold_id))
     conn.execute(
         insert(hold_lift).values(
             institution_id=institution_id, hold_id=hold_id, prepared_by=others[0], approved_by=actor, approved_at=now
@@ -139,4 +135,4 @@ def _require_in_force(conn: Connection, institution_id: int, hold_id: int) -> No
         {"institution_id": institution_id, "hold_id": hold_id},
     )
     if found is None:
-        raise HoldRefused(f"institution {institution_id} has no hold {hold_id} in force; those that are: escrow hold list")
+        raise HoldRefused(say.not_in_force(hold_id, institution_id))

@@ -14,7 +14,7 @@ from money import Money
 from money.amount import exponent_of, format_minor_units
 from reconciliation.model import Receipt, StatementFigures, StatementOutcome, StatementReceipt
 from reconciliation.reasons import in_both, of_finding
-from reconciliation.said import Said
+from wording import Said
 
 _OUTCOMES = {
     StatementOutcome.COUNTED: ("counted", "已入账核对"),

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from ledger.period import PeriodRefused, month_end
 from ledger.reading import TrialBalanceRow, trial_balance_over
 from money import Money
+from wording import Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,10 @@ def as_first_reported(
     missing = set(institution_ids or ()) - closed
     if not closed or missing:
         who = f" at institution {min(missing)}" if missing else ""
-        raise PeriodRefused(f"{first:%Y-%m} has never been closed{who}; close it: escrow ledger close-period {first:%Y-%m}")
+        command = f"escrow ledger close-period {first:%Y-%m}"
+        raise PeriodRefused(
+            Said(f"{first:%Y-%m} has never been closed{who}; close it: {command}", f"{first:%Y-%m} 从未结账；请先结账：{command}")
+        )
     return trial_balance_over(conn, _FIRST_REPORTED, {"month": first}, institution_ids=institution_ids, by=by)
 
 

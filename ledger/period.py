@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from calendars import BUSINESS_TIME_ZONE
+from wording import Refused, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class PeriodEvent:
     recorded_at: datetime
 
 
-class PeriodRefused(ValueError):
+class PeriodRefused(Refused):
     """A month cannot be closed or reopened as asked; the message says why and what to do."""
 
 
@@ -49,7 +50,12 @@ def close_period(conn: Connection, institution_id: int, month: date, *, now: dat
     """
     first = month.replace(day=1)
     if now.astimezone(BUSINESS_TIME_ZONE).date() <= month_end(first):
-        raise PeriodRefused(f"{first:%Y-%m} is not over; close it after {month_end(first)}")
+        raise PeriodRefused(
+            Said(
+                f"{first:%Y-%m} is not over; close it after {month_end(first)}",
+                f"{first:%Y-%m} 尚未结束；请在 {month_end(first)} 之后结账",
+            )
+        )
     return _add(conn, institution_id, first, "closed", now=now, actor=actor, reason=reason)
 
 
@@ -65,10 +71,20 @@ def reopen_period(conn: Connection, institution_id: int, month: date, *, now: da
     first = month.replace(day=1)
     events = period_events(conn, institution_id=institution_id, month=first)
     if not events or events[-1].event != "reopen_prepared":
-        raise PeriodRefused(f"nobody has prepared the reopening of {first:%Y-%m}; one person prepares it, another approves")
+        raise PeriodRefused(
+            Said(
+                f"nobody has prepared the reopening of {first:%Y-%m}; one person prepares it, another approves",
+                f"尚无人申请重新打开 {first:%Y-%m}；须一人申请、另一人复核",
+            )
+        )
     preparer = events[-1].actor
     if preparer == actor:
-        raise PeriodRefused(f"{actor} prepared the reopening of {first:%Y-%m}; another person must approve it")
+        raise PeriodRefused(
+            Said(
+                f"{actor} prepared the reopening of {first:%Y-%m}; another person must approve it",
+                f"{actor} 是重新打开 {first:%Y-%m} 的申请人；须由另一人复核",
+            )
+        )
     return _add(conn, institution_id, first, "reopened", now=now, actor=actor, reason=reason, prepared_by=preparer)
 
 
@@ -147,7 +163,18 @@ def _named_refusal(conn: Connection) -> Iterator[None]:
     except IntegrityError as error:
         diagnosis = getattr(error.orig, "diag", None)
         said = getattr(diagnosis, "message_primary", None) or str(error.orig)
-        raise PeriodRefused(said.split(": ", 1)[-1]) from error
+        in_chinese = _REFUSED_ZH.get(getattr(diagnosis, "constraint_name", None) or "", "账期操作被数据库拒绝")
+        english = said.split(": ", 1)[-1]
+        raise PeriodRefused(Said(english, f"{in_chinese}（{english}）")) from error
+
+
+#: What the guard of periods refuses, by the name it gives the rule (trigger ``ledger_guard_period``).
+_REFUSED_ZH = {
+    "ledger_period_closed": "该月已结账",
+    "ledger_period_not_closed": "该月未结账，或已申请重新打开",
+    "ledger_reopening_not_prepared": "尚无人申请重新打开该月",
+    "ledger_unknown_account": "该机构没有账户",
+}
 
 
 _COLUMNS = "institution_id, month, event_no, event, actor, prepared_by, reason, event_at, last_batch_id, recorded_at"

@@ -8,8 +8,8 @@ from datetime import date, datetime, timedelta
 from calendars import BUSINESS_TIME_ZONE
 from reconciliation.discrepancy import DiscrepancyRecord, DiscrepancyState
 from reconciliation.model import CustodyAccountRef
-from reconciliation.said import Said
 from reconciliation.statement_calendar import CalendarDay, DayState
+from wording import Said
 
 STATE_TITLES: dict[DayState, Said] = {
     DayState.NOT_DUE: Said("not due", "无需报送"),

@@ -35,6 +35,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
+from wording import Refused
+
 
 class DiscrepancyKind(StrEnum):
     """What could not be explained. The value is the name other programs rely on."""
@@ -204,8 +206,8 @@ STATE_AFTER: dict[EventKind, DiscrepancyState] = {
 }
 
 
-class ResolutionRefused(ValueError):
-    """This act cannot be taken on this discrepancy now; the message says why and what is possible."""
+class ResolutionRefused(Refused):
+    """This act cannot be taken on this discrepancy now; the reasons say why and what is possible."""
 
 
 @dataclass(frozen=True, slots=True)

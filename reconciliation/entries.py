@@ -12,7 +12,9 @@ from uuid import UUID
 
 from ledger.model import Clearing, Transfer, transfer_id
 from money import Money
+from reconciliation import resolution_wording as say
 from reconciliation.model import CustodyAccountRef
+from wording import Refused
 
 SOURCE_KIND = "bank_line"
 SETTLED = "settled_item"
@@ -43,7 +45,7 @@ class Item:
     direction: str
 
 
-class EntryRefused(ValueError):
+class EntryRefused(Refused):
     """Lines and items do not make an entry: directions or amounts do not agree."""
 
 
@@ -91,11 +93,10 @@ class Books:
         entry = Entry()
         total = sum(item.amount for item in items)
         if any(item.direction != line.direction for item in items) or not items:
-            raise EntryRefused(f"line {line.line_id} moves {line.direction}; all items must move the same way")
+            raise EntryRefused(say.ways_differ(line.line_id, line.direction))
         fee = total - line.amount
         if fee and (line.direction == "OUT" or fee < 0):
-            shown = Money(abs(fee), self.ref.currency).plain
-            raise EntryRefused(f"the items differ from the line by {shown}; only a channel's fee may be missing from a receipt")
+            raise EntryRefused(say.fee_only(Money(abs(fee), self.ref.currency)))
         for leg, item in enumerate(sorted(items, key=lambda one: one.item_id.bytes), 1):
             debit, credit = (cash, item.account_id) if line.direction == "IN" else (item.account_id, cash)
             transfer = self.transfer(line, leg=leg, debit=debit, credit=credit, amount=item.amount, reason=reason)
@@ -121,10 +122,9 @@ class Books:
         fee = sum(one.amount for one in items) - sum(one.amount for one in lines)
         ways = {one.direction for one in lines} | {one.direction for one in items}
         if ways != {last.direction} or not items:
-            raise EntryRefused(f"line {last.line_id} moves {last.direction}; all lines and items must move the same way")
+            raise EntryRefused(say.ways_differ(last.line_id, last.direction))
         if fee and (not inward or fee < 0):
-            shown = Money(abs(fee), self.ref.currency).plain
-            raise EntryRefused(f"the items differ from the lines by {shown}; only a channel's fee may be missing from a receipt")
+            raise EntryRefused(say.fee_only(Money(abs(fee), self.ref.currency)))
         kind = "unidentified_receipts" if inward else "unexplained_payments"
         suspense = self.accounts[kind]
         entry = Entry()

@@ -24,17 +24,13 @@ from reconciliation.reasons import Reason, from_store, told
 from reconciliation.receiving import read_again, take_on
 from reconciliation.resolving import Actor
 from reconciliation.restating import Approval, Plan, RestatingRefused, plan_for, put_in_force, restatement_of
-from reconciliation.said import Said
 from storage import audit
 from storage.roles import deciding
+from wording import Refused
 
 
-class QuarantineRefused(ValueError):
-    """An act on something held back cannot be taken now; ``reasons`` names every reason with what to do, in both languages."""
-
-    def __init__(self, *reasons: Said) -> None:
-        self.reasons = reasons
-        super().__init__("; ".join(one.en for one in reasons))
+class QuarantineRefused(Refused):
+    """An act on something held back cannot be taken now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +112,7 @@ def approve(conn: Connection, number: int, gates: Sequence[Gate], desk: Desk) ->
     try:
         put_in_force(conn, plan, approvals, by=desk.by, now=desk.now)
     except RestatingRefused as refused:
-        raise QuarantineRefused(refused.said) from refused
+        raise QuarantineRefused(*refused.reasons) from refused
     return [LetThrough(one, StatementOutcome.COUNTED, ()) for one in held(conn, quarantine_ids=first.together_with)]
 
 

@@ -7,8 +7,8 @@ from datetime import date
 from money import Money
 from reconciliation.model import Gate
 from reconciliation.quarantine_store import Held, QuarantineState
-from reconciliation.said import Said
 from reconciliation.wording import clock
+from wording import Said
 
 GATE_TITLES: dict[Gate, Said] = {
     Gate.RESTATED: Said("other content for a day already received", "重报对账单"),

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from bank_adapters.model import Finding
-from reconciliation.said import Said
+from wording import Said
 
 
 class ReasonCode(StrEnum):

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from money import Money
+from reconciliation import resolution_wording as say
 from reconciliation.discrepancy import Act, DiscrepancyRecord, ResolutionRefused
 from reconciliation.entries import Books, Entry, Item, Line, suspense_of
 
@@ -29,10 +30,9 @@ def twins_to_reverse(conn: Connection, record: DiscrepancyRecord, chosen: tuple[
     amounts = {row.item_id: int(row.amount_minor_units) for row in rows}
     wanted = chosen or tuple(amounts)
     if not set(wanted) <= set(twins):
-        raise ResolutionRefused(f"{one.kind} {one.discrepancy_id[:8]} is about {', '.join(one.item_ids)}; reverse one of these")
+        raise ResolutionRefused(say.other_twins(one))
     if sum(amounts.get(item, 0) for item in wanted) > one.amount_minor_units:
-        listed = ", ".join(str(item) for item in amounts)
-        raise ResolutionRefused(f"one of the twins must stay: name which to reverse with --item ID (open: {listed})")
+        raise ResolutionRefused(say.one_twin_stays(list(amounts)))
     return wanted
 
 
@@ -44,11 +44,8 @@ def paired_by_hand(record: DiscrepancyRecord, books: Books, lines: list[Line], i
     for item in items:
         line = next((one for one in left if (one.amount, one.direction) == (item.amount, item.direction)), None)
         if line is None:
-            shown = Money(item.amount, record.discrepancy.currency).plain
-            raise ResolutionRefused(
-                f"no line is left for item {item.item_id} of {shown}: the discrepancy has {len(lines)} lines, "
-                "and each takes one item of its own amount; name the right ones with --item ID"
-            )
+            amount = Money(item.amount, record.discrepancy.currency)
+            raise ResolutionRefused(say.no_line_left(item.item_id, amount, len(lines)))
         left.remove(line)
         entry.extend(books.clear(line, [item], str(Act.MATCH_MANUALLY)))
     for line in left:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from ledger.model import PostingRefused, RefusalCode
 from ledger.store import post, reverse
 from money import Money
+from reconciliation import resolution_wording as say
 from reconciliation.discrepancy import Act, DiscrepancyKind, DiscrepancyRecord, ResolutionRefused
 from reconciliation.entries import Books, Entry, EntryRefused, Item, Line, suspense_of
 from reconciliation.matching.outcome import MATCH_COLUMNS, match_ids
@@ -21,7 +22,6 @@ from reconciliation.resolution_groups import paired_by_hand
 from reconciliation.run_store import insert_matches
 from reconciliation.sides import books_of
 from reconciliation.undoing import first_bookings, undo_bookings
-from reconciliation.wording import resolve_command
 
 #: The version under which a person's decisions are posted.
 BY_HAND = "by-hand/1"
@@ -105,9 +105,7 @@ def _lines(conn: Connection, record: DiscrepancyRecord) -> list[Line]:
     """The bank lines of a discrepancy, the first booked first. Raises ResolutionRefused: none, or one was restated."""
     one = record.discrepancy
     if not one.line_ids:
-        raise ResolutionRefused(
-            f"{one.kind} {one.discrepancy_id[:8]} is not about a bank line, and this act needs one; {resolve_command(record).en}"
-        )
+        raise ResolutionRefused(say.not_about_a_line(record))
     rows = conn.execute(
         text(
             "SELECT line_id, direction, amount_minor_units, booking_date FROM line_in_force"
@@ -116,10 +114,7 @@ def _lines(conn: Connection, record: DiscrepancyRecord) -> list[Line]:
         {"i": one.institution_id, "l": list(one.line_ids)},
     ).all()
     if len(rows) != len(set(one.line_ids)):
-        raise ResolutionRefused(
-            f"the bank has restated a line of {one.kind} {one.discrepancy_id[:8]}; compare the day again first: "
-            f"escrow run-day {one.since}"
-        )
+        raise ResolutionRefused(say.line_restated(one))
     return [Line(row.line_id, row.direction, int(row.amount_minor_units), row.booking_date) for row in rows]
 
 
@@ -137,15 +132,10 @@ def _items(conn: Connection, record: DiscrepancyRecord, item_ids: Sequence[UUID]
         {"institution": one.institution_id, "account": one.custody_account_id, "items": list(item_ids)},
     ).all()
     if not item_ids or len(rows) != len(set(item_ids)):
-        raise ResolutionRefused(
-            "name the open items of this account to match with (--item ID); escrow discrepancy show lists some"
-        )
+        raise ResolutionRefused(say.items_wanted())
     for row in rows:
         if row.cleared:
-            raise ResolutionRefused(
-                f"item {row.item_id} is cleared already; it cannot be matched or reversed again. Other items of the account: "
-                f"escrow discrepancy show {one.discrepancy_id[:8]}"
-            )
+            raise ResolutionRefused(say.item_cleared(row.item_id, one))
     place = {item: number for number, item in enumerate(item_ids)}
     ordered = sorted(rows, key=lambda row: place[row.item_id])
     return [Item(row.item_id, row.account_id, int(row.amount_minor_units), row.direction) for row in ordered]
@@ -168,22 +158,17 @@ def _entry(conn: Connection, record: DiscrepancyRecord, books: Books, act: Act, 
         if act is not Act.CHARGE_FEE_TO_INSTITUTION and sum(item.amount for item in items) != line.amount:
             total = Money(sum(item.amount for item in items), record.discrepancy.currency)
             shown = Money(line.amount, record.discrepancy.currency)
-            raise ResolutionRefused(
-                f"the items come to {total.plain}, the line is {shown.plain}; they must be equal: name others with --item ID"
-            )
+            raise ResolutionRefused(say.totals_differ(total, shown))
         return books.clear(line, items, str(act))
     except EntryRefused as refused:
-        raise ResolutionRefused(str(refused)) from refused
+        raise ResolutionRefused(*refused.reasons) from refused
 
 
 def _transfers_to_reverse(conn: Connection, record: DiscrepancyRecord, item_ids: Sequence[UUID]) -> list[UUID]:
     """What ``reverse`` undoes: the clearing of a returned payment, or the booking of an item the bank will never show."""
     one = record.discrepancy
     if not item_ids:
-        raise ResolutionRefused(
-            f"{one.kind} {one.discrepancy_id[:8]} names no book item that could be reversed; give another act: "
-            f"{resolve_command(record).en}"
-        )
+        raise ResolutionRefused(say.nothing_to_reverse(record))
     if one.kind is not DiscrepancyKind.RETURNED:
         _items(conn, record, item_ids)
         return list(first_bookings(conn, one.institution_id, item_ids).values())
@@ -201,9 +186,9 @@ def _transfers_to_reverse(conn: Connection, record: DiscrepancyRecord, item_ids:
         {"i": one.institution_id, "items": list(item_ids)},
     ).all()
     if sum(int(row[1]) for row in rows) != one.amount_minor_units:
-        raise ResolutionRefused("what came back is not what was paid; post it to suspense instead")
+        raise ResolutionRefused(say.came_back_otherwise())
     if not all(row[2] for row in rows):
-        raise ResolutionRefused("what came back was paid in parts, which one line cannot undo; post it to suspense instead")
+        raise ResolutionRefused(say.paid_in_parts())
     return [row[0] for row in rows]
 
 
@@ -237,11 +222,7 @@ def execute(
             undo(conn, ref.institution_id, ids, now=now, booking_date=day, actor=actor, reason=reason, rule_version=BY_HAND)
         except PostingRefused as refused:
             if any(one.code is RefusalCode.BELOW_FLOOR for one in refused.refusals):
-                raise ResolutionRefused(
-                    f"the money was released or refunded in part, so its booking cannot be undone ({refused}); "
-                    f"have it made good first, or turn this down: escrow --as USER discrepancy reject "
-                    f"{one.discrepancy_id[:8]} --reason WHY"
-                ) from refused
+                raise ResolutionRefused(say.money_gone(one, str(refused))) from refused
             raise
         _consume(conn, ref, act, lines=lines, items=[], reason=reason, actor=actor)
         return ()
@@ -259,11 +240,8 @@ def execute(
         )
     except PostingRefused as refused:
         if act is Act.SETTLE_FROM_SUSPENSE and any(one.code is RefusalCode.BELOW_FLOOR for one in refused.refusals):
-            raise ResolutionRefused(
-                f"suspense does not hold that much ({refused}); what it holds: escrow ledger account {ref.custody_account_id}:"
-                f"{suspense_of(items[0].direction)}. Turn this down: escrow --as USER discrepancy reject "
-                f"{one.discrepancy_id[:8]} --reason WHY"
-            ) from refused
+            suspense = f"{ref.custody_account_id}:{suspense_of(items[0].direction)}"
+            raise ResolutionRefused(say.suspense_too_low(one, suspense, str(refused))) from refused
         raise
     _consume(conn, ref, act, lines=lines, items=items, reason=reason, actor=actor)
     rows = conn.execute(

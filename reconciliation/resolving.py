@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from reconciliation import resolution_wording as say
 from reconciliation.discrepancy import (
     ACTS_BY_KIND,
     Act,
@@ -27,7 +28,7 @@ from reconciliation.intake_store import lock_account
 from reconciliation.model import ClearedItem
 from reconciliation.resolution_groups import twins_to_reverse
 from reconciliation.resolution_posting import ProposedLeg, account_ref, execute, latest_day, preview
-from reconciliation.wording import discrepancy_standing, resolve_command
+from reconciliation.wording import discrepancy_standing
 from storage import audit
 from storage.roles import deciding
 
@@ -73,9 +74,9 @@ def prepare_resolution(
     record = _open(conn, prefix, (DiscrepancyState.OPEN,))
     possible = ACTS_BY_KIND[record.discrepancy.kind]
     if act not in possible:
-        raise ResolutionRefused(f"{act} is no resolution for {record.discrepancy.kind}; {resolve_command(record).en}")
+        raise ResolutionRefused(say.no_resolution(act, record))
     if not reason.strip():
-        raise ResolutionRefused("a resolution needs a reason: say why with --reason WHY")
+        raise ResolutionRefused(say.reason_wanted())
     chosen = tuple(item_ids) or tuple(UUID(item) for item in record.discrepancy.item_ids if act is not Act.POST_TO_SUSPENSE)
     if act is Act.REVERSE and record.discrepancy.kind is DiscrepancyKind.DUPLICATE_LEDGER:
         chosen = twins_to_reverse(conn, record, tuple(item_ids))
@@ -96,11 +97,7 @@ def approve_resolution(
     proposal = record.proposal
     assert proposal is not None  # noqa: S101  a prepared discrepancy has a proposal
     if proposal.prepared_by == by.user:
-        short = record.discrepancy.discrepancy_id[:8]
-        raise SamePerson(
-            f"{by.user} prepared this resolution of {short} ({proposal.act}); another person must approve it: "
-            f"escrow --as USER discrepancy approve {short}"
-        )
+        raise SamePerson(say.same_person(record.discrepancy, proposal.act, by.user))
     ref = account_ref(conn, record)
     lock_account(conn, ref)
     cleared = execute(conn, record, ref, proposal.act, proposal.item_ids, actor=by.user, now=now)
@@ -123,7 +120,7 @@ def reject_resolution(conn: Connection, prefix: str, *, by: Actor, now: datetime
     proposal = record.proposal
     assert proposal is not None  # noqa: S101  a prepared discrepancy has a proposal
     if not reason.strip():
-        raise ResolutionRefused("a rejection needs a reason: say why with --reason WHY")
+        raise ResolutionRefused(say.rejection_reason_wanted())
     return _act(
         conn,
         record,
@@ -139,7 +136,7 @@ def reject_resolution(conn: Connection, prefix: str, *, by: Actor, now: datetime
 def _open(conn: Connection, prefix: str, states: tuple[DiscrepancyState, ...]) -> DiscrepancyRecord:
     record = find_record(conn, prefix)
     if record.state not in states:
-        raise ResolutionRefused(discrepancy_standing(record).en)
+        raise ResolutionRefused(discrepancy_standing(record))
     return record
 
 

@@ -44,21 +44,17 @@ from reconciliation.quarantine_wording import (
 )
 from reconciliation.receiving import count_waiting, read_again
 from reconciliation.resolving import Actor
-from reconciliation.said import Said
 from reconciliation.superseding import supersede
 from reconciliation.version_store import Booking, StandingMatch, VersionInForce
 from reconciliation.versions import Change, LineChange, compare
+from wording import Refused, Said
 
 #: The version under which what restating undoes is reversed.
 RESTATING = "restated/1"
 
 
-class RestatingRefused(ValueError):
-    """A version cannot be replaced now; ``said`` says why and what to do, in both languages."""
-
-    def __init__(self, said: Said) -> None:
-        self.said = said
-        super().__init__(said.en)
+class RestatingRefused(Refused):
+    """A version cannot be replaced now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,18 +19,18 @@ from reconciliation.intake_store import lock_account, waiting_statements
 from reconciliation.model import CustodyAccountRef
 from reconciliation.resolving import Actor
 from reconciliation.run_store import counted_statements, counts_after, latest_run, restated_since
-from reconciliation.said import Said
 from reconciliation.superseding import supersede
 from reconciliation.wording import clock
 from storage import audit
+from wording import Refused, Said
 
 
-class SignOffRefused(ValueError):
+class SignOffRefused(Refused):
     """A day cannot be signed off (or reopened) now; ``reasons`` names every one."""
 
     def __init__(self, ref: CustodyAccountRef, day: date, *reasons: Said) -> None:
-        self.reasons = reasons
-        super().__init__(f"{ref.account_number} {day}: " + "; ".join(one.en for one in reasons))
+        super().__init__(*reasons)
+        self.args = (f"{ref.account_number} {day}: {self.args[0]}",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, text
 
-from reconciliation.said import Said
 from storage import audit
+from wording import Said
 
 
 def supersede(

@@ -12,7 +12,7 @@ from calendars import BUSINESS_TIME_ZONE
 from money import Money
 from reconciliation.discrepancy import ACTS_BY_KIND, Act, Discrepancy, DiscrepancyKind, DiscrepancyRecord, DiscrepancyState
 from reconciliation.model import CustodyAccountRef
-from reconciliation.said import Said
+from wording import Said
 
 
 def clock(instant: datetime | None) -> str:

@@ -20,11 +20,11 @@ from reconciliation.discrepancy_store import records
 from reconciliation.matching import MatchingRules
 from reconciliation.model import CustodyAccountRef
 from reconciliation.run_store import RunRecord, StatementSummary, counted_statements, latest_run
-from reconciliation.said import Said
 from reconciliation.sides import open_bank_lines, signed_sum
 from reconciliation.sign_off import SignOff, sign_off_of, what_stands_against
 from reconciliation.wording import ACT_TITLES, explanation
 from reports.wording import item_titles
+from wording import Said
 
 #: Items in transit listed one by one; beyond that the page gives their number and sum.
 ITEMS_SHOWN = 60

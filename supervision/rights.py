@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from wording import Refused, Said
+
 
 class Right(StrEnum):
     """Acts a role may be allowed. The value is the word used in config/roles.yaml and in messages."""
@@ -73,10 +75,15 @@ class Roster:
             return self.principals[user]
         except KeyError:
             known = ", ".join(sorted(self.principals))
-            raise NotAllowed(f"no user {user!r}; known users: {known} (config/roles.yaml)") from None
+            raise NotAllowed(
+                Said(
+                    f"no user {user!r}; known users: {known} (config/roles.yaml)",
+                    f"没有用户 {user!r}；已登记的用户：{known}（config/roles.yaml）",
+                )
+            ) from None
 
 
-class NotAllowed(PermissionError):
+class NotAllowed(Refused):
     """The acting user lacks the right, or the thing lies outside the user's scope."""
 
 
@@ -88,11 +95,19 @@ def require_term(principal: Principal, today: date) -> None:
     """Refuse outside the principal's term; ``today`` is a business day. Raises OutsideTerm."""
     who = f"{principal.user} ({principal.role})"
     if principal.first_day is not None and today < principal.first_day:
-        raise OutsideTerm(f"{who} may act from {principal.first_day} on; today is {today}")
-    if principal.last_day is not None and today > principal.last_day:
         raise OutsideTerm(
-            f"{who} could act through {principal.last_day}; today is {today}. Whoever renews the mandate sets users."
-            f"{principal.user}.until in config/roles.yaml"
+            Said(
+                f"{who} may act from {principal.first_day} on; today is {today}",
+                f"{who} 自 {principal.first_day} 起方可操作；今天是 {today}",
+            )
+        )
+    if principal.last_day is not None and today > principal.last_day:
+        setting = f"users.{principal.user}.until (config/roles.yaml)"
+        raise OutsideTerm(
+            Said(
+                f"{who} could act through {principal.last_day}; today is {today}. Whoever renews the mandate sets {setting}",
+                f"{who} 的授权已于 {principal.last_day} 到期；今天是 {today}。续期请设置 {setting}",
+            )
         )
 
 
@@ -102,14 +117,25 @@ def require(principal: Principal, right: Right | str, *, roster: Roster | None =
     if wanted in principal.rights:
         return
     holders = sorted(role for role, rights in roster.rights_of_role.items() if wanted in rights) if roster else []
-    advice = f"; a user with role {' or '.join(holders)} can (--as USER)" if holders else "; act as another user (--as USER)"
-    raise NotAllowed(f"{principal.user} ({principal.role}) may not do {wanted.value}{advice}")
+    advice = f"a user with role {' or '.join(holders)} can (--as USER)" if holders else "act as another user (--as USER)"
+    advice_zh = f"可由以下角色的用户办理：{'、'.join(holders)}（--as USER）" if holders else "请换用户办理（--as USER）"
+    raise NotAllowed(
+        Said(
+            f"{principal.user} ({principal.role}) may not do {wanted.value}; {advice}",
+            f"{principal.user}（{principal.role}）无权执行 {wanted.value}；{advice_zh}",
+        )
+    )
 
 
 def require_bank(principal: Principal, bank_code: str) -> None:
     """Refuse a bank operator acting for another bank. Raises NotAllowed."""
     if principal.bank_code is not None and principal.bank_code != bank_code:
-        raise NotAllowed(f"{principal.user} acts for bank {principal.bank_code} only, not for {bank_code}")
+        raise NotAllowed(
+            Said(
+                f"{principal.user} acts for bank {principal.bank_code} only, not for {bank_code}",
+                f"{principal.user} 只代表银行 {principal.bank_code}，不能代表 {bank_code}",
+            )
+        )
 
 
 def require_jurisdiction(principal: Principal, lineage: Iterable[str]) -> None:
@@ -119,6 +145,10 @@ def require_jurisdiction(principal: Principal, lineage: Iterable[str]) -> None:
     """
     codes = list(lineage)
     if principal.jurisdiction is not None and principal.jurisdiction not in codes:
+        where = codes[0] if codes else "?"
         raise NotAllowed(
-            f"{principal.user} supervises {principal.jurisdiction}, which does not contain {codes[0] if codes else '?'}"
+            Said(
+                f"{principal.user} supervises {principal.jurisdiction}, which does not contain {where}",
+                f"{principal.user} 的监管辖区为 {principal.jurisdiction}，不包含 {where}",
+            )
         )

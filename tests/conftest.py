@@ -31,10 +31,15 @@ _database_number = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def nobody_in_particular() -> Iterator[None]:
-    """``--as`` names the user for the whole process; a test that ran a command inside its own must not act for the next one."""
-    os.environ.pop("ESCROW_USER", None)
+    """``--as`` and ``--lang`` hold for the whole process; what a test told a command inside its own must not hold for the next."""
+    _forget()
     yield
-    os.environ.pop("ESCROW_USER", None)
+    _forget()
+
+
+def _forget() -> None:
+    for name in ("ESCROW_USER", "ESCROW_LANG"):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

@@ -46,12 +46,18 @@ def archive_command(
     from ledger.checkpoints import last_checkpoint
     from storage.roles import become_poster
     from supervision.rights import NotAllowed, Right
+    from wording import Said
 
     settings, now = read_settings(), utc_now()
     principal = acting_principal(settings, Right.CLOSE_PERIOD)
     with open_books(settings, session=whole_books_session()) as engine, engine.begin() as connection:
         if institutions_in_scope(connection, principal) is not None:
-            raise NotAllowed(f"{principal.user} supervises a part of the institutions; an archive holds the month of all of them")
+            raise NotAllowed(
+                Said(
+                    f"{principal.user} supervises a part of the institutions; an archive holds the month of all of them",
+                    f"{principal.user} 只监管部分机构，而归档包含全部机构的当月账目",
+                )
+            )
         point = last_checkpoint(connection)
         if point is None:
             raise ArchiveRefused("there is no checkpoint yet; a business day ends with one: escrow run-day DATE")

@@ -273,33 +273,44 @@ def assign_command(
     identity: _Id,
     to: Annotated[str, typer.Option(help="Who works on it from now on.")],
     as_user: _AsUser = None,
+    lang: Lang = Language.EN,
 ) -> None:
     """Make a known user the owner of a discrepancy."""
     from config.roles import load_roster
+    from reconciliation import resolution_wording as say
     from reconciliation.resolving import assign
     from supervision.rights import NotAllowed, Right
+    from wording import Said
 
     roster = load_roster()
     if Right.ASSIGN_DISCREPANCY not in roster.principal(to).rights:
         able = ", ".join(sorted(user for user, one in roster.principals.items() if Right.ASSIGN_DISCREPANCY in one.rights))
-        raise NotAllowed(f"{to} ({roster.principal(to).role}) works on no discrepancies; give one of: {able}")
+        role = roster.principal(to).role
+        raise NotAllowed(
+            Said(f"{to} ({role}) works on no discrepancies; give one of: {able}", f"{to}（{role}）不办理差错；可指派：{able}")
+        )
 
     def act(connection: Connection, by: Actor, now: datetime) -> str:
         one = assign(connection, identity, to, by=by, now=now)
-        short = one.discrepancy.discrepancy_id[:8]
-        return f"{short} {one.discrepancy.kind}: owner is {one.owner}; next: escrow discrepancy show {short}"
+        return say.assigned(one).text(lang)
 
     _do(Right.ASSIGN_DISCREPANCY, as_user, identity, act)
 
 
 @discrepancy_app.command("comment", epilog='Example: escrow discrepancy comment 3f9a01 "asked the bank" --as zhang.prepare')
-def comment_command(identity: _Id, text: Annotated[str, typer.Argument(help="What to note.")], as_user: _AsUser = None) -> None:
+def comment_command(
+    identity: _Id,
+    text: Annotated[str, typer.Argument(help="What to note.")],
+    as_user: _AsUser = None,
+    lang: Lang = Language.EN,
+) -> None:
     """Add a remark to a discrepancy."""
+    from reconciliation import resolution_wording as say
     from reconciliation.resolving import comment
     from supervision.rights import Right
 
     def act(connection: Connection, by: Actor, now: datetime) -> str:
-        return f"{comment(connection, identity, text, by=by, now=now).discrepancy.discrepancy_id[:8]}: noted"
+        return say.noted(comment(connection, identity, text, by=by, now=now)).text(lang)
 
     _do(Right.ASSIGN_DISCREPANCY, as_user, identity, act)
 
@@ -313,9 +324,11 @@ def resolve(  # noqa: PLR0917 - the command line is the signature
     reason: Annotated[str, typer.Option(help="Why.")],
     item: Annotated[list[UUID] | None, typer.Option(help="Book item to match with (match_manually); may be repeated.")] = None,
     as_user: _AsUser = None,
+    lang: Lang = Language.EN,
     as_json: _Json = False,
 ) -> None:
     """Propose how to close a discrepancy, and show the entry approval would post. Another person approves."""
+    from reconciliation import resolution_wording as say
     from reconciliation.resolving import prepare_resolution
     from supervision.rights import Right
 
@@ -324,23 +337,21 @@ def resolve(  # noqa: PLR0917 - the command line is the signature
         if as_json:
             body = {"id": one.discrepancy.discrepancy_id, "state": str(one.state), "act": str(act), "entry": _legs_json(legs)}
             return json.dumps(body, ensure_ascii=False)
-        _echo_legs(legs)
-        short = one.discrepancy.discrepancy_id[:8]
-        who = f"another person approves: escrow --as USER discrepancy approve {short}"
-        return f"{short} {one.discrepancy.kind}: {act} proposed; {who}"
+        _echo_legs(legs, lang)
+        return say.proposed(one, act).text(lang)
 
     _do(Right.PREPARE_DISCREPANCY, as_user, identity, propose)
 
 
 @discrepancy_app.command("approve", epilog="Example: escrow discrepancy approve 3f9a01 --as li.approve")
-def approve(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> None:
+def approve(identity: _Id, as_user: _AsUser = None, lang: Lang = Language.EN, as_json: _Json = False) -> None:
     """Approve another person's proposal: its entry is posted, and the account is reconciled again."""
+    from reconciliation import resolution_wording as say
     from reconciliation.resolving import approve_resolution
     from supervision.rights import Right
 
     def decide(connection: Connection, by: Actor, now: datetime) -> str:
         one, cleared = approve_resolution(connection, identity, by=by, now=now)
-        short = one.discrepancy.discrepancy_id[:8]
         if as_json:
             body = {
                 "id": one.discrepancy.discrepancy_id,
@@ -348,10 +359,7 @@ def approve(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> N
                 "cleared_items": [str(c.item_id) for c in cleared],
             }
             return json.dumps(body, ensure_ascii=False)
-        return (
-            f"{short} {one.discrepancy.kind}: {one.act} approved; {len(cleared)} items cleared, the account reconciled again. "
-            "What is left: escrow discrepancy list --open"
-        )
+        return say.approved(one, len(cleared)).text(lang)
 
     _do(Right.APPROVE_DISCREPANCY, as_user, identity, decide, posts=True)
 
@@ -359,19 +367,19 @@ def approve(identity: _Id, as_user: _AsUser = None, as_json: _Json = False) -> N
 @discrepancy_app.command(
     "reject", epilog='Example: escrow discrepancy reject 3f9a01 --reason "ask the bank first" --as li.approve'
 )
-def reject(identity: _Id, reason: Annotated[str, typer.Option(help="Why.")], as_user: _AsUser = None) -> None:
+def reject(
+    identity: _Id,
+    reason: Annotated[str, typer.Option(help="Why.")],
+    as_user: _AsUser = None,
+    lang: Lang = Language.EN,
+) -> None:
     """Turn another person's proposal down; the discrepancy is open again."""
+    from reconciliation import resolution_wording as say
     from reconciliation.resolving import reject_resolution
     from supervision.rights import Right
 
     def decide(connection: Connection, by: Actor, now: datetime) -> str:
-        one = reject_resolution(connection, identity, by=by, now=now, reason=reason)
-        from reconciliation.wording import resolve_command
-
-        return (
-            f"{one.discrepancy.discrepancy_id[:8]} {one.discrepancy.kind}: proposal rejected; it is open again; "
-            f"{resolve_command(one).en}"
-        )
+        return say.turned_down(reject_resolution(connection, identity, by=by, now=now, reason=reason)).text(lang)
 
     _do(Right.APPROVE_DISCREPANCY, as_user, identity, decide)
 

@@ -80,12 +80,14 @@ def _explained(settings: Settings, identity: str, *, institution: int | None, pe
 
 def _require_in_scope(desk: ReportDesk, named: Named) -> None:
     """The first fence; the second, in the database, has hidden the thing already."""
+    from entrypoints.acting import lies_elsewhere
     from supervision.rights import NotAllowed
+    from wording import Said
 
     if named.custody_account_id is not None:
         desk.require_custody_account(named.custody_account_id)
     elif desk.institution_ids is not None and named.institution_id not in desk.institution_ids:
-        raise NotAllowed(f"{desk.principal.user} supervises {desk.principal.jurisdiction}, and {named} lies elsewhere")
+        raise NotAllowed(lies_elsewhere(desk.principal, Said(str(named), str(named))))
 
 
 def _explained_to_bank(

@@ -38,6 +38,7 @@ def place(
     class_hour: Annotated[int | None, typer.Option("--class-hour", min=1, help="Only this class-hour of the order.")] = None,
     account: Annotated[str | None, typer.Option("--account", help="Stop every order of this custody account.")] = None,
     refunds_too: Annotated[bool, typer.Option("--refunds-too", help="Stop refunds as well as releases.")] = False,
+    lang: Lang = Language.EN,
     json_: _Json = False,
 ) -> None:
     """Place a hold. Releases stop at once; refunds go on unless --refunds-too."""
@@ -47,6 +48,7 @@ def place(
     from entrypoints.commands.day_argument import chosen_accounts
     from entrypoints.settings import read_settings
     from escrow.hold import HoldScope
+    from escrow.hold_wording import placed
     from escrow.holds import place_hold
     from storage.roles import become_person
     from supervision.rights import Right
@@ -79,8 +81,7 @@ def place(
             custody_account_id=custody_account,
             stops_refund=refunds_too,
         )
-    said = f"hold {number} is in force; to lift it: escrow --as USER hold lift {number} --prepare --reason WHY"
-    typer.echo(json.dumps({"hold": number}) if json_ else said)
+    typer.echo(json.dumps({"hold": number}) if json_ else placed(number).text(lang))
 
 
 @hold_app.command("lift", epilog='Example: escrow --as zhang.prepare hold lift 3 --prepare --reason "complaint withdrawn"')
@@ -89,12 +90,14 @@ def lift(
     prepare: Annotated[bool, typer.Option("--prepare", help="Propose to lift it (first person).")] = False,
     approve: Annotated[bool, typer.Option("--approve", help="Lift it (second person).")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; needed with --prepare.")] = "",
+    lang: Lang = Language.EN,
 ) -> None:
     """Lift a hold: one person prepares, another approves. It stays in force until then."""
     from entrypoints.acting import acting_principal, reading_session, require_in_scope
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
+    from escrow.hold_wording import lift_proposed, lifted
     from escrow.holds import approve_hold_lift, prepare_hold_lift
     from storage.roles import become_person
     from supervision.rights import Right
@@ -113,10 +116,7 @@ def lift(
             prepare_hold_lift(connection, institution_id=institution, hold_id=hold, reason=reason, now=utc_now(), **who)
         else:
             approve_hold_lift(connection, institution_id=institution, hold_id=hold, now=utc_now(), **who)
-    if prepare:
-        typer.echo(f"hold {hold} stays in force until another person runs: escrow --as USER hold lift {hold} --approve")
-    else:
-        typer.echo(f"hold {hold} is lifted")
+    typer.echo((lift_proposed(hold) if prepare else lifted(hold)).text(lang))
 
 
 @hold_app.command("list", epilog="Example: escrow hold list --json")
@@ -186,6 +186,7 @@ def _as_json(one: HoldInForce) -> dict[str, object]:
 
 def _position_of(connection: Connection, order_id: str, institution_id: int | None = None) -> OrderPosition:
     from escrow.hold import HoldRefused
+    from escrow.hold_wording import which_order
     from escrow.store import order_positions
 
     found = [
@@ -194,16 +195,16 @@ def _position_of(connection: Connection, order_id: str, institution_id: int | No
         if institution_id is None or one.institution_id == institution_id
     ]
     if len(found) != 1:
-        advice = "escrow ledger trial-balance --by account shows them as prepayment_held:ORDER"
-        raise HoldRefused(f"{len(found) or 'no'} orders are called {order_id!r}; give the order id as it was imported: {advice}")
+        raise HoldRefused(which_order(order_id, len(found)))
     return found[0]
 
 
 def _in_force(connection: Connection, hold_id: int) -> HoldInForce:
     from escrow.hold import HoldRefused
+    from escrow.hold_wording import not_in_force
     from escrow.store import holds_in_force
 
     for one in holds_in_force(connection):
         if one.hold_id == hold_id:
             return one
-    raise HoldRefused(f"no hold {hold_id} is in force; escrow hold list shows those that are")
+    raise HoldRefused(not_in_force(hold_id))

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from entrypoints.commands.reading import Lang, Language
+from wording import Said
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -43,6 +46,7 @@ def close_command(
     month: Month,
     institution: Institution = None,
     reason: Annotated[str, typer.Option("--reason", help="Why; kept with the closing.")] = "month over",
+    lang: Lang = Language.EN,
     as_json: AsJson = False,
 ) -> None:
     """Close a month: nothing more is booked in it, and the balances it closes with are kept as first reported.
@@ -83,15 +87,21 @@ def close_command(
     if as_json:
         typer.echo(json.dumps({"closed": closed, "already_closed": len(wanted) - len(closed)}))
     else:
-        typer.echo(f"{month:%Y-%m}: closed at {len(closed)} institutions, was closed at {len(wanted) - len(closed)}")
+        new, before = len(closed), len(wanted) - len(closed)
+        said = Said(
+            f"{month:%Y-%m}: closed at {new} institutions, was closed at {before}",
+            f"{month:%Y-%m}：{new} 家机构结账，{before} 家此前已结账",
+        )
+        typer.echo(said.text(lang))
 
 
-def reopen_command(
+def reopen_command(  # noqa: PLR0917 - the command line is the signature
     month: Month,
     institution: Annotated[str, typer.Option("--institution", metavar="CODE", help="Institution by its code.")],
     prepare: Annotated[bool, typer.Option("--prepare", help="Propose to reopen it (first person).")] = False,
     approve: Annotated[bool, typer.Option("--approve", help="Reopen it (second person).")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; needed with --prepare.")] = "",
+    lang: Lang = Language.EN,
 ) -> None:
     """Reopen a closed month: one person prepares, another approves. It stays closed until then."""
     from entrypoints.acting import acting_principal, reading_session
@@ -124,13 +134,19 @@ def reopen_command(
             object_id=f"{month:%Y-%m}",
             details={"institution": code, "reason": reason},
         )
-    if prepare:
-        typer.echo(
-            f"{month:%Y-%m} stays closed at {code} until another person runs: "
-            f"escrow --as USER ledger reopen-period {month:%Y-%m} --institution {code} --approve"
+    command = f"escrow --as USER ledger reopen-period {month:%Y-%m} --institution {code} --approve"
+    said = (
+        Said(
+            f"{month:%Y-%m} stays closed at {code} until another person runs: {command}",
+            f"{code} 的 {month:%Y-%m} 仍为已结账，直至另一人执行：{command}",
         )
-    else:
-        typer.echo(f"{month:%Y-%m} is open again at {code}; close it again when the correction stands")
+        if prepare
+        else Said(
+            f"{month:%Y-%m} is open again at {code}; close it again when the correction stands",
+            f"{code} 的 {month:%Y-%m} 已重新打开；更正入账后请再次结账",
+        )
+    )
+    typer.echo(said.text(lang))
 
 
 def period_command(

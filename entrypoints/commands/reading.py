@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from supervision.rights import Principal
 
 
+LANGUAGE_VARIABLE = "ESCROW_LANG"
+
+
 class Language(StrEnum):
     """Language of what people read."""
 
@@ -21,7 +25,26 @@ class Language(StrEnum):
     ZH = "zh"
 
 
-Lang = Annotated[Language, typer.Option("--lang", help="Language of headings, names and sentences.")]
+_at_work: list[Language] = []
+
+
+def _keep(chosen: Language) -> Language:
+    _at_work[:] = [chosen]
+    return chosen
+
+
+def language_at_work() -> str:
+    """The language the command at work was told to answer in: refusals are told by the outermost fence (``entrypoints.cli``)."""
+    return _at_work[0].value if _at_work else os.environ.get(LANGUAGE_VARIABLE, Language.EN.value)
+
+
+Lang = Annotated[
+    Language,
+    typer.Option(
+        "--lang", envvar=LANGUAGE_VARIABLE, callback=_keep, show_envvar=False,
+        help=f"Language of headings, names and sentences (else {LANGUAGE_VARIABLE}, else en).",
+    ),
+]  # fmt: skip
 
 
 def readable_accounts(connection: Connection, principal: Principal, number: str | None = None) -> list[CustodyAccountRef]:
@@ -33,6 +56,7 @@ def readable_accounts(connection: Connection, principal: Principal, number: str 
     from entrypoints.commands.day_argument import chosen_accounts
     from escrow.store import custody_accounts
     from supervision.rights import NotAllowed, require_bank, require_jurisdiction
+    from wording import Said
 
     wanted = chosen_accounts(connection, number)
     if principal.jurisdiction is None and principal.bank_code is None:
@@ -46,8 +70,14 @@ def readable_accounts(connection: Connection, principal: Principal, number: str 
             require_jurisdiction(principal, [one.code for one in policies.lineage(places[ref.custody_account_id])])
         except NotAllowed as refused:
             if number is not None:
-                advice = "escrow ledger coverage lists your own; for this one act as another (--as USER)"
-                raise NotAllowed(f"custody account {ref.account_number}: {refused}; {advice}") from None
+                raise NotAllowed(
+                    Said(
+                        f"custody account {ref.account_number}: {refused}; escrow ledger coverage lists your own; "
+                        "for this one act as another (--as USER)",
+                        f"资金账户 {ref.account_number}：{refused.text('zh')}；本人可见的账户：escrow ledger coverage；"
+                        "本账户请换用户办理（--as USER）",
+                    )
+                ) from None
         else:
             seen.append(ref)
     if len(seen) < len(wanted):
@@ -60,11 +90,16 @@ def require_all_accounts(connection: Connection, principal: Principal, what: str
     """Refuse what covers all books to somebody who sees some of them. Raises NotAllowed."""
     from entrypoints.commands.day_argument import chosen_accounts
     from supervision.rights import NotAllowed
+    from wording import Said
 
     seen = readable_accounts(connection, principal)
     if len(seen) < len(chosen_accounts(connection, None)):
         numbers = ", ".join(ref.account_number for ref in seen[:5]) or "none"
         raise NotAllowed(
-            f"{what} covers all custody accounts, and {principal.user} sees some only ({numbers}); "
-            "name one with --account where the command takes it, or ask somebody who supervises all (--as USER)"
+            Said(
+                f"{what} covers all custody accounts, and {principal.user} sees some only ({numbers}); "
+                "name one with --account where the command takes it, or ask somebody who supervises all (--as USER)",
+                f"{what} 涵盖全部资金账户，而 {principal.user} 只能查看其中部分（{numbers}）；"
+                "请用 --account 指明一个（如命令支持），或由监管全部账户的用户办理（--as USER）",
+            )
         )

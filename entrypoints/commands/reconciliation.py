@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from reconciliation.model import CustodyAccountRef
     from reconciliation.resolving import Actor
-    from reconciliation.said import Said
     from reconciliation.sign_off import SignOff
     from reconciliation.statement_calendar import CalendarDay
     from reports.certificate import Certificate
+    from wording import Said
 
 reconciliation_app = typer.Typer(
     name="reconciliation", help="The day's reconciliation: state, sign-off by two persons, certificate.", no_args_is_help=True

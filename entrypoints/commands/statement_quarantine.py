@@ -359,9 +359,13 @@ def _may_see(one: Held, principal: Principal, numbers: set[int]) -> bool:
 
 def _require(one: Held, principal: Principal, numbers: set[int]) -> None:
     from supervision.rights import NotAllowed
+    from wording import Said
 
     if not _may_see(one, principal, numbers):
         raise NotAllowed(
-            f"quarantine {one.quarantine_id} is about an account that {principal.user} may not see; "
-            "escrow statement quarantine shows your own"
+            Said(
+                f"quarantine {one.quarantine_id} is about an account that {principal.user} may not see; "
+                "escrow statement quarantine shows your own",
+                f"待核 {one.quarantine_id} 涉及的账户 {principal.user} 无权查看；本人可见的：escrow statement quarantine",
+            )
         )

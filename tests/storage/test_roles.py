@@ -20,13 +20,13 @@ from escrow.holds import HoldRefused, place_hold
 from jobs.verifying import faults_in_books
 from migrations import runner
 from migrations.schema import load_all_tables
-from reconciliation.said import Said
 from reconciliation.superseding import supersede
 from storage.engine import DatabaseSettings, engine_as, open_engine
 from storage.errors import DatabaseUnreachable
 from storage.roles import EVERYWHERE, MEMBER_OF, Role, RolesRefused, Session, roles_at_fault
 from storage.schema_trap import TRIGGERS
 from tests.escrow.conftest import District
+from wording import Said
 
 #: A value of each type that a row made up for an attack can hold.
 VALUES = {
