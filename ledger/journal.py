@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -10,7 +11,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from ledger.months import following, ids_of
 from money import Money
+
+#: How many months the first question of a page looks into at most, unless one batch lies in more; each next one twice as many.
+_FEW_MONTHS = 4
+
+#: How many runs of batches are looked through for one question.
+_RUNS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,8 @@ def journal(
 ) -> list[JournalLine]:
     """A page of the journal in posting order per institution; all filters are optional, ``limit`` None gives everything.
 
-    ``after`` is (institution_id, batch_id, line) of the last line seen. A page costs the same wherever in the journal it lies.
+    ``after`` is (institution_id, batch_id, line) of the last line seen. A page costs the same wherever in the journal it lies and
+    however many months that has: only those that its batches lie in are asked.
     """
     start = after or (0, 0, 0)
     asked: dict[str, Any] = {
@@ -63,19 +72,62 @@ def journal(
         "to": to,
         "known_at": known_at,
     }
-    query = text(_page_of(frozenset(name for name, value in asked.items() if value is not None)))
+    filters = frozenset(name for name, value in asked.items() if value is not None)
     wanted = None if institution_ids is None else set(institution_ids)
     if institution_id is not None:
         wanted = {institution_id} if wanted is None else wanted & {institution_id}
     found: list[JournalLine] = []
     for institution in conn.scalars(_INSTITUTIONS, {"first": start[0], "wanted": None if wanted is None else list(wanted)}).all():
-        left = None if limit is None else limit - len(found)
-        if left == 0:
-            break
         batch, line = start[1:] if institution == start[0] else (0, 0)
-        values = {**asked, "institution": institution, "after_batch": batch, "after_line": line, "limit": left}
-        found += [_journal_line(row) for row in conn.execute(query, values)]
+        for first, last, months in _stretches(conn, institution, batch, asked):
+            left = None if limit is None else limit - len(found)
+            if left == 0:
+                return found
+            values = {
+                **asked,
+                "institution": institution,
+                "first_batch": first,
+                "last_batch": last,
+                "after_batch": batch,
+                "after_line": line,
+                "limit": left,
+            }
+            found += [_journal_line(row) for row in conn.execute(text(_page_of(filters, months)), values)]
     return found
+
+
+def _stretches(
+    conn: Connection, institution: int, first: int, asked: Mapping[str, Any]
+) -> Iterator[tuple[int, int, AbstractSet[date]]]:
+    """An institution's batches from ``first`` on, some at a time: the first and the last of them, and the months to look into.
+
+    Stretches without a month that is asked for are left out.
+    """
+    most, begins, end = _FEW_MONTHS, first, False
+    while not end:
+        runs = conn.execute(_RUNS, {"institution": institution, "first": begins, "limit": _RUNS_AT_ONCE}).all()
+        months: set[date] = set()
+        last = _NO_BATCH_BEYOND
+        for number, run in enumerate(runs):
+            of_run = _of_those_asked(run.months, asked)
+            if number and len(months | of_run) > most:
+                last = run.first_batch_id - 1
+                break
+            months |= of_run
+        else:
+            if len(runs) == _RUNS_AT_ONCE:  # how long the last one is tells the next one
+                last = runs[-1].first_batch_id - 1
+            else:
+                end = True
+        if months:
+            yield begins, last, months
+        begins, most = last + 1, 2 * most
+
+
+def _of_those_asked(months: Sequence[date], asked: Mapping[str, Any]) -> set[date]:
+    """All months of a run of batches, if any transfer of it may be booked in the days asked for."""
+    from_, to = asked["from_"] or date.min, asked["to"] or date.max
+    return set(months) if any(month <= to and from_ < following(month) for month in months) else set()
 
 
 def _journal_line(row: Any) -> JournalLine:
@@ -110,6 +162,15 @@ _INSTITUTIONS = text("""
     ORDER BY institution_id
 """)
 
+_RUNS = text("""
+    SELECT first_batch_id, months FROM batch_months
+    WHERE institution_id = :institution AND first_batch_id >= coalesce((
+        SELECT max(first_batch_id) FROM batch_months WHERE institution_id = :institution AND first_batch_id <= :first), 0)
+    ORDER BY first_batch_id LIMIT :limit
+""")
+#: Batches are numbered by a BIGINT.
+_NO_BATCH_BEYOND = 2**63 - 1
+
 _FILTERS = {
     "custody_account": """EXISTS (
             SELECT FROM account a WHERE a.institution_id = t.institution_id AND a.custody_account_id = :custody_account
@@ -122,17 +183,20 @@ _FILTERS = {
 }
 
 
-def _page_of(filters: frozenset[str]) -> str:
-    """The query of a page. It holds the filters that are asked for and no others, so that it is planned for those; and one
-    institution's transfers, so that they are read from their place on in the order of their numbers.
+def _page_of(filters: frozenset[str], months: AbstractSet[date]) -> str:
+    """The query of a page. It holds the filters that are asked for and no others, so that it is planned for those; the ids of
+    some months, so that no other partition is planned for; and one institution's transfers, so that they are read from their
+    place on in the order of their numbers.
     """
     conditions = "".join(f" AND {rule}" for name, rule in _FILTERS.items() if name in filters)
+    ids = " OR ".join(f"t.transfer_id >= '{first}' AND t.transfer_id < '{beyond}'" for first, beyond in ids_of(months))
     return f"""
         WITH page AS MATERIALIZED (
             SELECT t.institution_id, t.batch_id, t.line, t.transfer_id, t.booking_date, t.debit_account_id, t.credit_account_id,
                 t.amount_minor_units, t.currency, t.reason, t.source_kind, t.source_ref, t.reverses
             FROM transfer t
-            WHERE t.institution_id = :institution AND (t.batch_id, t.line) > (:after_batch, :after_line){conditions}
+            WHERE t.institution_id = :institution AND (t.batch_id, t.line) > (:after_batch, :after_line)
+                AND t.batch_id BETWEEN :first_batch AND :last_batch AND ({ids}){conditions}
             ORDER BY t.batch_id, t.line LIMIT :limit
         )
         SELECT p.*, b.posted_at, b.actor, b.rule_version,

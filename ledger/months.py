@@ -6,7 +6,7 @@ harmless holds within a partition, and therefore over all of them, and a retry f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from uuid import UUID
 
@@ -43,6 +43,17 @@ def id_fits_day(transfer_id: UUID, day: date) -> bool:
 def first_id(month: date) -> UUID:
     """The least id a transfer of that month can have; of the first month after the calendar, the least beyond them all."""
     return UUID(int=(month.toordinal() - _EPOCH) << 104)
+
+
+def ids_of(months: Iterable[date]) -> list[tuple[UUID, UUID]]:
+    """The ids of some months as ranges, by time: the least id of each range and the least beyond it. Neighbours share a range."""
+    ranges: list[tuple[UUID, UUID]] = []
+    for month in sorted(months):
+        first, beyond = first_id(month), first_id(following(month))
+        if ranges and ranges[-1][1] == first:
+            first = ranges.pop()[0]
+        ranges.append((first, beyond))
+    return ranges
 
 
 def by_month(keys: Sequence[tuple[int, UUID]]) -> Iterator[tuple[UUID, UUID, list[tuple[int, UUID]]]]:

@@ -154,6 +154,17 @@ reversal = Table(
     comment="which transfer reverses which, over all months of the journal",
 )
 
+batch_months = Table(
+    "batch_months",
+    metadata,
+    Column("institution_id", Integer, nullable=False, comment="whose books"),
+    Column("first_batch_id", BigInteger, nullable=False, comment="the first batch of the run"),
+    Column("months", ARRAY(Date), nullable=False, comment="first days of the months its transfers lie in, by ids and bookings"),
+    PrimaryKeyConstraint("institution_id", "first_batch_id"),
+    info=projection("the months of transfer by batch, written only by the trigger that checks new transfers"),
+    comment="months that an institution's batches lie in, from a batch on until the next row",
+)
+
 journal_head = Table(
     "journal_head",
     metadata,

@@ -37,6 +37,30 @@ TIME_QUESTIONS = (
         "reversal",
     ),
     (
+        "months of every batch",
+        "batch_months",
+        """
+        SELECT format('institution %s, batch %s', coalesce(k.institution_id, b.institution_id),
+                coalesce(k.first_batch_id, b.batch_id)) AS row,
+            format('on record as of months %s; its transfers, and the batch before, give %s', k.months, b.months) AS what
+        FROM batch_months k FULL JOIN (
+            SELECT institution_id, batch_id, months FROM (
+                SELECT *, lag(months) OVER (PARTITION BY institution_id ORDER BY batch_id) AS months_before
+                FROM (
+                    SELECT institution_id, batch_id, array_agg(DISTINCT month ORDER BY month) AS months
+                    FROM (
+                        SELECT DISTINCT institution_id, batch_id, date_trunc('month', booking_date::timestamp)::date AS booked,
+                            month_of_transfer_id(transfer_id) AS filed FROM transfer
+                    ) AS t CROSS JOIN LATERAL (VALUES (booked), (filed)) AS both_months(month)
+                    GROUP BY institution_id, batch_id
+                ) AS batch
+            ) AS batch WHERE months IS DISTINCT FROM months_before
+        ) AS b ON b.institution_id = k.institution_id AND b.batch_id = k.first_batch_id
+        WHERE k.months IS DISTINCT FROM b.months
+        """,
+        "batch_months",
+    ),
+    (
         "order of days and reservations of every account",
         "account_balance",
         """

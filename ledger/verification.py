@@ -112,6 +112,7 @@ GUARDS = (
     ("balance_snapshot_taken", "balance_snapshot_taken_keep"),
     ("balance_snapshot_taken", "balance_snapshot_taken_refuse_change"),
     ("balance_snapshot_taken", "balance_snapshot_taken_refuse_truncate"),
+    ("batch_months", "batch_months_guard"),
     ("correction", "correction_guard"),
     ("correction", "correction_refuse_change"),
     ("correction", "correction_refuse_truncate"),

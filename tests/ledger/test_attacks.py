@@ -268,6 +268,7 @@ def test_balances_cannot_be_touched_without_transfers(attacked: Desk) -> None:
         ("account_late", "units_minor_units"),
         ("journal_head", "last_batch_id"),
         ("reversal", "institution_id"),
+        ("batch_months", "first_batch_id"),
     ):
         for statement in (
             f"UPDATE {table} SET {column} = {column} + 1",

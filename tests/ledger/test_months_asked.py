@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
+from ledger.journal import journal
 from ledger.known import driver_cursor, transfers_in_books
 from ledger.model import Transfer
-from ledger.months import by_month, first_id, following, month_of
+from ledger.months import by_month, first_id, following, ids_of, month_of
 from ledger.reading import balance
 from ledger.reversal import reverse
 from ledger.statement import account_statement
@@ -104,6 +105,26 @@ def test_a_page_reads_its_own_months_and_the_plan_of_one_posting_holds_one(many_
     assert "transfer_2027_04" not in plan
 
 
+def test_a_page_of_the_journal_reads_the_months_its_batches_lie_in(many_months: tuple[Desk, list[datetime]]) -> None:
+    desk, _ = many_months
+
+    def page(after: int, **asked: Any) -> list[str]:
+        return [line.source_ref for line in journal(desk.conn, after=(7, after, 1), limit=4, **asked)]
+
+    assert page(59) == ["29 20", "30 3", "30 20", "31 3"]
+    middle = months_read(desk.conn, lambda: page(59))
+    last = months_read(desk.conn, lambda: page(2 * MONTHS - 1))
+    by_day = months_read(desk.conn, lambda: page(0, from_=date(2029, 7, 1), to=date(2029, 7, 31)))
+
+    assert page(2 * MONTHS - 1) == ["61 20", "late"]
+    assert middle == ["transfer_2027_06", "transfer_2027_07", "transfer_2027_08", "transfer_2027_09"]  # four months at first
+    assert last == ["transfer_2026_02", "transfer_2030_02"]
+    assert by_day == ["transfer_2029_07"]
+    runs = desk.conn.execute(text("SELECT first_batch_id, months FROM batch_months ORDER BY 1")).all()
+    assert [run.first_batch_id for run in runs] == [*range(1, 2 * MONTHS, 2), 2 * MONTHS + 1]
+    assert runs[-1].months == [date(2026, 2, 1)]
+
+
 def test_transfers_of_far_months_are_found_in_those_two_and_reversed_once(many_months: tuple[Desk, list[datetime]]) -> None:
     desk, _ = many_months
     wanted = [
@@ -171,7 +192,38 @@ def test_over_months_any_pair_of_times_and_any_page_is_what_a_replay_gives(
         for day in days:
             shown = [line.source_ref for line in account_statement(desk.conn, cash, day, following(day.replace(day=1), 2))]
             assert shown == [t.source_ref for _, t in history if day <= t.booking_date <= following(day.replace(day=1), 2)]
+        assert pages_of_journal(desk) == refs
+        whole = [line.source_ref for line in journal(desk.conn, limit=None)]
+        assert whole == refs
+        for month in (following(FIRST, ahead) for ahead in range(10)):
+            booked = {"from_": month.replace(day=2), "to": following(month)}
+            expected = [t.source_ref for _, t in history if booked["from_"] <= t.booking_date <= booked["to"]]
+            assert pages_of_journal(desk, **booked) == expected
+            assert pages_of_journal(desk, from_=month.replace(day=9)) == [
+                t.source_ref for _, t in history if t.booking_date >= month.replace(day=9)
+            ]
+        assert pages_of_journal(desk, source_kind="test", source_ref=refs[-1]) == refs[-1:]
+        for known_at in {recorded for recorded, _ in history}:
+            expected = [t.source_ref for recorded, t in history if recorded <= known_at]
+            assert pages_of_journal(desk, known_at=known_at) == expected
         assert verify(desk.conn) == []
+
+
+def pages_of_journal(desk: Desk, **asked: Any) -> list[str]:
+    """What all pages of two lines show, one after the other."""
+    shown: list[str] = []
+    after = None
+    while page := journal(desk.conn, after=after, limit=2, **asked):
+        shown += [line.source_ref for line in page]
+        after = (page[-1].institution_id, page[-1].batch_id, page[-1].line)
+    return shown
+
+
+def test_ranges_of_ids_hold_their_months_and_no_others() -> None:
+    months = [following(FIRST, ahead) for ahead in (5, 0, 1, 2, 9)]
+    ranges = ids_of(months)
+    assert ranges == [(first_id(following(FIRST, a)), first_id(following(FIRST, b))) for a, b in ((0, 3), (5, 6), (9, 10))]
+    assert ids_of([]) == []
 
 
 def test_ids_are_sorted_into_their_months_and_those_of_none_are_left_out() -> None:

@@ -27,6 +27,7 @@ from ledger.tables import (
     account_closing,
     account_day,
     account_late,
+    batch_months,
     journal_head,
     open_item,
     open_item_clearing,
@@ -54,6 +55,7 @@ TABLES = (
 MORE_TABLES = (
     account_late,
     reversal,
+    batch_months,
     journal_archive,
     pending_transfer,
     pending_resolution,
@@ -258,6 +260,9 @@ def test_every_trigger_of_the_ledger_tables_is_among_the_guards(told: Desk) -> N
 #: What is changed by hand -> the table whose check names it. The books: March closed with 100 fen, a reservation posted in part,
 #: a correction, kept balances.
 TAMPERED = {
+    "DELETE FROM batch_months WHERE first_batch_id = 1": "batch_months",
+    "UPDATE batch_months SET months = months || date '2025-07-01'": "batch_months",
+    "INSERT INTO batch_months SELECT institution_id, 1000, '{2025-09-01}' FROM journal_head": "batch_months",
     "DELETE FROM reversal": "reversal",
     "UPDATE reversal SET reversal_id = original_id": "reversal",
     "INSERT INTO reversal SELECT institution_id, reversal_id, original_id FROM reversal": "reversal",

@@ -32,7 +32,7 @@ from wording import Said
 VALUES = {
     "integer": "1", "bigint": "1", "text": "'x'", "date": "'2025-03-03'", "boolean": "true", "bytea": r"'\x00'", "jsonb": "'{}'",
     "uuid": "'00000000-0000-0000-0000-000000000001'", "timestamp with time zone": "'2025-03-03'", "text[]": "'{}'", "smallint": "1",
-    "numeric": "1", "uuid[]": "'{}'", "bytea[]": "'{}'", "bigint[]": "'{}'", "integer[]": "'{}'", "character varying(32)": "'x'",
+    "numeric": "1", "uuid[]": "'{}'", "bytea[]": "'{}'", "bigint[]": "'{}'", "integer[]": "'{}'", "date[]": "'{}'", "character varying(32)": "'x'",
 }  # fmt: skip
 
 
