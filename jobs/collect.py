@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from jobs import wording as say
 from jobs.directory import account_directory
 from jobs.drop_folder import (
     HELD,
@@ -51,9 +52,7 @@ def collect_statements(connection: sa.Connection, as_of: date, settings: JobSett
             name = f"{bank_code}/{shown_name(path.name)}"
             missing = settings.banks[bank_code].proofs.missing(dict.fromkeys(beside(path), b""))
             if missing:
-                done.passed_over.append(
-                    f"{name}: its {' and '.join(missing)} has not come; it is received once that lies beside it"
-                )
+                done.passed_over.append(say.of_thing(name, say.proof_missing(missing)))
                 continue
             done.take(name, partial(_collect_one, connection.engine, path, bank_code, settings, now))
     refused, held = done.count(REFUSED), done.count(HELD)
@@ -62,7 +61,8 @@ def collect_statements(connection: sa.Connection, as_of: date, settings: JobSett
         "files_refused": refused,
         "files_held": held,
         "files": done.files,
-        "passed_over": done.passed_over,
+        "passed_over": [one.en for one in done.passed_over],
+        "passed_over_zh": [one.zh for one in done.passed_over],
         "outstanding": bool(refused or held),
     }
 

@@ -34,6 +34,7 @@ from jobs.runner import Job
 from jobs.settings import JobSettings
 from jobs.signing_keys import keys_for_signing
 from jobs.verifying import faults_in_books
+from jobs.wording import TITLES
 from ledger.checkpoints import take_checkpoint
 from ledger.partitions import MonthsBusy, add_months
 from ledger.pending import expire_pending
@@ -67,7 +68,8 @@ def collect(connection: sa.Connection, as_of: date, settings: JobSettings, now: 
         "files": [*statements["files"], *answers.files],
         "files_accepted": statements["files_accepted"] + len(answers.files) - refused,
         "files_refused": statements["files_refused"] + refused,
-        "passed_over": [*statements["passed_over"], *answers.passed_over],
+        "passed_over": [*statements["passed_over"], *(one.en for one in answers.passed_over)],
+        "passed_over_zh": [*statements["passed_over_zh"], *(one.zh for one in answers.passed_over)],
         "outstanding": statements["outstanding"] or bool(refused),
     }
 
@@ -190,22 +192,22 @@ def verify(connection: sa.Connection, as_of: date, settings: JobSettings, now: d
 JOBS: Mapping[str, Job] = {
     job.name: job
     for job in (
-        Job("collect", "receive statement files from the banks' drop folders", collect, every_day=True),
-        Job("reconcile", "compare bank side and book side; mark receipts funded", reconcile, every_day=True),
-        Job("overdue", "name the statements that have not come by their deadline", name_overdue, every_day=True),
-        Job("confirm", "deem confirmed what payers left unanswered", confirm, every_day=True),
-        Job("expire", "free what pending transfers reserved past their last day", expire, every_day=True),
-        Job("release", "release confirmed class-hours of funded orders", release, every_day=True),
-        Job("refund", "approve refunds agreed or deemed agreed", refund, every_day=True),
-        Job("disburse", "instruct the banks to pay out and to return", disburse, every_day=False),
-        Job("send", "write instruction files to the banks' outgoing folders", send, every_day=False),
-        Job("age", "count open discrepancies and their age", age, every_day=True),
-        Job("keep", "keep the day's balances for later questions what was known", keep, every_day=True),
-        Job("extend", "add the coming months to the journal", extend, every_day=True),
-        Job("seal", "seal the evidence recorded since the last seal", seal, every_day=True),
-        Job("checkpoint", "sign where every journal and all evidence stand", checkpoint, every_day=True),
-        Job("archive", "write months closed long enough to files that prove themselves", archive_closed_months, every_day=True),
-        Job("verify", "derive every balance, digest and chain again", verify, every_day=True),
+        Job("collect", TITLES["collect"], collect, every_day=True),
+        Job("reconcile", TITLES["reconcile"], reconcile, every_day=True),
+        Job("overdue", TITLES["overdue"], name_overdue, every_day=True),
+        Job("confirm", TITLES["confirm"], confirm, every_day=True),
+        Job("expire", TITLES["expire"], expire, every_day=True),
+        Job("release", TITLES["release"], release, every_day=True),
+        Job("refund", TITLES["refund"], refund, every_day=True),
+        Job("disburse", TITLES["disburse"], disburse, every_day=False),
+        Job("send", TITLES["send"], send, every_day=False),
+        Job("age", TITLES["age"], age, every_day=True),
+        Job("keep", TITLES["keep"], keep, every_day=True),
+        Job("extend", TITLES["extend"], extend, every_day=True),
+        Job("seal", TITLES["seal"], seal, every_day=True),
+        Job("checkpoint", TITLES["checkpoint"], checkpoint, every_day=True),
+        Job("archive", TITLES["archive"], archive_closed_months, every_day=True),
+        Job("verify", TITLES["verify"], verify, every_day=True),
     )
 }
 

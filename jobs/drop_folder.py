@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from bank_adapters.detached import MOST_PROOF_BYTES, PROOF_ENDINGS, ProofKind
+from jobs import wording as say
 from jobs.outbox import place_file
+from wording import Said
 
 #: Endings of files still being written by the bank's transfer program.
 UNFINISHED_ENDINGS = (".part", ".tmp", ".filepart")
@@ -42,15 +44,14 @@ class Collected:
     """What collecting has come to: each file with its outcome, and what was passed over with the reason."""
 
     files: list[dict[str, Any]] = field(default_factory=list)
-    passed_over: list[str] = field(default_factory=list)
+    passed_over: list[Said] = field(default_factory=list)
 
     def take(self, name: str, act: Callable[[], FileOutcome]) -> None:
         """Take in one file by ``act``; one that cannot be read or moved holds up nobody and is named."""
         try:
             told = act()
         except OSError as failure:
-            advice = "give this user the right to read and move it, and run again"
-            self.passed_over.append(f"{name}: {failure.strerror or failure}; {advice}")
+            self.passed_over.append(say.of_thing(name, say.cannot_be_read(failure.strerror or str(failure))))
             return
         self.files.append(
             {"file": name, "outcome": told.outcome, "reasons": list(told.reasons), "reasons_zh": list(told.reasons_zh)}
@@ -102,41 +103,39 @@ def _belongs_to_nothing(entry: Path) -> bool:
     return PROOF_ENDINGS[ending] is not ProofKind.MANIFEST or not any(each.stem == base for each in named)
 
 
-def passed_over(inbox: Path, bank_codes: Collection[str]) -> list[str]:
+def passed_over(inbox: Path, bank_codes: Collection[str]) -> list[Said]:
     """What lies in the inbox and is not received, each with the reason and what to do: nothing is passed over silently."""
-    found: list[str] = []
+    found: list[Said] = []
     if not inbox.is_dir():
         return found
     for entry in sorted(os.scandir(inbox), key=lambda one: one.name):
         name = shown_name(entry.name)
         if not entry.is_dir(follow_symlinks=False):
-            found.append(f"{name}: lies in no bank's folder; move it into {inbox}/BANK/ ({', '.join(sorted(bank_codes))})")
+            found.append(say.in_no_banks_folder(name, inbox, bank_codes))
         elif entry.name not in bank_codes:
-            found.append(f"{name}/: no bank has this code; rename it to one of {', '.join(sorted(bank_codes))}")
+            found.append(say.no_such_bank(name, bank_codes))
         else:
             found += [
-                f"{name}/{shown_name(each.name)}: {why}"
+                say.of_thing(f"{name}/{shown_name(each.name)}", why)
                 for each in sorted(os.scandir(entry.path), key=lambda one: one.name)
                 if (why := _why_not_received(each))
             ]
     return found
 
 
-def _why_not_received(entry: os.DirEntry[str]) -> str:
-    """Why a thing in a bank's own folder is not received; '' when it is, or is the program's own."""
+def _why_not_received(entry: os.DirEntry[str]) -> Said | None:
+    """Why a thing in a bank's own folder is not received; None when it is, or is the program's own."""
     if entry.is_symlink():
-        return "is a link; put the file itself there"
+        return say.LINK
     if entry.is_dir():
-        return "" if entry.name in OWN_FOLDERS else "is a folder; move the files in it up"
+        return None if entry.name in OWN_FOLDERS else say.FOLDER
     if not entry.is_file():
-        return "is not a regular file; remove it"
+        return say.NOT_REGULAR
     if entry.name.endswith(tuple(PROOF_ENDINGS)):
-        return "belongs to no file here; deliver its file, or remove it" if _belongs_to_nothing(Path(entry.path)) else ""
+        return say.PROOF_ALONE if _belongs_to_nothing(Path(entry.path)) else None
     if entry.name.endswith(UNFINISHED_ENDINGS):
-        return "is still being written; it is received once it is renamed"
-    if entry.name.startswith("."):
-        return "is a hidden file; rename it if it is a statement"
-    return ""
+        return say.UNFINISHED
+    return say.HIDDEN if entry.name.startswith(".") else None
 
 
 def shown_name(name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from jobs import wording as say
 from jobs.drop_folder import HELD, RECEIPT_ENDING, REFUSED, Collected, FileOutcome, move_with_receipt, shown_name
 from jobs.drop_folder import waiting_files as files_in
 from jobs.receipts import file_outcome, receipt_text
@@ -27,7 +28,7 @@ def follow_decisions(engine: sa.Engine, bank_code: str, settings: JobSettings, d
             name = f"{bank_code}/{path.parent.name}/{shown_name(path.name)}"
             number = _number(connection, path, bank_code)
             if number is None:
-                done.passed_over.append(f"{name}: is no file we took in; move it out of {path.parent.name}/")
+                done.passed_over.append(say.of_thing(name, say.not_ours(path.parent.name)))
             elif _leaves(connection, number, path):
                 done.take(name, partial(_move, connection, path, own, number, settings))
     _sweep(own / HELD)

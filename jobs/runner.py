@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 from calendars import business_date
 from jobs.settings import JobSettings
 from jobs.tables import job_run
+from wording import Refused, Said
 
 #: A job: (connection, business day, settings, now) -> what it reports of itself (JSON). Safe to run twice.
 JobFunction = Callable[[sa.Connection, date, JobSettings, datetime], Mapping[str, Any]]
@@ -32,7 +33,7 @@ class Job:
     """A job by name. ``every_day`` runs on weekends and holidays too, else on working days only."""
 
     name: str
-    title: str
+    title: Said
     function: JobFunction
     every_day: bool
 
@@ -52,7 +53,7 @@ class JobBusy(RuntimeError):
     """Another process is running this job for this day; it will finish by itself, so try again later."""
 
 
-class DayNotCome(ValueError):
+class DayNotCome(Refused):
     """A job was asked for a business day after today."""
 
 
@@ -85,7 +86,10 @@ def run_job(
     """
     if as_of > business_date(clock()):
         raise DayNotCome(
-            f"{as_of} has not come; a job for it would deem, release and instruct early. Name today or an earlier day"
+            Said(
+                f"{as_of} has not come; a job for it would deem, release and instruct early. Name today or an earlier day",
+                f"{as_of} 尚未到来；提前运行会提前确认、释放和发指令。请给出今天或更早的日期",
+            )
         )
     with engine.connect() as connection, connection.begin():
         _hold_slot(connection, job, as_of)

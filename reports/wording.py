@@ -8,6 +8,18 @@ Language = Literal["en", "zh"]
 
 #: English heading or word -> Chinese. A word that is not here is the same in both.
 _ZH = {
+    "job": "作业",
+    "what it does": "内容",
+    "Jobs, in the order of a day": "作业，按一日顺序",
+    "business day": "业务日",
+    "Business day": "业务日",
+    "attempts": "次数",
+    "attempt": "次数",
+    "finished (UTC)": "完成（UTC）",
+    "Newest runs": "最近运行",
+    "what it did": "结果",
+    "done before": "此前已完成",
+    "passed over": "跳过",
     "account": "账户",
     "accounts": "账户数",
     "act": "处理方式",

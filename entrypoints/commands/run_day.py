@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from entrypoints.commands.reading import Lang, Language
+from wording import Said
+
 if TYPE_CHECKING:
     from jobs.runner import JobRun
 
@@ -23,7 +26,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(job_app)
 
 
-def run_day(day: _Day, again: _Again = True, json: _Json = False) -> None:
+def run_day(day: _Day, again: _Again = True, lang: Lang = Language.EN, json: _Json = False) -> None:
     """Run all jobs of a business day in their order: collect, reconcile, overdue, confirm, release, refund, disburse, send,
     age, seal, checkpoint, archive.
 
@@ -48,24 +51,23 @@ def run_day(day: _Day, again: _Again = True, json: _Json = False) -> None:
         except BaseException:
             # Each job is kept as it ends: a refusal or Ctrl-C in a later one takes nothing back, and the reader must know.
             if runs:
-                _show(runs, as_json=json)
+                _show(runs, lang, as_json=json)
             raise
-    _show(runs, as_json=json)
+    _show(runs, lang, as_json=json)
     if any(run.result.get("outstanding") for run in runs):
-        typer.echo(
-            f"something is outstanding; see: escrow discrepancy list --open, escrow reconciliation show --date {day:%Y-%m-%d}, "
-            "escrow statement list",
-            err=True,
-        )
+        look_at = f"escrow discrepancy list --open, escrow reconciliation show --date {day:%Y-%m-%d}, escrow statement list"
+        typer.echo(_outstanding(look_at).text(lang), err=True)
         raise typer.Exit(1)
     if not json:
-        typer.echo(f"nothing is outstanding; next: escrow --as USER reconciliation sign-off --date {day:%Y-%m-%d} --prepare")
+        command = f"escrow --as USER reconciliation sign-off --date {day:%Y-%m-%d} --prepare"
+        typer.echo(Said(f"nothing is outstanding; next: {command}", f"无未决事项；下一步：{command}").text(lang))
 
 
 @job_app.command("list", epilog="Example: escrow job list --as-of 2026-03-02")
 def list_jobs(
     as_of: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only runs for this business day.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many runs to show, newest first.")] = 20,
+    lang: Lang = Language.EN,
     json: _Json = False,
 ) -> None:
     """The jobs, what they do, and their newest runs."""
@@ -79,33 +81,39 @@ def list_jobs(
     from entrypoints.settings import read_settings
     from jobs.daily import JOBS
     from jobs.runner import job_runs
+    from reports.wording import word
 
     with open_books(read_settings(), session=whole_books_session()) as engine, engine.connect() as connection:
         rows = job_runs(connection, as_of=as_of.date() if as_of else None, limit=limit)
     if json:
-        jobs = [{"job": job.name, "title": job.title} for job in JOBS.values()]
+        jobs = [{"job": job.name, "title": job.title.en, "title_zh": job.title.zh} for job in JOBS.values()]
         typer.echo(json_text.dumps({"jobs": jobs, "runs": [row._asdict() for row in rows]}, default=str, ensure_ascii=False))
         return
     console = screen()
-    table = Table("job", "what it does", title="Jobs, in the order of a day")
+    headings = (word(name, lang) for name in ("job", "what it does"))
+    table = Table(*headings, title=word("Jobs, in the order of a day", lang))
     for job in JOBS.values():
-        table.add_row(job.name, job.title)
+        table.add_row(job.name, job.title.text(lang))
     console.print(table)
-    runs = Table("job", "business day", "status", "attempts", "by", "finished (UTC)", "error", title="Newest runs")
+    headings = (word(name, lang) for name in ("job", "business day", "state", "attempts", "by", "finished (UTC)", "error"))
+    runs = Table(*headings, title=word("Newest runs", lang))
     for row in rows:
         finished = f"{row.finished_at:%Y-%m-%d %H:%M:%S}" if row.finished_at else "-"
         runs.add_row(row.job, str(row.as_of), row.status, str(row.attempts), row.actor, finished, row.error or "")
     console.print(runs)
     unfinished = next((row for row in rows if row.status != "done"), None)
     if not rows:
-        typer.echo("no job has run yet; next: escrow run-day DATE")
+        said = Said("no job has run yet; next: escrow run-day DATE", "尚未运行任何作业；下一步：escrow run-day 日期")
     elif unfinished is not None:
-        typer.echo(
-            f"{unfinished.job} for {unfinished.as_of} is {unfinished.status}; mend what its error says, then: "
-            f"escrow job run {unfinished.job} --as-of {unfinished.as_of}"
+        command = f"escrow job run {unfinished.job} --as-of {unfinished.as_of}"
+        said = Said(
+            f"{unfinished.job} for {unfinished.as_of} is {unfinished.status}; mend what its error says, then: {command}",
+            f"{unfinished.as_of} 的 {unfinished.job} 状态为 {unfinished.status}；请先处理其错误，再执行：{command}",
         )
     else:
-        typer.echo(f"next: escrow reconciliation show --date {rows[0].as_of}, escrow discrepancy list --open")
+        command = f"escrow reconciliation show --date {rows[0].as_of}, escrow discrepancy list --open"
+        said = Said(f"next: {command}", f"下一步：{command}")
+    typer.echo(said.text(lang))
 
 
 @job_app.command("run", epilog="Example: escrow job run reconcile --as-of 2026-03-02")
@@ -113,6 +121,7 @@ def run_one(
     name: Annotated[str, typer.Argument(help="A job of escrow job list.")],
     as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Business day the run is for.")],
     again: _Again = True,
+    lang: Lang = Language.EN,
     json: _Json = False,
 ) -> None:
     """Run one job for one business day."""
@@ -130,9 +139,9 @@ def run_one(
     principal = acting_principal(settings, Right.RUN_JOB)
     with open_books(settings) as engine:
         run = run_job(engine, JOBS[name], as_of.date(), job_settings(settings, principal.user), clock=utc_now, again=again)
-    _show([run], as_json=json)
+    _show([run], lang, as_json=json)
     if run.result.get("outstanding"):
-        typer.echo(f"something is outstanding; see: {_LOOK_AT.get(name, 'escrow discrepancy list --open')}", err=True)
+        typer.echo(_outstanding(_LOOK_AT.get(name, "escrow discrepancy list --open")).text(lang), err=True)
         raise typer.Exit(1)
 
 
@@ -144,12 +153,17 @@ _LOOK_AT = {
 }
 
 
-def _show(runs: list[JobRun], *, as_json: bool) -> None:
+def _outstanding(look_at: str) -> Said:
+    return Said(f"something is outstanding; see: {look_at}", f"有未决事项；见：{look_at}")
+
+
+def _show(runs: list[JobRun], lang: str, *, as_json: bool) -> None:
     import json as json_text
 
     from rich.table import Table
 
     from entrypoints.screen import screen
+    from reports.wording import word
 
     if as_json:
         rows = [
@@ -158,35 +172,37 @@ def _show(runs: list[JobRun], *, as_json: bool) -> None:
         ]
         typer.echo(json_text.dumps(rows, ensure_ascii=False, default=str))
         return
-    table = Table("job", "attempt", "what it did", title=f"Business day {runs[0].as_of}")
+    title = f"{word('Business day', lang)} {runs[0].as_of}"
+    table = Table(*(word(name, lang) for name in ("job", "attempt", "what it did")), title=title)
     for run in runs:
-        table.add_row(run.job, str(run.attempts) if run.fresh else f"{run.attempts} (done before)", _in_words(run.result))
+        attempts = str(run.attempts) if run.fresh else f"{run.attempts} ({word('done before', lang)})"
+        table.add_row(run.job, attempts, _in_words(run.result, lang))
     screen().print(table)
+    told = "_zh" if lang == "zh" else ""
     for run in runs:
         for file in run.result.get("files", ()):
-            reasons = f": {'; '.join(file['reasons'])}" if file["reasons"] else ""
-            typer.echo(f"{file['file']} {file['outcome']}{reasons}")
-        for line in run.result.get("passed_over", ()):
-            typer.echo(f"passed over: {line}")
+            reasons = f": {'; '.join(file[f'reasons{told}'])}" if file["reasons"] else ""
+            typer.echo(f"{file['file']} {word(file['outcome'], lang)}{reasons}")
+        for line in run.result.get(f"passed_over{told}", ()):
+            typer.echo(f"{word('passed over', lang)}: {line}")
 
 
-def _in_words(result: Any) -> str:
+def _in_words(result: Any, lang: str) -> str:
+    from jobs.wording import figure
     from money import format_minor_units
 
     parts = []
     for key, value in result.items():
-        if value in (0, [], {}, None, "", False) or key in ("outstanding", "files", "passed_over"):
+        if value in (0, [], {}, None, "", False) or key in ("outstanding", "files", "passed_over", "passed_over_zh"):
             continue
         if key.endswith("_minor_units"):
-            parts.append(f"{key.removesuffix('_minor_units').replace('_', ' ')} CNY {format_minor_units(value, grouped=True)}")
+            parts.append(f"{figure(key.removesuffix('_minor_units'), lang)} CNY {format_minor_units(value, grouped=True)}")
         elif isinstance(value, dict):
-            parts.append(
-                f"{key.replace('_', ' ')}: " + ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in value.items())
-            )
+            parts.append(f"{figure(key, lang)}: " + ", ".join(f"{count} {figure(why, lang)}" for why, count in value.items()))
         elif isinstance(value, list):
-            parts.append(f"{key.replace('_', ' ')}: " + ", ".join(map(str, value)))
+            parts.append(f"{figure(key, lang)}: " + ", ".join(map(str, value)))
         else:
-            parts.append(f"{key.replace('_', ' ')} {value}")
-    if result.get("passed_over"):
-        parts.append(f"{len(result['passed_over'])} things passed over")
-    return "; ".join(parts) or "nothing to do"
+            parts.append(f"{figure(key, lang)} {value}")
+    if passed_over := len(result.get("passed_over", ())):
+        parts.append(Said(f"{passed_over} things passed over", f"跳过 {passed_over} 项").text(lang))
+    return "; ".join(parts) or Said("nothing to do", "无事可办").text(lang)

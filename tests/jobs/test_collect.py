@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from typer.testing import CliRunner
 from bank_adapters.model import Statement, StatementKind
 from bank_adapters.writing.mt940 import write_mt940
 from entrypoints.cli import app
+from jobs.daily import JOBS
 from jobs.drop_folder import passed_over
+from jobs.wording import TITLES
 from money import Money
 from tests.escrow.conftest import District
 
@@ -103,10 +106,30 @@ def test_what_is_not_received_is_named_with_the_reason(inbox: Path) -> None:
 
     told = passed_over(inbox.parent, ["SWB", "NRB"])
 
-    assert [line.split(":")[0] for line in told] == [
+    assert [line.en.split(":")[0] for line in told] == [
         "FOO/", "SWB/.hidden", "SWB/half.sta.part", "SWB/link.sta", "SWB/sub", "loose.sta",
     ]  # fmt: skip
-    assert "rename it to one of NRB, SWB" in told[0]
+    assert "rename it to one of NRB, SWB" in told[0].en
     ended = escrow("job", "run", "collect", "--as-of", "2026-03-04")
     assert (ended.exit_code, ended.output.count("passed over: ")) == (0, 6), ended.output
+    ended = escrow("job", "run", "collect", "--as-of", "2026-03-04", "--lang", "zh")
+    assert (ended.exit_code, ended.output.count("跳过: "), "尚未写完" in ended.output) == (0, 6, True), ended.output
     assert {"SWB", "NRB", "LCB"} <= {each.name for each in inbox.parent.iterdir()}, "folders to drop files into are made"
+
+
+def test_a_day_is_told_in_chinese_down_to_the_last_figure(inbox: Path) -> None:
+    (inbox / "a.sta").write_bytes(statement(DAY, 1))
+
+    told = escrow("run-day", "2026-03-02", "--lang", "zh").output
+
+    jobs = [name for name in TITLES if name != "verify"]
+    table = [line for line in told.splitlines() if line.startswith("│") and line.split()[1] in jobs]
+    english = [word for line in table for word in re.findall("[A-Za-z]{2,}", line) if word not in {*jobs, "CNY"}]
+    assert len(table) == len(jobs)
+    assert [word for word in english if not re.fullmatch("[a-f]+", word)] == [], "only digests have letters left"
+    assert "已计入" in told
+
+
+def test_every_job_has_a_title_in_both_languages() -> None:
+    assert {name: job.title for name, job in JOBS.items()} == TITLES
+    assert all(re.search("[\u4e00-\u9fff]", said.zh) for said in TITLES.values())

@@ -37,7 +37,14 @@ from tests.escrow.conftest import District
 
 MONDAY, TUESDAY, WEDNESDAY, FRIDAY, SATURDAY = (date(2025, 3, day) for day in (3, 4, 5, 7, 8))
 NORTH, CIRCLE = "6010000000000001", "6222000000000002"
-NOTHING_COLLECTED = {"files_accepted": 0, "files_refused": 0, "files_held": 0, "files": [], "passed_over": []}
+NOTHING_COLLECTED = {
+    "files_accepted": 0,
+    "files_refused": 0,
+    "files_held": 0,
+    "files": [],
+    "passed_over": [],
+    "passed_over_zh": [],
+}
 
 
 def shanghai(written: str) -> datetime:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, text
 
 from jobs.runner import DayNotCome, Job, JobBusy, job_runs, run_job
 from storage import audit
+from wording import Said
 
 DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -49,8 +50,8 @@ def fail(connection: Connection, as_of: date, settings: Any, now: datetime) -> M
     raise ValueError("the bank's file is torn")
 
 
-NOTE = Job("note", "writes an audit event", note, every_day=True)
-FAIL = Job("note", "writes an audit event and fails", fail, every_day=True)
+NOTE = Job("note", Said("writes an audit event", "写入审计事件"), note, every_day=True)
+FAIL = Job("note", Said("writes an audit event and fails", "写入审计事件后失败"), fail, every_day=True)
 
 
 def run(engine: Engine, job: Job, *, again: bool = False) -> Any:
@@ -112,12 +113,13 @@ KILLED_HALF_WAY = """
     sys.path.insert(0, {tests!r})
     from test_runner import DAY, NOW, Told, note
     from jobs.runner import Job, run_job
+    from wording import Said
 
     def die(connection, as_of, settings, now):
         note(connection, as_of, settings, now)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    run_job(create_engine({url!r}), Job("note", "dies", die, every_day=True), DAY, Told(), clock=lambda: NOW)
+    run_job(create_engine({url!r}), Job("note", Said("dies", "中断"), die, every_day=True), DAY, Told(), clock=lambda: NOW)
 """
 
 
