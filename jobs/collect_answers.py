@@ -13,6 +13,7 @@ from bank_adapters.bank_answers import MOST_ANSWER_BYTES
 from escrow.instruction_events import AnswerFileReceipt, AnswerOutcome, receive_answers
 from jobs.drop_folder import ACCEPTED, ANSWERS, REFUSED, Collected, FileOutcome, move_with_receipt, shown_name, waiting_files
 from jobs.settings import JobSettings
+from storage.trying_again import committed
 
 
 def collect_answers(connection: sa.Connection, settings: JobSettings, now: datetime) -> Collected:
@@ -33,8 +34,10 @@ def collect_answers(connection: sa.Connection, settings: JobSettings, now: datet
 def _collect_one(engine: sa.Engine, path: Path, bank_code: str, settings: JobSettings, now: datetime) -> FileOutcome:
     with path.open("rb") as stream:
         data = stream.read(MOST_ANSWER_BYTES + 1)
-    with engine.begin() as own:
-        receipt = receive_answers(own, data, shown_name(path.name), bank_code=bank_code, now=now, actor=settings.actor)
+    receipt = committed(
+        engine,
+        partial(receive_answers, data=data, name=shown_name(path.name), bank_code=bank_code, now=now, actor=settings.actor),
+    )
     folder = path.parent / (REFUSED if receipt.refused else ACCEPTED)
     move_with_receipt(path, folder, answer_receipt_text(receipt), receipt.sha256)
     refused = [one for one in receipt.answers if one.outcome is AnswerOutcome.REFUSED]

@@ -3,7 +3,7 @@
 The slot is a transaction-scoped advisory lock of the connection that does the work, so it ends with the work or with
 the process, however that dies: no lease to wait for, nothing to take over. Work and final record share one
 transaction; a process killed half-way leaves its work undone and a row that still says running, which the next
-attempt replaces.
+attempt replaces. Work that the server ended because of others (a deadlock, a lock not had in time) is done again at once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,6 +23,7 @@ from sqlalchemy.dialects.postgresql import insert
 from calendars import business_date
 from jobs.settings import JobSettings
 from jobs.tables import job_run
+from storage.trying_again import PAUSE_SECONDS, TRIES, lost_race
 from wording import Refused, Said
 
 #: A job: (connection, business day, settings, now) -> what it reports of itself (JSON). Safe to run twice.
@@ -104,20 +106,43 @@ def run_job(
         }
         with engine.begin() as announcement:
             _write(announcement, job, as_of, **attempt, status="running", finished_at=None, result=None, error=None)
-        savepoint = connection.begin_nested()
-        try:
-            result = dict(job.function(connection, as_of, settings, clock()))
-            _write(connection, job, as_of, **attempt, status="done", finished_at=clock(), result=result, error=None)
+
+        def work() -> dict[str, Any]:
+            done = dict(job.function(connection, as_of, settings, clock()))
+            _write(connection, job, as_of, **attempt, status="done", finished_at=clock(), result=done, error=None)
             connection.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))
-            savepoint.commit()
+            return done
+
+        try:
+            result = _in_savepoint(connection, work)
         except Exception as failure:
-            if savepoint.is_active:
-                savepoint.rollback()
             error = f"{type(failure).__name__}: {failure}"[:2000]
             _write(connection, job, as_of, **attempt, status="failed", finished_at=clock(), result=None, error=error)
             connection.commit()
             raise
     return JobRun(job.name, as_of, attempt["attempts"], result, fresh=True)
+
+
+def _in_savepoint(connection: sa.Connection, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the work gives; when it raises, nothing of it stays. Work that the server ended because of others is done again, in
+    the same slot: going back to the savepoint gives up every lock it had taken.
+    """
+    pause = PAUSE_SECONDS
+    for left in range(TRIES - 1, -1, -1):
+        savepoint = connection.begin_nested()
+        try:
+            result = work()
+            savepoint.commit()
+        except Exception as failure:
+            if savepoint.is_active:
+                savepoint.rollback()
+            if not left or not lost_race(failure):
+                raise
+        else:
+            return result
+        time.sleep(pause)
+        pause *= 2
+    raise AssertionError("unreachable: the last try returns or raises")
 
 
 def job_runs(connection: sa.Connection, *, as_of: date | None = None, limit: int = 50) -> list[sa.Row[Any]]:

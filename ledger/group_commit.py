@@ -31,12 +31,10 @@ from sqlalchemy.exc import DBAPIError
 from ledger.links import Attachments
 from ledger.model import PostingCall, PostingOutcome, PostingRefused
 from ledger.writing import post_calls
+from storage.trying_again import connection_lost, lost_race
 
 #: Callers that come one after the other in less than this are taken together, for at most so long.
 _GAP_SECONDS, _GATHERING_SECONDS = 0.001, 0.008
-
-#: SQLSTATEs after which the same transaction may succeed: serialization failure, deadlock, server going or coming.
-_TRY_AGAIN = ("40001", "40P01", "57P01", "57P02", "57P03")
 
 
 class QueueFull(RuntimeError):
@@ -219,16 +217,10 @@ class GroupCommit:
             try:
                 return attempt()
             except (DBAPIError, psycopg.Error) as error:  # COPY speaks to the driver itself
-                if not left or not _may_succeed_later(error):
+                if not left or not (lost_race(error) or connection_lost(error)):
                     raise
                 with suppress(Exception):
                     self._engine.dispose()
             time.sleep(pause)
             pause *= 2
         raise AssertionError("unreachable: the last try returns or raises")
-
-
-def _may_succeed_later(error: DBAPIError | psycopg.Error) -> bool:
-    original = error.orig if isinstance(error, DBAPIError) else error
-    state = getattr(original, "sqlstate", None)
-    return state is None or state in _TRY_AGAIN or state.startswith("08")

@@ -395,17 +395,22 @@ def _do(right: Any, as_user: str | None, identity: str, act: Any, *, posts: bool
     from reconciliation.resolution_posting import latest_day
     from reconciliation.resolving import Actor
     from storage.roles import become_person, become_poster
+    from storage.trying_again import committed
 
     settings = read_settings(user=as_user)
     principal = acting_principal(settings, right)
     with open_books(settings, session=reading_session(principal)) as engine:
-        with engine.begin() as connection:
+
+        def decide(connection: Connection) -> str:
             require_in_scope(connection, principal, find_record(connection, identity).discrepancy.custody_account_id)
             (become_poster if posts else become_person)(connection)
-            said = act(connection, Actor(principal.user, principal.role), utc_now())
-        typer.echo(said)
+            return str(act(connection, Actor(principal.user, principal.role), utc_now()))
+
+        def reconcile(connection: Connection) -> None:
+            become_poster(connection)
+            day = latest_day(connection, find_record(connection, identity))
+            reconcile_through(connection, day, job_settings(settings, principal.user), utc_now())
+
+        typer.echo(committed(engine, decide))
         if posts:
-            with engine.begin() as connection:
-                become_poster(connection)
-                day = latest_day(connection, find_record(connection, identity))
-                reconcile_through(connection, day, job_settings(settings, principal.user), utc_now())
+            committed(engine, reconcile)

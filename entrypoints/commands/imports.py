@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -116,6 +117,7 @@ def _import(files: Sequence[Path], act: _Act, told: dict[str, Any], *, as_json: 
     from entrypoints.bootstrap import open_books
     from entrypoints.clock import utc_now
     from entrypoints.settings import read_settings
+    from storage.trying_again import committed
     from supervision.rights import Right
 
     settings = read_settings()
@@ -124,9 +126,9 @@ def _import(files: Sequence[Path], act: _Act, told: dict[str, Any], *, as_json: 
     contents = [(str(path), _read(path)) for path in files]
     with open_books(settings, make=make) as engine:
         for name, data in contents:
-            with engine.begin() as connection:
-                who = {"actor": principal.user, "role": principal.role}
-                report = _import_one(connection, act, {**told, **who}, name=name, data=data, now=utc_now())
+            who = {"actor": principal.user, "role": principal.role}
+            one = partial(_import_one, act=act, told={**told, **who}, name=name, data=data, now=utc_now())
+            report = committed(engine, one)
             refused = refused or not report.all_taken
             if as_json:
                 typer.echo(json.dumps(_as_json(report), ensure_ascii=False))
@@ -137,7 +139,7 @@ def _import(files: Sequence[Path], act: _Act, told: dict[str, Any], *, as_json: 
 
 
 def _import_one(
-    connection: Connection, act: _Act, told: dict[str, Any], *, name: str, data: bytes, now: datetime
+    connection: Connection, *, act: _Act, told: dict[str, Any], name: str, data: bytes, now: datetime
 ) -> ImportReport:
     with _progress(name, data) as progress:
         return act(connection, data, Path(name).name, **told, now=now, progress=progress)

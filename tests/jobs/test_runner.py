@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -145,3 +146,34 @@ def test_a_day_that_has_not_come_is_refused_before_anything_is_done(books: Engin
         run_job(books, NOTE, date(2026, 3, 3), Told(), clock=lambda: NOW)  # type: ignore[arg-type]
 
     assert notes(books) == 0
+
+
+def test_two_jobs_that_wait_for_each_other_are_both_done_at_the_first_attempt(books: Engine) -> None:
+    """The server ends one of them; it gives up its locks with its savepoint and is done again in the same slot."""
+    with books.begin() as connection:
+        connection.execute(text("CREATE TABLE turn AS SELECT generate_series(1, 2) AS id"))
+    ready, tries = threading.Barrier(2), list[str]()
+
+    def job(name: str, first: int, second: int) -> Job:
+        def work(connection: Connection, as_of: date, settings: Any, now: datetime) -> Mapping[str, Any]:
+            tries.append(name)
+            connection.execute(text("SELECT FROM turn WHERE id = :id FOR UPDATE"), {"id": first})
+            if tries.count(name) == 1:
+                ready.wait(20)
+            connection.execute(text("SELECT FROM turn WHERE id = :id FOR UPDATE"), {"id": second})
+            return note(connection, as_of, settings, now)
+
+        return Job(name, "takes two turns", work, every_day=True)
+
+    threads = [threading.Thread(target=run, args=(books, one)) for one in (job("there", 1, 2), job("back", 2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with books.connect() as connection:
+        assert {(one.job, one.status, one.attempts) for one in job_runs(connection)} == {
+            ("there", "done", 1),
+            ("back", "done", 1),
+        }
+    assert len(tries) == 3
+    assert notes(books) == 2
