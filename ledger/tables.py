@@ -258,6 +258,16 @@ transfer = Table(
     postgresql_partition_by="RANGE (transfer_id)",
 )
 
+journal_month = Table(
+    "journal_month",
+    metadata,
+    Column("partition_name", Text, nullable=False, comment="the partition of transfer: its month is in its name"),
+    *evidence_columns(),
+    PrimaryKeyConstraint("partition_name"),
+    info=APPEND_ONLY,
+    comment="months of the journal that were made; each must be there",
+)
+
 open_item = Table(
     "open_item",
     metadata,

@@ -37,6 +37,21 @@ TIME_QUESTIONS = (
         "reversal",
     ),
     (
+        "every month that was made is there, and no other",
+        "journal_month",
+        """
+        SELECT format('partition %s', coalesce(k.partition_name, m.relname)) AS row,
+            CASE WHEN m.relname IS NULL THEN 'it was made and is no part of the journal any more: dropped, renamed or detached'
+                ELSE 'it is a part of the journal and was not made as one' END AS what
+        FROM journal_month k FULL JOIN (
+            SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = to_regclass('public.transfer') AND NOT i.inhdetachpending
+        ) AS m ON m.relname = k.partition_name
+        WHERE k.partition_name IS NULL OR m.relname IS NULL
+        """,
+        "journal_month",
+    ),
+    (
         "months of every batch",
         "batch_months",
         """

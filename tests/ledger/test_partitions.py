@@ -121,6 +121,28 @@ def test_a_detached_month_is_named_even_when_it_is_empty(desk: Desk) -> None:
     assert schema_faults(desk.conn) == []
 
 
+@pytest.mark.parametrize("gone", ["DROP TABLE transfer_2025_04", "ALTER TABLE transfer_2025_04 RENAME TO elsewhere"])
+def test_a_month_that_held_nothing_and_is_gone_is_missed(desk: Desk, gone: str) -> None:
+    add_months(desk.conn, DAY, 1)
+    desk.conn.commit()
+    assert verify(desk.conn) == []
+    desk.conn.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('alembic_version', 0))"))  # as a migration would
+    desk.conn.execute(text("ALTER TABLE transfer DETACH PARTITION transfer_2025_04"))
+    desk.conn.execute(text(gone))
+    (fault,) = verify(desk.conn)
+    assert (fault.table, fault.row) == ("journal_month", "partition transfer_2025_04")
+    assert "was made and is no part of the journal any more" in fault.what
+
+
+def test_only_a_month_that_is_there_is_put_on_record_and_once(two_months: Desk) -> None:
+    recorded = "SELECT partition_name FROM journal_month ORDER BY 1"
+    assert list(two_months.conn.scalars(text(recorded))) == ["transfer_2025_03", "transfer_2025_04"]
+    insert = "INSERT INTO journal_month (partition_name) VALUES (:name)"
+    for name in ("transfer_2025_05", "transfer", "account", "x; DROP"):
+        assert _refused(two_months, insert, name=name) == "ledger_no_such_month"
+    assert _refused(two_months, insert, name="transfer_2025_03") == "pk_journal_month"
+
+
 def test_two_long_transactions_into_a_month_nobody_added_both_get_there(books: Engine) -> None:
     """Each has written open items, which adding a month waits for. The server lets one of them go on; the other is done again."""
     with books.begin() as conn:

@@ -29,6 +29,7 @@ from ledger.tables import (
     account_late,
     batch_months,
     journal_head,
+    journal_month,
     open_item,
     open_item_clearing,
     posting_batch,
@@ -56,6 +57,7 @@ MORE_TABLES = (
     account_late,
     reversal,
     batch_months,
+    journal_month,
     journal_archive,
     pending_transfer,
     pending_resolution,
@@ -260,6 +262,8 @@ def test_every_trigger_of_the_ledger_tables_is_among_the_guards(told: Desk) -> N
 #: What is changed by hand -> the table whose check names it. The books: March closed with 100 fen, a reservation posted in part,
 #: a correction, kept balances.
 TAMPERED = {
+    "DELETE FROM journal_month WHERE partition_name = 'transfer_2025_03'": "journal_month",
+    "UPDATE journal_month SET partition_name = 'transfer_2026_03' WHERE partition_name = 'transfer_2025_03'": "journal_month",
     "DELETE FROM batch_months WHERE first_batch_id = 1": "batch_months",
     "UPDATE batch_months SET months = months || date '2025-07-01'": "batch_months",
     "INSERT INTO batch_months SELECT institution_id, 1000, '{2025-09-01}' FROM journal_head": "batch_months",

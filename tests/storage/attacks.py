@@ -128,6 +128,12 @@ LEDGER = (
     Attack("move a transfer to another month", SUPERUSER, "CHECK of each month",
         _ASLEEP + "ALTER TABLE transfer DISABLE TRIGGER USER;\nUPDATE transfer SET booking_date = '2025-05-01'", REFUSED, "ck_transfer_2025_03_booked"),
     Attack("detach a month", SUPERUSER, "foreign keys to its rows", "ALTER TABLE transfer DETACH PARTITION transfer_2025_03", REFUSED, "violates foreign key constraint"),
+    Attack("drop a month that holds nothing", SUPERUSER, "verify: every month that was made is there",
+        "SELECT ledger_add_month('2031-05-01');\nALTER TABLE transfer DETACH PARTITION transfer_2031_05;\nDROP TABLE transfer_2031_05", NAMED,
+        "journal_month partition transfer_2031_05: it was made and is no part of the journal any more"),
+    Attack("drop a month that holds nothing, and what tells of it", SUPERUSER, "verify: seals",
+        _tampered("journal_month", "DELETE FROM journal_month"), NAMED, "journal_month"),
+    Attack("put a month on record that is not there", POSTER, "trigger journal_month_guard", "INSERT INTO journal_month (partition_name) VALUES ('transfer_2031_05')", REFUSED, "ledger_no_such_month"),
     Attack("a month beyond the calendar", POSTER, "function ledger_add_month", "SELECT ledger_add_month('3000-01-01')", REFUSED, "ledger_out_of_calendar"),
     Attack("a header without transfers", POSTER, "trigger posting_batch_seal",
         "INSERT INTO posting_batch (institution_id, batch_id, encoding, transfer_count, total_minor_units, actor, reason, "
