@@ -9,7 +9,7 @@ The database proves the result again (trigger ``transfer_guard``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
@@ -23,6 +23,10 @@ from money import Money
 #: A transfer that will be posted: itself, then number and running balance (debits minus credits) on its debit account, then
 #: on its credit account. A plain tuple, because a batch makes a hundred thousand of them.
 NumberedTransfer = tuple[Transfer, int, int, int, int]
+
+
+#: Transfers of a call by journal entry, and what is refused because the call holds it twice.
+JournalEntries = tuple[Collection[list[Transfer]], list[Refusal]]
 
 
 @dataclass(slots=True)
@@ -63,18 +67,19 @@ class Decision:
         return [one for verdict in self.verdicts for one in verdict.refused]
 
 
-def deciding(calls: Sequence[PostingCall], books: KnownBooks, decision: Decision) -> Iterator[None]:
-    """Judge calls in their order into ``decision``, one journal entry a step; account states in ``books`` move to where they will
-    be. What a step accepts stays accepted, so whoever writes it need not wait for the rest.
+def deciding(
+    calls: Sequence[PostingCall], entries_of_calls: Sequence[JournalEntries], books: KnownBooks, decision: Decision
+) -> Iterator[None]:
+    """Judge calls in their order, given with their journal entries, into ``decision``, one entry a step; account states in
+    ``books`` move to where they will be. What a step accepts stays accepted, so whoever writes it need not wait for the rest.
 
     Raises ValueError when an open item, clearing, resolution or correction belongs to no transfer of its call, or one is given
     twice.
     """
     wanted = {(t.institution_id, t.reverses) for call in calls for t in call.transfers if t.reverses is not None}
     wanted.update((c.institution_id, c.corrects) for call in calls for c in call.corrections)
-    for call in calls:
-        entries, repeated = _journal_entries(call.transfers)
-        verdict = Verdict(refused=repeated)
+    for call, (entries, repeated) in zip(calls, entries_of_calls, strict=True):
+        verdict = Verdict(refused=list(repeated))
         decision.verdicts.append(verdict)
         attached = Attachments.of(call.transfers, call.open_items, call.clearings, call.resolutions, call.corrections)
         judge = _Judge(books, attached, decision, verdict, wanted, keep_all=len(calls) > 1)
@@ -87,7 +92,7 @@ def deciding(calls: Sequence[PostingCall], books: KnownBooks, decision: Decision
             yield
 
 
-def _journal_entries(transfers: Sequence[Transfer]) -> tuple[Iterable[list[Transfer]], list[Refusal]]:
+def journal_entries(transfers: Sequence[Transfer]) -> JournalEntries:
     """Transfers by journal entry; a repeated id counts once when its content is the same and is refused when it is not."""
     entries: dict[tuple[int, str, str], list[Transfer]] = {}
     seen: dict[TransferKey, Transfer] = {}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
+from typing import Literal
 
 import pytest
 from sqlalchemy import text
 
 from ledger.model import PostingRefused, RefusalCode, Transfer
 from ledger.store import account_statement, balance, verify
+from money import Money
 from tests.ledger.conftest import Desk
 from tests.ledger.test_posting import CASH
 
@@ -87,4 +90,48 @@ def test_a_long_batch_over_several_days_some_late_keeps_its_day_sums(desk: Desk)
     for day in range(1, 10):
         booked = sum(t.amount.minor_units for t in call if t.booking_date <= march(day))
         assert balance(desk.conn, desk.ids[CASH], as_of=march(day)).minor_units == booked
+    assert verify(desk.conn) == []
+
+
+#: A place in a long call that is not among the few that are looked up before it is judged.
+UNLOOKED = 1
+
+
+@pytest.mark.parametrize("place", [0, UNLOOKED, LONG - 1])
+def test_what_was_posted_before_is_told_wherever_it_stands_in_a_long_call(desk: Desk, place: int) -> None:
+    call = long_call(desk, "again")
+    desk.post(call[place])
+    outcome = desk.post(*call)
+
+    assert outcome.already_posted == (call[place].transfer_id,)
+    assert set(outcome.posted) == {transfer.transfer_id for transfer in call} - {call[place].transfer_id}
+    assert balance(desk.conn, desk.ids[HELD]).minor_units == LONG
+    assert verify(desk.conn) == []
+
+
+def test_what_was_posted_before_with_other_content_is_refused_in_a_long_call(desk: Desk) -> None:
+    call = long_call(desk, "other")
+    desk.post(replace(call[UNLOOKED], amount=Money(3)))
+    with pytest.raises(PostingRefused) as caught:
+        desk.post(*call)
+    outcome = desk.post(*call, on_refusal="report")
+
+    assert [refusal.code for refusal in caught.value.refusals] == [RefusalCode.EXISTS_WITH_OTHER_CONTENT]
+    assert [refusal.transfer_id for refusal in outcome.refused] == [call[UNLOOKED].transfer_id]
+    assert balance(desk.conn, desk.ids[HELD]).minor_units == LONG - 1 + 3
+    assert verify(desk.conn) == []
+
+
+@pytest.mark.parametrize("on_refusal", ["raise", "report"])
+def test_what_was_posted_before_is_no_refusal_in_a_long_call_though_there_would_be_no_money_for_it(
+    desk: Desk, on_refusal: Literal["raise", "report"]
+) -> None:
+    call = long_call(desk, "spent")
+    paid_out = desk.transfer(HELD, ("payable_to_institution", ""), 50, "paid out")
+    desk.post(desk.transfer(CASH, HELD, 50, "in"), paid_out)
+    call.insert(UNLOOKED, paid_out)
+    outcome = desk.post(*call, on_refusal=on_refusal)
+
+    assert (outcome.already_posted, outcome.refused) == ((paid_out.transfer_id,), ())
+    assert balance(desk.conn, desk.ids[HELD]).minor_units == LONG
     assert verify(desk.conn) == []
