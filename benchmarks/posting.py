@@ -217,16 +217,20 @@ def _create_floor(engine: Engine) -> None:
 
 
 def _copy_last_batch(engine: Engine) -> float:
-    """Seconds to COPY the newest batch into a table with the same columns, checks and indexes, and nothing else."""
+    """Seconds to COPY the newest batch, in the binary format that ours is sent in, into a table with the same columns, checks and
+    indexes, and nothing else.
+    """
     with engine.connect() as conn:
         batch_id = conn.execute(text("SELECT max(batch_id) FROM posting_batch")).scalar_one()
         driver = conn.connection.driver_connection
         assert driver is not None
         with driver.cursor() as cursor:
-            with cursor.copy(f"COPY (SELECT * FROM transfer WHERE batch_id = {batch_id} ORDER BY line) TO STDOUT") as source:
+            with cursor.copy(
+                f"COPY (SELECT * FROM transfer WHERE batch_id = {batch_id} ORDER BY line) TO STDOUT (FORMAT binary)"
+            ) as source:
                 content = b"".join(bytes(block) for block in source)
             started = perf_counter()
-            with cursor.copy("COPY bench_floor FROM STDIN") as target:
+            with cursor.copy("COPY bench_floor FROM STDIN (FORMAT binary)") as target:
                 target.write(content)
             conn.commit()
             return perf_counter() - started

@@ -31,9 +31,9 @@ from ledger.model import (
     Transfer,
 )
 from ledger.posting import Decision, JournalEntries, Verdict, deciding, journal_entries
-from ledger.transfer_rows import TransferRows
+from ledger.transfer_rows import BEGINNING, END, TransferRows
 
-#: Rows of COPY text sent at once: what a socket holds, so that the server works on them while we render the next ones.
+#: Rows sent at once: what a socket holds, so that the server works on them while we render the next ones.
 _ROWS_PER_WRITE = 250
 
 #: Up to so many transfers the server's usual working memory (4 MB) holds a batch.
@@ -167,7 +167,7 @@ def _collection_paused() -> Iterator[None]:
 _COPY_TRANSFERS = """
     COPY transfer (institution_id, transfer_id, batch_id, line, debit_account_id, credit_account_id, amount_minor_units,
         currency, booking_date, reason, source_kind, source_ref, reverses, debit_seq, debit_balance_minor_units, credit_seq,
-        credit_balance_minor_units, leaf) FROM STDIN
+        credit_balance_minor_units, leaf) FROM STDIN (FORMAT binary)
 """
 
 #: The root and the link to the batch before are filled in by the trigger that checks the header against its transfers.
@@ -213,12 +213,14 @@ def _decide_then_write(
         for month in known.missing_months:  # the job of the day adds them ahead; a posting that comes first does not fail
             cursor.execute("SELECT ledger_add_month(%s)", (month,))
         _write_resolutions(cursor, decision, *by)
-        rows = TransferRows()
+        rows = TransferRows(cursor.connection.info.encoding)
         with cursor.copy(_COPY_TRANSFERS) as copy:
+            copy.write(BEGINNING)
             for institution, batch_id in _batches(decision, heads):
                 lines = decision.accepted[institution]
                 for start in range(0, len(lines), _ROWS_PER_WRITE):
-                    copy.write(rows.text(lines[start : start + _ROWS_PER_WRITE], batch_id, start + 1))
+                    copy.write(rows.rendered(lines[start : start + _ROWS_PER_WRITE], batch_id, start + 1))
+            copy.write(END)
     return decision
 
 
@@ -279,15 +281,16 @@ def _copy_steps(
 ) -> None:
     """``all_or_nothing``: at the first refusal writing ends, judging goes on, and PostingRefused is raised."""
     institution, batch_id = batch
-    rows, lines, written = TransferRows(), decision.accepted.setdefault(institution, []), 0
+    rows, lines, written = TransferRows(cursor.connection.info.encoding), decision.accepted.setdefault(institution, []), 0
     with cursor.copy(_COPY_TRANSFERS) as copy:
+        copy.write(BEGINNING)
         for _ in steps:
             if len(lines) - written >= _ROWS_PER_WRITE and not (all_or_nothing and decision.verdicts[0].refused):
-                copy.write(rows.text(lines[written:], batch_id, written + 1))
+                copy.write(rows.rendered(lines[written:], batch_id, written + 1))
                 written = len(lines)
         if all_or_nothing:
             _refuse_any(decision)
-        copy.write(rows.text(lines[written:], batch_id, written + 1))
+        copy.write(rows.rendered(lines[written:], batch_id, written + 1) + END)
     if not lines:
         del decision.accepted[institution]
 
