@@ -165,6 +165,11 @@ def become_person(connection: Connection) -> None:
     connection.execute(text(f"SET LOCAL ROLE {Role.PERSON}"))
 
 
+def within(connection: Connection, jurisdictions: tuple[str, ...]) -> None:
+    """Let the rest of this transaction be about a person who supervises these jurisdictions: ``deciding`` then writes as one."""
+    connection.execute(text("SELECT set_config('escrow.jurisdictions', :places, true)"), {"places": ",".join(jurisdictions)})
+
+
 @contextmanager
 def deciding(connection: Connection) -> Iterator[None]:
     """Within it, a session started for a person writes as that person; afterwards as what it was: the poster goes on with what

@@ -17,6 +17,7 @@ from reconciliation.resolving import Actor, approve_resolution, prepare_resoluti
 from reconciliation.sign_off import SignOffRefused, approve_sign_off, prepare_sign_off
 from reports.certificate import certificate, render
 from reports.coverage import custody_account_refs
+from storage.roles import EVERYWHERE, become_person, within
 
 PREPARER = Actor("zhang.prepare", "supervisor")
 APPROVER = Actor("li.approve", "approver")
@@ -83,16 +84,22 @@ def _resolve_one(engine: sa.Engine, record: DiscrepancyRecord, clock: Clock) -> 
     one = record.discrepancy
     act, reason = _USUAL_ACT[one.kind]
     with engine.begin() as connection:
+        within(connection, EVERYWHERE)
         prepare_resolution(connection, one.discrepancy_id, act, by=PREPARER, now=clock(), reason=reason)
     with engine.begin() as connection:
+        within(connection, EVERYWHERE)
         approve_resolution(connection, one.discrepancy_id, by=APPROVER, now=clock())
     return f"{one.kind} {one.discrepancy_id[:8]}: {act}, prepared by {PREPARER.user}, approved by {APPROVER.user}"
 
 
 def _sign(engine: sa.Engine, ref: CustodyAccountRef, day: date, settings: JobSettings, clock: Clock) -> None:
     with engine.begin() as connection:
+        within(connection, EVERYWHERE)
+        become_person(connection)
         prepare_sign_off(connection, ref, day, by=PREPARER, calendar=settings.calendar, now=clock())
     with engine.begin() as connection:
+        within(connection, EVERYWHERE)
+        become_person(connection)
         approve_sign_off(connection, ref, day, by=APPROVER, calendar=settings.calendar, now=clock())
 
 

@@ -151,13 +151,32 @@ LEDGER = (
         "INSERT INTO release (institution_id, order_id, class_hour_no, instalment_no, amount_minor_units, released_on, basis, "
         "confirmation_event) SELECT institution_id, order_id, 1, 1, 0, '2020-01-01', 'payer', 'confirmed' FROM orders "
         "WHERE order_id = 'ORD2'", REFUSED, "violates foreign key constraint"),
-    Attack("lift a hold alone (maker = checker)", POSTER, "CHECK",
+    Attack("lift a hold alone (maker = checker)", PERSON, "CHECK",
+        "SELECT set_config('escrow.jurisdictions', '*', true);\n"
         "INSERT INTO hold_lift_proposal (institution_id, hold_id, prepared_by, prepared_at, reason) "
         "SELECT institution_id, hold_id, 'mallory', now(), 'x' FROM hold;\n"
         "INSERT INTO hold_lift (institution_id, hold_id, prepared_by, approved_by, approved_at) "
         "SELECT institution_id, hold_id, 'mallory', 'mallory', now() FROM hold", REFUSED, "ck_hold_lift"),
     Attack("read another jurisdiction", SUPERVISOR, "row-level policy scope_of_person",
         "SELECT 1 / count(*) FROM orders", REFUSED, "division by zero"),
+    Attack("approve a resolution past the policies of people's acts", POSTER, "trigger discrepancy_event_by_person, ENABLE ALWAYS",
+        "INSERT INTO discrepancy_event (institution_id, discrepancy_id, event_no, event, event_at, business_date, actor, prepared_event_no, "
+        "prepared_by) VALUES (1, 'd', 2, 'approved', now(), '2025-03-05', 'x', 1, 'y')", REFUSED, "who approves is a person"),
+    Attack("approve a resolution past the policies of people's acts", OWNER, "trigger discrepancy_event_by_person, ENABLE ALWAYS",
+        "INSERT INTO discrepancy_event (institution_id, discrepancy_id, event_no, event, event_at, business_date, actor, prepared_event_no, "
+        "prepared_by) VALUES (1, 'd', 2, 'approved', now(), '2025-03-05', 'x', 1, 'y')", REFUSED, "who approves is a person"),
+    Attack("let a held statement through", POSTER, "trigger quarantine_event_by_person, ENABLE ALWAYS",
+        "INSERT INTO quarantine_event (quarantine_id, event_no, event, event_at, actor, reason, prepared_event_no, prepared_by) "
+        "VALUES (1, 2, 'approved', now(), 'x', 'x', 1, 'y')", REFUSED, "who approves is a person"),
+    Attack("sign a day off", POSTER, "trigger sign_off_event_by_person, ENABLE ALWAYS",
+        "INSERT INTO sign_off_event SELECT (jsonb_populate_record(NULL::sign_off_event, '{\"event\": \"approved\"}')).*", REFUSED, "who approves is a person"),
+    Attack("put the money of an instruction back", POSTER, "trigger instruction_event_by_person, ENABLE ALWAYS",
+        "INSERT INTO instruction_event SELECT (jsonb_populate_record(NULL::instruction_event, '{\"event\": \"returned\"}')).*", REFUSED, "who approves is a person"),
+    Attack("open a closed month", POSTER, "trigger period_event_by_person, ENABLE ALWAYS",
+        "INSERT INTO period_event SELECT (jsonb_populate_record(NULL::period_event, '{\"event\": \"reopened\"}')).*", REFUSED, "who approves is a person"),
+    Attack("lift a hold", POSTER, "trigger hold_lift_by_person, ENABLE ALWAYS",
+        "INSERT INTO hold_lift (institution_id, hold_id, prepared_by, approved_by, approved_at) SELECT institution_id, hold_id, 'x', 'y', now() FROM hold",
+        REFUSED, "who approves is a person"),
     Attack("approve, as the role that may propose", PERSON, "row-level policy told_by_person",
         "SELECT set_config('escrow.jurisdictions', '*', true);\n"
         "INSERT INTO discrepancy_event (institution_id, discrepancy_id, event_no, event, event_at, business_date, actor, "
