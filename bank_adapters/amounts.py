@@ -66,6 +66,15 @@ def parse_point_amount(text: str, exponent: int, *, grouped: bool = False) -> in
     return -units if sign == "-" else units
 
 
+def parse_decimal_amount(text: str, exponent: int) -> int:
+    """``xs:decimal`` of ISO 20022 messages: like ``parse_point_amount``, and also ``.50`` (XML Schema part 2, 3.2.3)."""
+    if text[:1] == "." or text[:2] in ("+.", "-."):
+        if not text[-1:].isdigit():
+            raise AmountUnreadable("no decimal amount")
+        text = text.replace(".", "0.", 1)
+    return parse_point_amount(text, exponent)
+
+
 def parse_comma_amount(text: str, exponent: int, *, comma_required: bool = True) -> int:
     """SWIFT ``15d``: ``1234,56``, ``10,``, ``,32``, and what is seen in the wild: ``000300.00``, ``1.234,56``, ``11 27421,94``.
 

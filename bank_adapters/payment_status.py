@@ -10,7 +10,7 @@ from __future__ import annotations
 from lxml import etree
 from lxml.etree import _Element as Element
 
-from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_point_amount
+from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_decimal_amount
 from bank_adapters.bank_answers import Answer, AnswerFile, AnswerFinding, BankAnswer, refused_file
 from bank_adapters.xml_lines import line_of
 from money import Money
@@ -93,7 +93,7 @@ class _Reader:
         if told is not None:
             currency = told.get("Ccy", "")
             try:
-                amount = Money(parse_point_amount((told.text or "").strip(), exponent_or_two(currency)), currency)
+                amount = Money(parse_decimal_amount((told.text or "").strip(), exponent_or_two(currency)), currency)
             except (AmountUnreadable, AmountRefused) as problem:
                 self._find(told, f"InstdAmt {told.text!r}: {problem}", f"金额无法识别：{told.text}")
                 return

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from lxml.etree import _Element as Element
 
-from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_point_amount
+from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_decimal_amount
 from bank_adapters.dates import DateUnreadable, read_iso
 from bank_adapters.findings import Findings
 from bank_adapters.model import Direction, LineStatus
@@ -101,8 +101,8 @@ def read_amount(element: Element | None, fallback_currency: str | None, findings
         findings.add("currency_unknown", line=line_of(element), field="Amt/@Ccy", excerpt=currency)
         return None
     try:
-        if not text.startswith(("-", "+")):
-            return ReadAmount(parse_point_amount(text, exponent), currency)
+        if not text.startswith("-"):
+            return ReadAmount(parse_decimal_amount(text, exponent), currency)
     except AmountTooFine:
         findings.add("amount_decimals", line=line_of(element), field="Amt", excerpt=text, currency=currency)
         return None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_point_amount
+from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_decimal_amount
 from bank_adapters.camt.entry import DIRECTIONS, NOT_BOOKED
 from bank_adapters.camt.layouts import FIELDS, REFERENCES, Layout, layout_of
 from bank_adapters.dates import DateUnreadable, read_iso
@@ -247,7 +247,7 @@ def _units_of(amounts: Column, exponent: int) -> list[int | None]:
 
 def _units(text: str, exponent: int) -> int | None:
     try:
-        return parse_point_amount(text, exponent) or None if not text.startswith(("-", "+")) else None
+        return parse_decimal_amount(text, exponent) or None if not text.startswith("-") else None
     except AmountUnreadable:
         return None
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from lxml import etree
 from lxml.etree import _Element as Element
 
-from bank_adapters.amounts import AmountUnreadable, exponent_or_two, is_currency, parse_point_amount
+from bank_adapters.amounts import AmountUnreadable, exponent_or_two, is_currency, parse_decimal_amount
 from bank_adapters.camt.documents import ROOT, OneRoot
 from bank_adapters.camt.entry import child, local, read_amount, read_day, read_direction, read_entry, text_of
 from bank_adapters.camt.ordinary import Ordinary, Run
@@ -268,7 +268,7 @@ class _Reader:
             return None
         text = (element.text or "").strip()
         try:
-            return Declared(parse_point_amount(text, exponent_or_two(self._draft.currency)), line_of(element))
+            return Declared(parse_decimal_amount(text, exponent_or_two(self._draft.currency)), line_of(element))
         except AmountUnreadable:
             self.findings.add("field_unreadable", line=line_of(element), field="Sum", name="Sum", excerpt=text)
             return None

@@ -68,6 +68,34 @@ def test_a_status_of_the_whole_file_or_of_a_block_is_told_as_such() -> None:
     assert (part.answer, part.reference, part.block) == (Answer.ACCEPTED, "", "P-1")
 
 
+def test_each_answer_and_each_fault_is_named_with_its_line() -> None:
+    blocks = [transaction("ACSC", reference="RF1"), transaction("WHAT", reference="RF2"), transaction("RJCT", amount="1..0")]
+    lines = pain002(group() + "".join(f"\n<!-- one -->\n{block}" for block in blocks)).decode().replace("<TxSts>", "\n<TxSts>")
+
+    read = read_answer_file(lines.encode())
+
+    assert [(one.reference, one.line) for one in read.answers] == [("RF1", 3)]
+    assert [(finding.line, finding.message.split(":")[0]) for finding in read.findings] == [
+        (6, "TxSts 'WHAT' is not a known status"), (10, "InstdAmt '1..0'"),
+    ]  # fmt: skip
+
+
+def test_lines_are_true_in_a_file_of_more_than_65535_of_them() -> None:
+    far = pain002(group() + "\n" * 70_000 + transaction("ACSC") + "\n" + transaction("WHAT", reference="RF2"))
+
+    read = read_answer_file(far)
+
+    assert [one.line for one in read.answers] == [70_001]
+    assert [finding.line for finding in read.findings] == [70_002]
+
+
+@pytest.mark.parametrize(("amount", "fen"), [(".50", 50), ("10.", 1000), ("10.00000", 1000)])
+def test_an_amount_is_read_in_every_way_xml_schema_lets_it_be_written(amount: str, fen: int) -> None:
+    (one,) = read_answer_file(pain002(group() + transaction("RJCT", amount=amount))).answers
+
+    assert one.amount == Money(fen)
+
+
 def test_partly_accepted_says_nothing_of_what_is_not_listed() -> None:
     (one,) = read_answer_file(pain002(group("PART") + transaction("RJCT"))).answers
 

@@ -138,11 +138,26 @@ def test_references_and_remittance_are_gathered_without_placeholders_and_invente
     assert line.end_to_end_reference is None
 
 
-@pytest.mark.parametrize("amount", ["12..34", "NaN", "1e3", "-5.00", "+5.00", "5,00", "", "1 000.00", "５.00"])
+@pytest.mark.parametrize(
+    "amount", ["12..34", "NaN", "INF", "1e3", "-5.00", "-.50", "--5", "+", ".", "+.", "5,00", "", "1 000.00", "５.00", ".５"]
+)
 def test_a_garbled_amount_is_a_finding_with_its_line_and_no_guess(amount: str) -> None:
     reading = read(document(entry(amount=amount)))
     assert not reading.accepted
     assert any(finding.code == "amount_unreadable" and finding.line == 5 for finding in reading.findings)
+
+
+@pytest.mark.parametrize(
+    ("amount", "fen"), [(".50", 50), ("+.5", 50), ("0.5", 50), ("5.", 500), ("+5.00", 500), ("005", 500), (".05000", 5)]
+)
+@pytest.mark.parametrize("entries", [1, 200])
+def test_every_way_xml_schema_lets_a_decimal_be_written_is_read(amount: str, fen: int, entries: int) -> None:
+    closing = f"{fen * entries // 100}.{fen * entries % 100:02}"
+
+    reading = read(document(*[entry(amount=amount)] * entries, closing=closing))
+
+    assert reading.accepted, reading.findings
+    assert {line.amount.minor_units for line in reading.statements[0].lines} == {fen}
 
 
 @pytest.mark.parametrize(("amount", "accepted"), [("5.00000", True), ("000000000005", True), ("5.001", False)])
