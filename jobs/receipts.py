@@ -120,6 +120,8 @@ def _statement(one: StatementReceipt) -> dict[str, Any]:
         "lines": one.line_count,
         **in_both(one.reasons),
     }
+    if one.lines_absorbed:
+        told |= {"lines_absorbed": one.lines_absorbed, "lines_new": one.line_count - one.lines_absorbed}
     return {**told, **_figures(one.figures)} if one.figures is not None else told
 
 

@@ -12,6 +12,7 @@ import escrow.verification
 import ledger.checkpoint_verification
 import ledger.verification
 import reconciliation.discrepancy_tables
+import reconciliation.overlap_tables
 import reconciliation.quarantine_tables
 import reconciliation.tables
 import reconciliation.verification
@@ -77,6 +78,7 @@ def facts_looked_at(connection: sa.Connection) -> dict[str, int]:
             reconciliation.discrepancy_tables,
             reconciliation.quarantine_tables,
             reconciliation.version_tables,
+            reconciliation.overlap_tables,
         ),
     }
     return {name: known.get(name, len(metadata.tables)) for name in CHECKS}

@@ -23,7 +23,8 @@ from storage.roles import Role
 #: What a bank's own delivery touches, and what it may look at.
 BANK_WRITES = (
     "statement_file", "statement_file_reading", "statement", "statement_line", "statement_counted", "discrepancy",
-    "discrepancy_event", "sign_off_event", "audit_event", "quarantined_statement",
+    "discrepancy_event", "sign_off_event", "audit_event", "quarantined_statement", "statement_overlap",
+    "statement_line_absorbed",
 )  # fmt: skip
 BANK_READS = (
     "institution", "custody_account", "account", "account_balance", "instruction_file", "discrepancy_state", "statement_file",
@@ -31,7 +32,7 @@ BANK_READS = (
     "sign_off_event", "sign_off_state", "run_discrepancy", "reconciliation_run", "disbursement_instruction", "refund_instruction",
     "instruction_answer_file", "instruction_event", "alembic_version",
     "quarantined_statement", "quarantine_event", "quarantine_state", "statement_version", "statement_line_kept",
-    "statement_in_force", "line_in_force", "statement_overdue",
+    "statement_in_force", "line_in_force", "statement_overdue", "statement_overlap", "statement_line_absorbed",
 )  # fmt: skip
 
 #: Whose an instruction is says the file it went out in: an institution may keep accounts at several banks.

@@ -23,6 +23,7 @@ TABLE_MODULES = (
     "reconciliation.quarantine_tables",
     "reconciliation.version_tables",
     "reconciliation.overdue_tables",
+    "reconciliation.overlap_tables",
     "jobs.tables",
 )
 

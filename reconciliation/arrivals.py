@@ -23,9 +23,10 @@ def came(conn: Connection, ref: CustodyAccountRef, first: date, last: date) -> d
     rows = conn.execute(
         text(
             """
-            SELECT s.business_date, CASE WHEN c.statement_id IS NULL THEN 'waiting' ELSE 'received' END,
+            SELECT s.business_date, CASE WHEN coalesce(c.statement_id, o.statement_id) IS NULL THEN 'waiting' ELSE 'received' END,
                 coalesce(f.delivered_at, f.received_at)
             FROM statement s LEFT JOIN statement_counted c USING (institution_id, statement_id)
+            LEFT JOIN statement_overlap o USING (institution_id, statement_id)
             JOIN statement_file f USING (statement_file_id)
             WHERE s.institution_id = :institution AND s.custody_account_id = :account
               AND s.business_date BETWEEN :first AND :last

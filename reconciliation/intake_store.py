@@ -31,11 +31,16 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class WaitingStatement:
-    """A statement that is kept and does not count yet; ``statement_id`` is its first version."""
+    """A statement that is kept and does not count yet; ``statement_id`` is its first version, ``newest_id`` its newest.
+
+    ``first_booked``: when the first line it was first told with was booked.
+    """
 
     statement_id: int
     link: Link
     statement_file_id: int
+    newest_id: int
+    first_booked: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,7 @@ def _receipt(one: StatementReceipt) -> dict[str, Any]:
         "told": to_store(one.reasons),
         "custody_account_id": one.ref.custody_account_id if one.ref else None,
         "quarantine_id": one.quarantine_id,
+        "lines_absorbed": one.lines_absorbed,
     }
 
 
@@ -236,7 +242,9 @@ def waiting_statements(conn: Connection, ref: CustodyAccountRef) -> list[Waiting
         text(
             """
             SELECT first.statement_id, s.business_date, s.sequence, s.opening_minor_units, s.closing_minor_units,
-                s.statement_file_id
+                s.statement_file_id, s.statement_id, (
+                    SELECT l.booking_date FROM statement_line l
+                    WHERE l.institution_id = first.institution_id AND l.statement_id = first.statement_id AND l.position = 0)
             FROM statement first
             LEFT JOIN LATERAL (
                 SELECT v.statement_id FROM statement_version v
@@ -252,12 +260,15 @@ def waiting_statements(conn: Connection, ref: CustodyAccountRef) -> list[Waiting
               AND NOT EXISTS (
                 SELECT FROM statement_version v
                 WHERE v.institution_id = first.institution_id AND v.statement_id = first.statement_id)
+              AND NOT EXISTS (
+                SELECT FROM statement_overlap o
+                WHERE o.institution_id = first.institution_id AND first.statement_id IN (o.statement_id, o.waited_as))
             ORDER BY s.business_date, first.statement_id
             """
         ),
         _keys(ref),
     )
-    return [WaitingStatement(row[0], Link(row[1], row[2], int(row[3]), int(row[4])), row[5]) for row in rows]
+    return [WaitingStatement(row[0], Link(row[1], row[2], int(row[3]), int(row[4])), row[5], row[6], row[7]) for row in rows]
 
 
 def said_before(
@@ -319,8 +330,10 @@ def store_statement(conn: Connection, ref: CustodyAccountRef, one: Statement, *,
     return number
 
 
-def store_figures(conn: Connection, ref: CustodyAccountRef, one: Statement, *, file_id: int, index: int, day: date) -> int:
-    """Keep what a statement says but its lines; returns its number."""
+def store_figures(
+    conn: Connection, ref: CustodyAccountRef, one: Statement, *, file_id: int, index: int, day: date, again: int | None = None
+) -> int:
+    """Keep what a statement says but its lines; returns its number. ``again``: 2, 3 ... when its place is kept already."""
     lines = booked_lines(one)
     opening, closing = one.opening_balance, one.closing_balance
     assert opening is not None and closing is not None  # noqa: S101, PT018  faults_of has refused a statement without
@@ -329,9 +342,9 @@ def store_figures(conn: Connection, ref: CustodyAccountRef, one: Statement, *, f
             """
             INSERT INTO statement (institution_id, custody_account_id, statement_file_id, position_in_file, business_date,
                 bank_statement_id, sequence, currency, opening_minor_units, closing_minor_units, line_count, in_minor_units,
-                out_minor_units)
+                out_minor_units, again)
             VALUES (:institution, :account, :file, :index, :day, :bank_id, :sequence, :currency, :opening, :closing, :count,
-                :total_in, :total_out)
+                :total_in, :total_out, :again)
             RETURNING statement_id
             """
         ),
@@ -348,12 +361,13 @@ def store_figures(conn: Connection, ref: CustodyAccountRef, one: Statement, *, f
             "count": len(lines),
             "total_in": sum(line.amount.minor_units for line in lines if line.direction == "IN"),
             "total_out": sum(line.amount.minor_units for line in lines if line.direction == "OUT"),
+            "again": again,
         },
     ).scalar_one()
     return int(number)
 
 
-def count_statement(conn: Connection, ref: CustodyAccountRef, waiting: WaitingStatement, link: int) -> None:
+def count_statement(conn: Connection, ref: CustodyAccountRef, statement_id: int, day: date, link: int) -> None:
     """Let a statement count as the ``link``-th of its account: from now on its lines count. Its day is its place in the chain."""
     conn.execute(
         text(
@@ -363,13 +377,7 @@ def count_statement(conn: Connection, ref: CustodyAccountRef, waiting: WaitingSt
             VALUES (:institution, :statement, :account, :day, :link, :previous)
             """
         ),
-        {
-            **_keys(ref),
-            "statement": waiting.statement_id,
-            "day": waiting.link.business_date,
-            "link": link,
-            "previous": link - 1 if link > 1 else None,
-        },
+        {**_keys(ref), "statement": statement_id, "day": day, "link": link, "previous": link - 1 if link > 1 else None},
     )
 
 

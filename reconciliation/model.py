@@ -94,7 +94,8 @@ class StatementReceipt:
     """What became of one statement: the account as the file names it, its day, the outcome, and why.
 
     ``kind`` is the discrepancy kind behind a refusal or a wait, where there is one; ``quarantine_id``: what is
-    held back, and ``turned_down`` whether somebody has decided that it does not count.
+    held back, and ``turned_down`` whether somebody has decided that it does not count. ``lines_absorbed``: how many of its lines
+    were reported before, where the rest counts.
     """
 
     index: int
@@ -108,6 +109,7 @@ class StatementReceipt:
     figures: StatementFigures | None = None
     quarantine_id: int | None = None
     turned_down: bool = False
+    lines_absorbed: int = 0
 
     @property
     def held_back(self) -> bool:

@@ -241,3 +241,28 @@ def events_of(conn: Connection, quarantine_id: int) -> list[QuarantineEvent]:
         {"id": quarantine_id},
     )
     return [QuarantineEvent(*row) for row in rows]
+
+
+#: What verification asks of the quarantine: (table, SQL selecting row and what).
+QUESTIONS: Sequence[tuple[str, str]] = (
+    (
+        "quarantined_statement",
+        """
+        SELECT 'quarantine ' || q.quarantine_id, 'no reading of its file held this statement back'
+        FROM quarantined_statement q
+        WHERE NOT EXISTS (
+            SELECT FROM statement_file_reading r CROSS JOIN LATERAL jsonb_array_elements(r.statements) AS one
+            WHERE r.statement_file_id = q.statement_file_id AND CAST(one ->> 'index' AS integer) = q.position_in_file
+                AND one ->> 'outcome' IN ('quarantined', 'waiting'))
+        """,
+    ),
+    (
+        "quarantine_event",
+        """
+        SELECT 'quarantine ' || quarantine_id || ', event ' || event_no, 'its history has a gap before it'
+        FROM (SELECT *, row_number() OVER (PARTITION BY quarantine_id ORDER BY event_no) AS place
+            FROM quarantine_event) AS history
+        WHERE event_no <> place
+        """,
+    ),
+)

@@ -49,7 +49,17 @@ class ReasonCode(StrEnum):
     LATE_LINES = "late_lines"
     RESTATES_WHAT_COUNTS = "restates_what_counts"
     RESTATES_WHAT_WAITS = "restates_what_waits"
+    # an export that tells again what counts
+    ABSORBED = "absorbed"
+    OVERLAP_OPENING = "overlap_opening"
+    OVERLAP_LEAVES_OUT = "overlap_leaves_out"
+    OVERLAP_ADDS = "overlap_adds"
+    OVERLAP_TOLD_OTHERWISE = "overlap_told_otherwise"
+    OVERLAP_AMBIGUOUS = "overlap_ambiguous"
     # said before, or never counting
+    REPORTED_LINE_BY_LINE = "reported_line_by_line"
+    NOTHING_MOVED_AS_REPORTED = "nothing_moved_as_reported"
+    REPORTED_BY_WHAT_WAITS = "reported_by_what_waits"
     SAME_STATEMENT = "same_statement"
     SAME_BYTES = "same_bytes"
     SAME_CONTENT = "same_content"
@@ -180,6 +190,49 @@ WORDS: Mapping[ReasonCode, Said] = {
     _C.RESTATES_WHAT_WAITS: Said(
         "another statement for {day} with other content came before and waits to be counted; ask the bank which is right",
         "{day} 的另一份内容不同的对账单已先到并在等待计入；请银行确认以哪份为准",
+    ),
+    _C.ABSORBED: Said(
+        "{repeated} of its {count} lines were reported before (file {files}) and are absorbed, {new} are new and count",
+        "{count} 笔明细中 {repeated} 笔此前已报送（文件 {files}），不重复计入；新增 {new} 笔，予以计入",
+    ),
+    _C.OVERLAP_OPENING: Said(
+        "its lines begin on {first}, and statements count through {last} already; it opens with {opening}, which is nowhere the balance "
+        "since then (at the beginning of {first} it was {expected}); ask the bank for an export that begins with a day",
+        "其明细自 {first} 起，而截至 {last} 的对账单已计入；期初余额 {opening} 与该日起任一时点的余额均不符（{first} 日初余额为 {expected}）；"
+        "请向银行索取自某日日初起的文件",
+    ),
+    _C.OVERLAP_LEAVES_OUT: Said(
+        "{count} lines that count since {day} are not in it: {lines}; ask the bank which is right; what counts stays",
+        "{day} 起已计入的 {count} 笔明细不在其中：{lines}；请银行确认以哪份为准；已计入的保持有效",
+    ),
+    _C.OVERLAP_ADDS: Said(
+        "{count} lines of it are booked before {day}, in days that statements have closed without them: {lines}; ask the bank which is "
+        "right; what counts stays",
+        "其中 {count} 笔记账日在 {day} 之前，而这些日期的对账单已无此明细并已结清：{lines}；请银行确认以哪份为准；已计入的保持有效",
+    ),
+    _C.OVERLAP_TOLD_OTHERWISE: Said(
+        "{count} lines that count since {day} are told in it with another reference or text: {lines}; whether they are the same movements "
+        "cannot be proved; ask the bank for an export in the layout they came in, or one that begins after what counts",
+        "{day} 起已计入的 {count} 笔明细在其中的流水号或文字不同：{lines}；无法证明为同一笔；请向银行索取与原报送相同格式的文件，"
+        "或自已计入之后开始的文件",
+    ),
+    _C.OVERLAP_AMBIGUOUS: Said(
+        "it opens with {opening}, which was the balance more than once through {last}, and its lines fit after either: which of them were "
+        "reported before cannot be proved; ask the bank for an export that begins a day earlier, or after {last}",
+        "期初余额 {opening} 在截至 {last} 的期间内不止一次出现，其明细均可衔接，无法证明哪些已报送；"
+        "请向银行索取早一日开始、或自 {last} 之后开始的文件",
+    ),
+    _C.REPORTED_LINE_BY_LINE: Said(
+        "all its {count} lines were reported before (file {files}), line by line; nothing counts twice",
+        "其 {count} 笔明细此前均已逐笔报送（文件 {files}），不重复计入",
+    ),
+    _C.NOTHING_MOVED_AS_REPORTED: Said(
+        "it tells no line, and what counts has none on that day either and the same balance; nothing is new",
+        "其中没有明细，已计入的对账单当日亦无明细且余额相同；没有新内容",
+    ),
+    _C.REPORTED_BY_WHAT_WAITS: Said(
+        "all its {count} lines are in file {file}, which waits to be counted; nothing is new",
+        "其 {count} 笔明细均在等待计入的文件 {file} 中；没有新内容",
     ),
     _C.SAME_STATEMENT: Said(
         "file {file} brought the same statement; nothing counts twice", "文件 {file} 已送达同一份对账单，不重复计入"

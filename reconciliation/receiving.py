@@ -15,8 +15,8 @@ from bank_adapters.pages import join_reading
 from bank_adapters.profile import Profile
 from bank_adapters.worker import read_isolated
 from reconciliation import intake_store
+from reconciliation.chain import Chain
 from reconciliation.discrepancy import DiscrepancyKind
-from reconciliation.discrepancy_store import clear_condition
 from reconciliation.intake import account_delivered, business_date_of, content_digest, counts_at_all, faults_of
 from reconciliation.intake_store import StoredFile
 from reconciliation.model import AccountDirectory, CustodyAccountRef, Receipt, StatementOutcome, StatementReceipt
@@ -59,7 +59,7 @@ def receive_statement_file(
 
 def count_waiting(conn: Connection, ref: CustodyAccountRef, *, now: datetime, actor: str) -> None:
     """Count the account's waiting statements that may count now, say because two people have explained a gap in numbers."""
-    Taking(conn, ref.bank_code, {}, now, actor).advance(ref)
+    Chain(conn, now, actor).advance(ref)
 
 
 def take_on(
@@ -80,7 +80,7 @@ def take_on(
         receipt = reception.taking.take(statement_file_id, position, reading.statements[position], reading)
     else:  # it waits already, with its lines
         one, waits = reading.statements[position], StatementOutcome.WAITING
-        reception.taking.advance(ref)
+        reception.taking.chain.advance(ref)
         day = business_date_of(one)
         still = any(each.statement_file_id == statement_file_id for each in intake_store.waiting_statements(conn, ref))
         receipt = StatementReceipt(position, one.account, day, waits if still else StatementOutcome.COUNTED, ref=ref)
@@ -208,17 +208,7 @@ class _Reception:
         for number, one in enumerate(reading.statements):
             ref, day = account_delivered(self.directory, self.sender, one.account or ""), business_date_of(one)
             if ref is not None:
-                kind = DiscrepancyKind.DUPLICATE_FILE
-                since = day or self.taking.today
-                identity = self.taking.open(ref, kind, since, f"{file_id}/{number}", reason.en, file_id=file_id)
-                clear_condition(
-                    self.conn,
-                    identity,
-                    now=self.now,
-                    business_date=self.taking.today,
-                    actor=self.actor,
-                    reason="nothing counted twice",
-                )
+                self.taking.chain.name_duplicate(ref, day or self.taking.chain.today, (file_id, number), reason.en)
             found.append(
                 StatementReceipt(
                     number, one.account, day, StatementOutcome.DUPLICATE, (reason,), str(DiscrepancyKind.DUPLICATE_FILE), ref=ref

@@ -66,6 +66,7 @@ def statements_now(conn: Connection, statement_file_id: int) -> list[StatementRe
             reasons=from_store(one.get("told"), one["reasons"]),
             kind=one["kind"],
             quarantine_id=one.get("quarantine_id"),
+            lines_absorbed=one.get("lines_absorbed", 0),
         )
         about = named.get(told.quarantine_id or 0)
         if about is not None and told.outcome is StatementOutcome.QUARANTINED:

@@ -103,7 +103,11 @@ statement = Table(
     amount_column("in_minor_units", "sum of lines IN"),
     amount_column("out_minor_units", "sum of lines OUT"),
     *evidence_columns(),
-    Column("again", Integer, comment="2, 3 ... when its lines were opened again although its own figures stand; else null"),
+    Column(
+        "again",
+        Integer,
+        comment="2, 3 ... when its lines were opened again although its own figures stand, or only its new lines count",
+    ),
     PrimaryKeyConstraint("institution_id", "statement_id"),
     ForeignKeyConstraint(["statement_file_id"], ["statement_file.statement_file_id"]),
     CheckConstraint("opening_minor_units + in_minor_units - out_minor_units = closing_minor_units", name="balance_identity"),

@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from bank_adapters.model import Finding, Severity, Statement, StatementFileReading, StatementKind
-from calendars import business_date
 from reconciliation import intake_store, quarantine_store
-from reconciliation.discrepancy import Discrepancy, DiscrepancyKind, DiscrepancyState
-from reconciliation.discrepancy_store import clear_condition, condition_id, record_found, records
+from reconciliation.chain import Chain
+from reconciliation.discrepancy import DiscrepancyKind, DiscrepancyState
+from reconciliation.discrepancy_store import condition_id, records
 from reconciliation.intake import (
     Fault,
     Link,
-    Verdict,
     balance_off_by,
     booked_lines,
     business_date_of,
@@ -31,13 +30,14 @@ from reconciliation.intake import (
     figures_of,
     find_account,
     is_balance_break,
-    judge,
     judge_late,
     outside_period,
 )
 from reconciliation.intake_store import Neighbour, WaitingStatement
 from reconciliation.line_store import lines_of
 from reconciliation.model import AccountDirectory, CustodyAccountRef, Gate, StatementOutcome, StatementReceipt
+from reconciliation.overlap import Absorption, Contradiction, absorbed_reason, as_counted, ends_alike, export_of, reported_reason
+from reconciliation.overlap_store import kept_statement
 from reconciliation.quarantine_store import Held, QuarantineState, waits_for_two
 from reconciliation.reasons import Reason, ReasonCode, because, of_finding
 from reconciliation.version_store import version_of_day
@@ -57,8 +57,7 @@ class Taking:
         self.sender = sender_bank
         self.directory = directory
         self.now = now
-        self.actor = actor
-        self.today = business_date(now)
+        self.chain = Chain(conn, now, actor)
         #: What is remarkable about statements that count or wait all the same.
         self.remarks: list[Finding] = []
 
@@ -92,7 +91,7 @@ class Taking:
             said = [fault.reason for fault in faults]
             if kind is not None and ref is not None and not unproved:
                 difference = balance_off_by(one)
-                self.open(ref, kind, day or self.today, str(day), said[0].en, file_id=file_id, difference=difference)
+                self.chain.open(ref, kind, day or self.chain.today, str(day), said[0].en, file_id=file_id, difference=difference)
             return outcome(StatementOutcome.REFUSED, *why, *unproved, *said, kind=kind)
         if not counts_at_all(one):
             if unproved or ref is None:
@@ -117,8 +116,8 @@ class Taking:
             faults.append(Fault(None, because(ReasonCode.READER_REFUSED)))
         if counts_at_all(one) and not faults:
             faults = faults_of(one, ref)
-        if day is not None and day > self.today:
-            faults.append(Fault(None, because(ReasonCode.DAY_TO_COME, day=day, today=self.today)))
+        if day is not None and day > self.chain.today:
+            faults.append(Fault(None, because(ReasonCode.DAY_TO_COME, day=day, today=self.chain.today)))
         if errors:
             faults.append(Fault(None, because(ReasonCode.CORRECTED_FILE_WANTED)))
         return faults
@@ -147,24 +146,34 @@ class Taking:
         last = intake_store.last_counted(self.conn, ref)
         before = intake_store.said_before(self.conn, ref, one, day, profile)
         if before is not None:
-            reason = because(ReasonCode.SAME_STATEMENT, file=before[0])
-            identity = self.open(ref, DiscrepancyKind.DUPLICATE_FILE, day, f"{file_id}/{number}", reason.en, file_id=file_id)
-            clear_condition(
-                self.conn, identity, now=self.now, business_date=self.today, actor=self.actor, reason="nothing counted twice"
-            )
-            return outcome(StatementOutcome.DUPLICATE, reason, kind=DiscrepancyKind.DUPLICATE_FILE)
+            return self._duplicate(ref, day, because(ReasonCode.SAME_STATEMENT, file=before[0]), outcome, file_id, number)
         assert one.opening_balance is not None and one.closing_balance is not None  # noqa: S101, PT018  see faults_of
         link = Link(day, one.sequence, one.opening_balance.minor_units, one.closing_balance.minor_units)
-        verdict = self._judge(ref, last[1] if last else None, link)
-        waits = [each.link for each in intake_store.waiting_statements(self.conn, ref) if each.link.business_date == day]
+        end = last[1] if last else None
+        again = self.chain.told_again(ref, one, link, end, profile)
+        if isinstance(again, Contradiction):
+            kind = self.chain.name_contradiction(ref, again, day, file_id)
+            return outcome(StatementOutcome.REFUSED, *(fault.reason for fault in again.faults), kind=kind)
+        if again is not None and end is not None and again.repeated:
+            if day <= end.business_date:
+                return self._duplicate(ref, day, reported_reason(again), outcome, file_id, number)
+            return self._absorb(one, ref, link, end, again, outcome, file_id=file_id, number=number)
+        verdict = self.chain.judge(ref, end, link)
+        waits = [each for each in intake_store.waiting_statements(self.conn, ref) if each.link.business_date == day]
         if verdict.kind is DiscrepancyKind.RESTATED and version_of_day(self.conn, ref, day) is None:
-            return self._late(one, ref, link, outcome, file_id=file_id, number=number)
+            return self._late(one, ref, link, again, outcome, file_id=file_id, number=number)
+        if verdict.waits and waits:
+            beside, longer = self._beside_what_waits(one, ref, link, waits, profile)
+            if beside is not None:
+                reason = because(ReasonCode.REPORTED_BY_WHAT_WAITS, count=len(booked_lines(one)), file=beside)
+                return self._duplicate(ref, day, reason, outcome, file_id, number)
+            waits = [] if longer else waits
         if verdict.kind is DiscrepancyKind.RESTATED or (verdict.waits and waits):
             code = ReasonCode.RESTATES_WHAT_WAITS if waits else ReasonCode.RESTATES_WHAT_COUNTS
             return self._restated(one, ref, day, outcome, code, file_id=file_id, number=number)
         fault = verdict.fault
         if fault is not None and not verdict.waits:
-            self._name(ref, fault, day, file_id)
+            self.chain.name(ref, fault, day, file_id)
             if _only_its_number(fault, link, last):
                 held = self._hold(one, Gate.SEQUENCE, ref, [fault.reason], file_id=file_id, number=number)
                 return _held(outcome, held, fault.kind)
@@ -172,14 +181,61 @@ class Taking:
         intake_store.store_statement(self.conn, ref, one, file_id=file_id, index=number, day=day)
         self.remarks += outside_period(one, number, day, last[1].business_date if last else None)
         if fault is not None:
-            self._name(ref, fault, day, file_id)
+            self.chain.name(ref, fault, day, file_id)
             waiting = outcome(StatementOutcome.WAITING, fault.reason, kind=fault.kind)
             if not _only_its_number(fault, link, last):
                 return waiting
             held = self._hold(one, Gate.SEQUENCE, ref, [fault.reason], file_id=file_id, number=number)
             return replace(waiting, reasons=(*waiting.reasons, waits_for_two(held)), quarantine_id=held.quarantine_id)
-        self.advance(ref)
+        self.chain.advance(ref)
         return outcome(StatementOutcome.COUNTED)
+
+    def _duplicate(  # noqa: PLR0917 - what became of it, of what and where
+        self, ref: CustodyAccountRef, day: date, reason: Reason, outcome: _Outcome, file_id: int, number: int
+    ) -> StatementReceipt:
+        self.chain.name_duplicate(ref, day, (file_id, number), reason.en)
+        return outcome(StatementOutcome.DUPLICATE, reason, kind=DiscrepancyKind.DUPLICATE_FILE)
+
+    def _absorb(  # noqa: PLR0917 - what it says, and what is known of it
+        self,
+        one: Statement,
+        ref: CustodyAccountRef,
+        link: Link,
+        end: Link,
+        again: Absorption,
+        outcome: _Outcome,
+        *,
+        file_id: int,
+        number: int,
+    ) -> StatementReceipt:
+        """An export that is proved to repeat what counts: its new lines count, when its number follows."""
+        said = absorbed_reason(again)
+        fault = self.chain.judge(ref, end, replace(link, opening=end.closing)).fault
+        if fault is not None:
+            self.chain.name(ref, fault, link.business_date, file_id)
+            held = self._hold(one, Gate.SEQUENCE, ref, [fault.reason], file_id=file_id, number=number)
+            return _held(outcome, held, fault.kind)
+        self.chain.absorb(ref, one, link, again, place=(file_id, number))
+        lines = booked_lines(one)
+        rest = replace(one, lines=tuple(lines[place] for place in again.new), newest_first=False)
+        self.remarks += outside_period(rest, number, link.business_date, end.business_date - timedelta(days=1))
+        self.chain.advance(ref)
+        return replace(outcome(StatementOutcome.COUNTED, said), lines_absorbed=len(again.repeated))
+
+    def _beside_what_waits(
+        self, one: Statement, ref: CustodyAccountRef, link: Link, waits: Sequence[WaitingStatement], profile: str | None
+    ) -> tuple[int | None, bool]:
+        """Beside statements of its day that wait: the file of one that tells all of it; else whether it tells all of each."""
+        mine = export_of(ref.custody_account_id, link, booked_lines(one), profile)
+        longer = True
+        for waiting in waits:
+            said, _, by = kept_statement(self.conn, ref, waiting.newest_id)
+            theirs = export_of(ref.custody_account_id, waiting.link, booked_lines(said), by)
+            alike = waiting.link.closing == link.closing
+            if alike and ends_alike(as_counted(theirs, waiting.statement_file_id), mine):
+                return waiting.statement_file_id, False
+            longer = longer and alike and ends_alike(as_counted(mine, 0), theirs)
+        return None, longer
 
     def _restated(
         self,
@@ -196,35 +252,48 @@ class Taking:
         kind = DiscrepancyKind.RESTATED
         reason = because(code, day=day)
         held = self._hold(one, Gate.RESTATED, ref, [reason], file_id=file_id, number=number)
-        self.open(ref, kind, day, f"{day}/{held.statement_file_id}", reason.en, file_id=held.statement_file_id)
+        self.chain.open(ref, kind, day, f"{day}/{held.statement_file_id}", reason.en, file_id=held.statement_file_id)
         return _held(outcome, held, kind)
 
     def _late(
-        self, one: Statement, ref: CustodyAccountRef, link: Link, outcome: _Outcome, *, file_id: int, number: int
+        self,
+        one: Statement,
+        ref: CustodyAccountRef,
+        link: Link,
+        again: Absorption | None,
+        outcome: _Outcome,
+        *,
+        file_id: int,
+        number: int,
     ) -> StatementReceipt:
-        """A statement for a day that was skipped, after a later one counts: it counts when it fits between its neighbours."""
+        """A statement for a day that was skipped, after a later one counts: it counts when it fits between its neighbours.
+
+        ``again``: it tells no line, as what counts tells none of its day.
+        """
         day = link.business_date
         before, after = intake_store.neighbours(self.conn, ref, day)
         assert after is not None  # noqa: S101  a later statement counts, else it would not be late
-        explained = self._gap_explained(ref, day)
+        explained = self.chain.gap_explained(ref, day)
         previous = before.link if before is not None else None
         fault = judge_late(previous, link, after.link, currency=ref.currency, number_explained=explained)
         if fault is None or fault.kind is DiscrepancyKind.STATEMENT_GAP:
             fault = self._reported_beside(one, ref, (before, after), after.link.business_date) or fault
+        if fault is not None and fault.kind is DiscrepancyKind.RESTATED and again is not None:
+            return self._duplicate(ref, day, reported_reason(again), outcome, file_id, number)
         if fault is not None and fault.kind is DiscrepancyKind.STATEMENT_GAP:
-            self._name(ref, fault, day, file_id)
+            self.chain.name(ref, fault, day, file_id)
             return _held(outcome, self._hold(one, Gate.SEQUENCE, ref, [fault.reason], file_id=file_id, number=number), fault.kind)
         if fault is not None:
             reasons = [fault.reason, because(ReasonCode.NOTHING_TO_REPLACE, day=day)]
             kind = DiscrepancyKind.RESTATED
-            self.open(ref, kind, day, f"{day}/{file_id}", "; ".join(each.en for each in reasons), file_id=file_id)
+            self.chain.open(ref, kind, day, f"{day}/{file_id}", "; ".join(each.en for each in reasons), file_id=file_id)
             return outcome(StatementOutcome.REFUSED, *reasons, kind=kind)
         kept = intake_store.store_statement(self.conn, ref, one, file_id=file_id, index=number, day=day)
         self.remarks += outside_period(one, number, day, previous.business_date if previous is not None else None)
         last = intake_store.last_counted(self.conn, ref)
         assert last is not None  # noqa: S101  see after
-        intake_store.count_statement(self.conn, ref, WaitingStatement(kept, link, file_id), last[0] + 1)
-        self._settled(ref, day)
+        intake_store.count_statement(self.conn, ref, kept, day, last[0] + 1)
+        self.chain.settled(ref, day)
         self._close_what_was_late(ref, day, after.link.business_date)
         return outcome(StatementOutcome.COUNTED)
 
@@ -254,91 +323,7 @@ class Taking:
             on=day,
         )
         ids = [condition_id(DiscrepancyKind.STATEMENT_GAP, ref, str(after)), *(one.discrepancy.discrepancy_id for one in unfit)]
-        for identity in ids:
-            reason = f"the statement for {day} that was missing counts now"
-            clear_condition(self.conn, identity, now=self.now, business_date=self.today, actor=self.actor, reason=reason)
-
-    def _judge(self, ref: CustodyAccountRef, last: Link | None, link: Link) -> Verdict:
-        return judge(
-            last,
-            link,
-            books_cash=intake_store.books_cash(self.conn, ref),
-            currency=ref.currency,
-            gap_explained=self._gap_explained(ref, link.business_date),
-        )
-
-    def _gap_explained(self, ref: CustodyAccountRef, day: date) -> bool:
-        identity = condition_id(DiscrepancyKind.STATEMENT_GAP, ref, str(day))
-        return bool(
-            records(self.conn, discrepancy_ids=[identity], states=[DiscrepancyState.RESOLVED])
-        ) or quarantine_store.number_released(self.conn, ref, day)
-
-    def advance(self, ref: CustodyAccountRef) -> None:
-        """Count every waiting statement that now continues the chain, and clear what was open about its day."""
-        while True:
-            last = intake_store.last_counted(self.conn, ref)
-            end = last[1] if last else None
-            for waiting in intake_store.waiting_statements(self.conn, ref):
-                verdict = self._judge(ref, end, waiting.link)
-                if verdict.counts:
-                    intake_store.count_statement(self.conn, ref, waiting, last[0] + 1 if last else 1)
-                    self._settled(ref, waiting.link.business_date)
-                    break
-                breaks = verdict.kind in (DiscrepancyKind.CONTINUITY_BREAK, DiscrepancyKind.STATEMENT_GAP)
-                if verdict.fault is not None and breaks and not verdict.waits:
-                    self._name(ref, verdict.fault, waiting.link.business_date, waiting.statement_file_id)
-            else:
-                return
-
-    def _name(self, ref: CustodyAccountRef, fault: Fault, day: date, file_id: int) -> None:
-        """Record what is wrong with a day's place in the chain."""
-        assert fault.kind is not None  # noqa: S101  judge names every fault
-        self.open(ref, fault.kind, day, str(day), fault.reason.en, file_id=file_id, difference=fault.difference)
-
-    def _settled(self, ref: CustodyAccountRef, day: date) -> None:
-        for kind in (
-            DiscrepancyKind.STATEMENT_GAP,
-            DiscrepancyKind.CONTINUITY_BREAK,
-            DiscrepancyKind.BALANCE_BREAK,
-            DiscrepancyKind.STATEMENT_MISSING,
-        ):
-            clear_condition(
-                self.conn,
-                condition_id(kind, ref, str(day)),
-                now=self.now,
-                business_date=self.today,
-                actor=self.actor,
-                reason=f"a statement for {day} counts now",
-            )
-
-    def open(
-        self,
-        ref: CustodyAccountRef,
-        kind: DiscrepancyKind,
-        day: date,
-        key: str,
-        explanation: str,
-        *,
-        file_id: int,
-        difference: int = 0,
-    ) -> str:
-        """Record a discrepancy about a file, a day or a figure; returns its id."""
-        identity = condition_id(kind, ref, key)
-        found = Discrepancy(
-            identity,
-            ref.institution_id,
-            ref.custody_account_id,
-            kind,
-            day,
-            ref.currency,
-            abs(difference),
-            difference,
-            (),
-            (),
-            explanation,
-        )
-        record_found(self.conn, [found], now=self.now, business_date=self.today, actor=self.actor, statement_file_id=file_id)
-        return identity
+        self.chain.clear(ids, f"the statement for {day} that was missing counts now")
 
 
 def _only_its_number(fault: Fault, link: Link, last: tuple[int, Link] | None) -> bool:

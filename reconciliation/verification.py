@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, text
 
 from ledger.model import Fault
-from reconciliation import overdue
+from reconciliation import overdue, overlap_store, quarantine_store
 from reconciliation.matching.outcome import match_ids, output_hash
 from reconciliation.run_store import stored_outcome
 
@@ -74,6 +74,12 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
                 WHERE r.institution_id = d.institution_id AND r.discrepancy_id = d.discrepancy_id)
             OR EXISTS (SELECT FROM statement_file f
                 WHERE f.statement_file_id = d.statement_file_id AND f.received_at = e.event_at)
+            -- what waited or was held back is judged again when another file comes, or when two people have decided
+            OR EXISTS (SELECT FROM statement_file f
+                WHERE f.statement_file_id = d.statement_file_id AND f.received_at < e.event_at
+                    AND (EXISTS (SELECT FROM statement_file later WHERE later.received_at = e.event_at)
+                        OR EXISTS (SELECT FROM quarantine_event q WHERE q.event = 'approved' AND q.event_at = e.event_at)
+                        OR EXISTS (SELECT FROM discrepancy_event g WHERE g.event = 'approved' AND g.event_at = e.event_at)))
             OR EXISTS (SELECT FROM reconciliation_run r WHERE r.institution_id = d.institution_id
                 AND r.custody_account_id = d.custody_account_id AND r.ran_at = e.event_at)
             OR EXISTS (SELECT FROM statement_overdue o WHERE o.institution_id = d.institution_id
@@ -295,26 +301,6 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
         """,
     ),
     (
-        "quarantined_statement",
-        """
-        SELECT 'quarantine ' || q.quarantine_id, 'no reading of its file held this statement back'
-        FROM quarantined_statement q
-        WHERE NOT EXISTS (
-            SELECT FROM statement_file_reading r CROSS JOIN LATERAL jsonb_array_elements(r.statements) AS one
-            WHERE r.statement_file_id = q.statement_file_id AND CAST(one ->> 'index' AS integer) = q.position_in_file
-                AND one ->> 'outcome' IN ('quarantined', 'waiting'))
-        """,
-    ),
-    (
-        "quarantine_event",
-        """
-        SELECT 'quarantine ' || quarantine_id || ', event ' || event_no, 'its history has a gap before it'
-        FROM (SELECT *, row_number() OVER (PARTITION BY quarantine_id ORDER BY event_no) AS place
-            FROM quarantine_event) AS history
-        WHERE event_no <> place
-        """,
-    ),
-    (
         "match",
         """
         SELECT 'institution ' || m.institution_id || ', match ' || m.match_id, 'it has no bank line'
@@ -360,7 +346,8 @@ _QUESTIONS: tuple[tuple[str, str], ...] = (
 def verify(conn: Connection) -> list[Fault]:
     """Every row of intake, runs, discrepancies and sign-offs that contradicts the rest of the evidence, with both figures."""
     found: list[Fault] = []
-    for table, question in (*_QUESTIONS, *overdue.QUESTIONS):
+    further = (*overdue.QUESTIONS, *quarantine_store.QUESTIONS, *overlap_store.QUESTIONS)
+    for table, question in (*_QUESTIONS, *further):
         rows = conn.execute(text(f"SELECT * FROM ({question}) AS wrong ORDER BY 1 LIMIT {MOST_NAMED}"))
         found += [Fault(table, row[0], row[1]) for row in rows]
     found += _match_ids(conn)

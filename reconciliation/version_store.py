@@ -64,6 +64,10 @@ _VERSION = """
       AND NOT EXISTS (
         SELECT FROM statement_version own
         WHERE own.institution_id = first.institution_id AND own.statement_id = first.statement_id)
+      AND NOT EXISTS (
+        SELECT FROM statement_overlap o
+        WHERE o.institution_id = first.institution_id
+          AND (o.waited_as = first.statement_id OR (o.statement_id = first.statement_id AND c.link IS NULL)))
 """
 
 
@@ -108,15 +112,21 @@ def versions_beside(
 
 
 def versions_of_day(conn: Connection, ref: CustodyAccountRef, day: date) -> list[dict[str, Any]]:
-    """Every version of the statement of a day, oldest first: number, file, balances, who prepared and who approved it."""
+    """Every version of the statement of a day, oldest first: number, file, balances, who prepared and who approved it.
+
+    ``absorbed_count``: how many further lines of its export were reported before; None where the export repeats nothing.
+    """
     rows = conn.execute(
         text(
             """
             SELECT coalesce(v.version, 1) AS version, f.file_name, s.statement_file_id, s.opening_minor_units,
-                s.closing_minor_units, s.line_count, v.prepared_by, v.approved_by, v.quarantine_id
+                s.closing_minor_units, s.line_count, v.prepared_by, v.approved_by, v.quarantine_id, o.absorbed_count
             FROM statement s JOIN statement_file f USING (statement_file_id)
             LEFT JOIN statement_version v USING (institution_id, statement_id)
+            LEFT JOIN statement_overlap o USING (institution_id, statement_id)
             WHERE s.institution_id = :institution AND s.custody_account_id = :account AND s.business_date = :day
+              AND NOT EXISTS (
+                SELECT FROM statement_overlap w WHERE w.institution_id = s.institution_id AND w.waited_as = s.statement_id)
             ORDER BY 1, s.statement_id
             """
         ),

@@ -6,7 +6,9 @@ Chinese follows from a discrepancy's kind and figures; the English one was store
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
+from typing import Any
 
 from calendars import BUSINESS_TIME_ZONE
 from money import Money
@@ -268,6 +270,36 @@ def found_afterwards(one: Discrepancy) -> Said:
 def statement_afterwards(day: date, file_id: int, outcome: str) -> Said:
     """The bank said something new about a signed-off day."""
     return Said(f"a statement for {day} came afterwards: file {file_id}, {outcome}", f"其后又收到 {day} 的对账单：文件 {file_id}")
+
+
+def lines_counted(new: int, absorbed: int | None) -> Said:
+    """How many lines of a statement count, and how many further ones its export repeats."""
+    if absorbed is None:
+        return Said(f"{new} lines", f"{new} 笔")
+    return Said(
+        f"{new} lines of {new + absorbed} ({absorbed} were reported before and absorbed)",
+        f"{new + absorbed} 笔中计入 {new} 笔（其余 {absorbed} 笔此前已报送）",
+    )
+
+
+def absorbed_line(row: Mapping[str, Any], amount: Money) -> Said:
+    """One line of an export that was reported before, and where."""
+    moved = f"{'+' if row['direction'] == 'IN' else '-'}{amount.grouped}"
+    reference = f" {row['bank_reference']}" if row["bank_reference"] else ""
+    return Said(
+        f"{row['file_name']} line {row['file_line']}: {row['booking_date']} {moved}{reference}, reported for "
+        f"{row['reported_for']} in {row['reported_in']} line {row['reported_line']}",
+        f"{row['file_name']} 第 {row['file_line']} 行：{row['booking_date']} {moved}{reference}，已在 {row['reported_for']} 的 "
+        f"{row['reported_in']} 第 {row['reported_line']} 行报送",
+    )
+
+
+def nothing_absorbed(account: str, day: date) -> Said:
+    """No export of a day repeats what counts."""
+    return Said(
+        f"no statement of {account} for {day} repeats lines reported before; escrow statement versions shows what was kept",
+        f"{account} {day} 的对账单没有重复此前已报送的明细；留存的对账单见：escrow statement versions",
+    )
 
 
 def another_outcome(day: date, run_id: int) -> Said:

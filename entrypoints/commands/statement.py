@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from entrypoints.commands import statement_calendar, statement_quarantine
+from entrypoints.commands import statement_calendar, statement_quarantine, statement_versions
 from entrypoints.commands.reading import Lang, Language
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ DAYS_SHOWN = 15
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
     statement_quarantine.add_to(statement_app)
+    statement_versions.add_to(statement_app)
     statement_calendar.add_to(statement_app)
     app.add_typer(statement_app)
 
@@ -177,6 +178,7 @@ def _as_json(receipt: Receipt) -> dict[str, Any]:
                 "outcome": str(one.outcome),
                 "kind": one.kind,
                 "lines": one.line_count,
+                "lines_absorbed": one.lines_absorbed,
                 **in_both(one.reasons),
                 "quarantine_id": one.quarantine_id,
             }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +27,6 @@ _Numbers = Annotated[list[int], typer.Argument(metavar="ID...", help="Numbers, a
 _Prepare = Annotated[bool, typer.Option("--prepare", help="Propose it (first person).")]
 _Approve = Annotated[bool, typer.Option("--approve", help="Approve it (another person).")]
 _Reason = Annotated[str, typer.Option("--reason", help="Why; kept for the auditors.")]
-_Day = typer.Option(formats=["%Y-%m-%d"], help="Business day.")
 
 #: Days back in which refused files are shown beside what is held back.
 DAYS_SHOWN = 30
@@ -38,7 +37,6 @@ def add_to(app: typer.Typer) -> None:
     for name, command, example in (
         ("quarantine", list_quarantine, "Example: escrow statement quarantine --all --lang zh"),
         ("show", show, "Example: escrow statement show 3"),
-        ("versions", versions, "Example: escrow statement versions --account 6222000000000017 --date 2026-03-03"),
         ("replace", replace, 'Example: escrow --as zhang.prepare statement replace 3 --prepare --reason "letter of the bank"'),
         ("release", release, 'Example: escrow --as zhang.prepare statement release 4 --prepare --reason "the bank confirmed"'),
         ("reject", reject, 'Example: escrow --as li.approve statement reject 4 --reason "the bank withdrew it"'),
@@ -62,7 +60,7 @@ def list_quarantine(
     from reconciliation.quarantine_wording import GATE_TITLES, STATE_TITLES, next_step
 
     waiting = (QuarantineState.HELD, QuarantineState.PREPARED)
-    with _reading(as_user) as (connection, principal, numbers):
+    with reading_books(as_user) as (connection, principal, numbers):
         found = [one for one in held(connection, states=None if everything else waiting) if _may_see(one, principal, numbers)]
         today = utc_now().date()
         first = today - timedelta(days=DAYS_SHOWN)
@@ -96,7 +94,7 @@ def show(number: _Number, lang: Lang = Language.EN, as_user: _AsUser = None, as_
     from reconciliation.restating import plan_for, restatement_of
     from reconciliation.wording import clock
 
-    with _reading(as_user) as (connection, principal, numbers):
+    with reading_books(as_user) as (connection, principal, numbers):
         one = find_held(connection, number)
         _require(one, principal, numbers)
         events = events_of(connection, number)
@@ -130,53 +128,6 @@ def show(number: _Number, lang: Lang = Language.EN, as_user: _AsUser = None, as_
 
 
 _UNDECIDED = ("held", "prepared", "rejected")
-
-
-def versions(
-    account: Annotated[str, typer.Option(help="Account number.")],
-    date: Annotated[datetime, _Day],
-    lang: Lang = Language.EN,
-    as_user: _AsUser = None,
-    as_json: _Json = False,
-) -> None:
-    """Every version of the statement of a day, oldest first: its file, its balances, who put it in force."""
-    from money import Money
-    from reconciliation.version_store import versions_of_day
-
-    with _reading(as_user) as (connection, principal, _):
-        (ref,) = readable_accounts(connection, principal, account)
-        found = versions_of_day(connection, ref, date.date())
-    for row in found:
-        balances = [Money(int(row[name]), ref.currency) for name in ("opening_minor_units", "closing_minor_units")]
-        if as_json:
-            body = {
-                "version": row["version"],
-                "file": row["file_name"],
-                "opening": balances[0].plain,
-                "closing": balances[1].plain,
-                "lines": row["line_count"],
-                "prepared_by": row["prepared_by"],
-                "approved_by": row["approved_by"],
-                "quarantine_id": row["quarantine_id"],
-            }
-            typer.echo(json.dumps(body, ensure_ascii=False))
-            continue
-        who = f"{row['prepared_by']} + {row['approved_by']}" if row["approved_by"] else ""
-        typer.echo(
-            f"第 {row['version']} 版：{row['file_name']}，期初 {balances[0].grouped}，期末 {balances[1].grouped}，"
-            f"{row['line_count']} 笔 {who}"
-            if lang is Language.ZH
-            else f"version {row['version']}: {row['file_name']}, opening {balances[0].grouped}, closing {balances[1].grouped}, "
-            f"{row['line_count']} lines {who}"
-        )
-    if not found:
-        said = (
-            f"{ref.account_number} {date:%Y-%m-%d} 没有留存的对账单；已收到的见：escrow statement list"
-            if lang is Language.ZH
-            else f"no statement of {ref.account_number} for {date:%Y-%m-%d} was kept; escrow statement list shows which came"
-        )
-        typer.echo(said, err=True)
-    raise typer.Exit(0 if found else 1)
 
 
 def replace(
@@ -298,7 +249,7 @@ def _firsts(connection: Connection, numbers: Sequence[int]) -> list[int]:
 
 
 @contextmanager
-def _reading(as_user: str | None) -> Iterator[tuple[Connection, Principal, set[int]]]:
+def reading_books(as_user: str | None) -> Iterator[tuple[Connection, Principal, set[int]]]:
     """A connection that sees what the person may see, who the person is, and the numbers of the person's custody accounts."""
     from entrypoints.acting import acting_principal, reading_session
     from entrypoints.bootstrap import open_books

@@ -28,7 +28,7 @@ PACK_TABLES = (
     "open_item", "open_item_clearing", "opening_balance", "orders", "pending_resolution", "pending_transfer",
     "period_balance", "period_event", "posting_batch", "prepayment", "reconciliation_run", "refund", "refund_instruction",
     "refund_request", "release", "run_discrepancy", "sign_off_event", "statement", "statement_counted", "statement_line",
-    "statement_line_kept", "statement_version",
+    "statement_line_absorbed", "statement_line_kept", "statement_overlap", "statement_version",
 )  # fmt: skip
 
 #: Columns that name, or may name, payers and students, or hold other institutions' data; shown only to those who may see them.

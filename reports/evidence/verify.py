@@ -1152,6 +1152,7 @@ class Replay:
             lines_of[row["statement_id"]].add(row["line_id"])
             sums[row["statement_id"]][way[row["line_id"]] == "OUT"] += self.bank_lines[row["line_id"]]
             sums[row["statement_id"]][2] += 1
+        self._absorbed_lines(way, lines_of)
         newest: dict[str, str] = {}
         numbers: dict[str, int] = {}
         for line, row in sorted(self._told("statement_version"), key=lambda each: int(each[1]["version"])):
@@ -1210,6 +1211,32 @@ class Replay:
                     )
                 last = closing
         self.summary.update(statements=len(self.bank), bank_lines=len(self.bank_lines))
+
+    def _absorbed_lines(self, way: dict[str, str], lines_of: dict[str, set[str]]) -> None:
+        """What an export repeats was reported by another statement, and leads from its opening to where its new lines begin."""
+        repeated: Any = defaultdict(lambda: [0, 0, 0])
+        for line, row in self._told("statement_line_absorbed"):
+            key = f"line_id={row['line_id']}"
+            if row["line_id"] not in way or row["line_id"] in lines_of[row["statement_id"]]:
+                raise broken_row("statement_line_absorbed", line, key, "no other statement has reported this line")
+            told = repeated[row["statement_id"]]
+            told[way[row["line_id"]] == "OUT"] += self.bank_lines[row["line_id"]]
+            told[2] += 1
+        begins = {row["statement_id"]: int(row["opening_minor_units"]) for _, row in self.pack.dicts("statement")}
+        known = set()
+        for line, row in self._told("statement_overlap"):
+            key = f"statement_id={row['statement_id']}"
+            known.add(row["statement_id"])
+            came, went, count = repeated[row["statement_id"]]
+            said = [int(row[f"absorbed_{name}"]) for name in ("in_minor_units", "out_minor_units", "count")]
+            if [came, went, count] != said:
+                raise broken_row("statement_overlap", line, key, f"its repeated lines are {count}, {came} in and {went} out")
+            if int(row["declared_opening_minor_units"]) + came - went != begins.get(row["statement_id"]):
+                raise broken_row("statement_overlap", line, key, "its repeated lines do not lead to where its new lines begin")
+        for each in set(repeated) - known:
+            raise Broken(
+                "tables/statement_line_absorbed.csv", f"statement_id={each}", "no export says that it repeats these lines"
+            )
 
     def matches(self) -> None:
         """A bank line and a book item are consumed at most once, with their own amounts."""

@@ -133,3 +133,45 @@ def test_a_day_is_told_in_chinese_down_to_the_last_figure(inbox: Path) -> None:
 def test_every_job_has_a_title_in_both_languages() -> None:
     assert {name: job.title for name, job in JOBS.items()} == TITLES
     assert all(re.search("[\u4e00-\u9fff]", said.zh) for said in TITLES.values())
+
+
+EXPORT = "账号,{account}\r\n户名,Sunrise\r\n币种,CNY\r\n交易日期,摘要,支出金额,收入金额,账户余额,对方户名,对方账号,交易渠道,备注\r\n{rows}"
+ROWS = (
+    "20260302,fee,,5.00,5.00,,,,\r\n",
+    "20260302,fee,,5.00,10.00,,,,\r\n",
+    "20260303,fee,2.50,,7.50,,,,\r\n",
+    "20260304,fee,,5.00,12.50,,,,\r\n",
+)
+
+
+def test_the_receipt_of_an_export_that_overlaps_what_counts(inbox: Path) -> None:
+    for number, (first, last) in enumerate(((0, 2), (0, 4), (3, 4)), 1):
+        text = EXPORT.format(account=ACCOUNT, rows="".join(ROWS[first:last]))
+        (inbox / f"{number}.csv").write_bytes(text.encode())
+
+    escrow("job", "run", "collect", "--as-of", "2026-03-04")
+
+    told = json.loads((inbox / "accepted" / "2.csv.receipt.json").read_text())
+    assert told["statements"] == [
+        {
+            "account": ACCOUNT,
+            "date": "2026-03-04",
+            "outcome": "counted",
+            "outcome_en": "counted",
+            "outcome_zh": "已入账核对",
+            "lines": 4,
+            "reasons": ["2 of its 4 lines were reported before (file 1) and are absorbed, 2 are new and count"],
+            "reasons_zh": ["4 笔明细中 2 笔此前已报送（文件 1），不重复计入；新增 2 笔，予以计入"],
+            "lines_absorbed": 2,
+            "lines_new": 2,
+            "currency": "CNY",
+            "in_count": 3,
+            "in_sum": "15.00",
+            "out_count": 1,
+            "out_sum": "2.50",
+            "opening": "0.00",
+            "closing": "12.50",
+        }
+    ]
+    (again,) = json.loads((inbox / "accepted" / "3.csv.receipt.json").read_text())["statements"]
+    assert (again["outcome"], again["reasons_zh"]) == ("duplicate", ["其 1 笔明细此前均已逐笔报送（文件 2），不重复计入"])

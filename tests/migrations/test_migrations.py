@@ -86,6 +86,7 @@ def test_every_package_s_tables_are_loaded() -> None:
         "ledger.archive_tables",
         "reconciliation.discrepancy_tables",
         "reconciliation.overdue_tables",
+        "reconciliation.overlap_tables",
         "reconciliation.quarantine_tables",
         "reconciliation.version_tables",
     }

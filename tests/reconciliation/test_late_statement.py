@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from bank_adapters.model import Direction, Statement
 from bank_adapters.writing.camt053 import write_camt053
 from bank_adapters.writing.mt940 import write_mt940
+from money import Money
 from reconciliation.discrepancy import DiscrepancyKind
 from reconciliation.discrepancy_store import condition_id
 from reconciliation.intake import Link, judge_late
@@ -191,8 +192,21 @@ def test_lines_the_next_statement_has_reported_do_not_count_twice(town: Town) ->
 
     what, kind, why = outcome(town, late, "2.sta")
 
+    assert (what, kind) == ("duplicate", "DUPLICATE_FILE")
+    assert why == "all its 2 lines were reported before (file 2), line by line; nothing counts twice"
+    assert faults(town) == []
+
+
+def test_a_late_statement_of_which_only_some_lines_were_reported_is_refused(town: Town) -> None:
+    deliver(town, unnumbered(town.statement(MONDAY, (IN, 500, ""))), "1.sta")
+    late = unnumbered(town.restate(TUESDAY, (IN, 90, "X"), (OUT, 90, "Y"), opening=500, sequence=2))
+    some = replace(unnumbered(town.statement(WEDNESDAY)), lines=late.lines[:1], closing_balance=Money(590))
+    assert outcome(town, some, "3.sta")[0] == "counted"
+
+    what, kind, why = outcome(town, late, "2.sta")
+
     assert (what, kind) == ("refused", "RESTATED")
-    assert "2 of its lines were reported by the statement for 2025-03-05 already" in why
+    assert "1 of its lines were reported by the statement for 2025-03-05 already" in why
 
 
 def test_the_days_around_a_late_one_are_restated_against_it(skipped: Town) -> None:
