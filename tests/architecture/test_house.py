@@ -14,7 +14,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = (
     "bank_adapters", "benchmarks", "calendars", "config", "entrypoints", "escrow", "jobs", "ledger", "migrations", "money",
-    "reconciliation", "reports", "simulation", "storage", "supervision",
+    "reconciliation", "reports", "simulation", "storage", "supervision", "wording",
 )  # fmt: skip
 LONGEST_MODULE = 600
 

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from storage.embedded import embedded_server
+from storage.program_login import PROGRAM_LOGIN
 from storage.roles import Role
 from tests.reports.evidence.conftest import Told, escrow
 
@@ -54,7 +55,7 @@ def test_roles_are_made_and_the_chain_is_proved_on_a_second_server(told: Told, f
             made = set(connection.scalars(text("SELECT rolname FROM pg_roles WHERE rolname LIKE 'escrow\\_%'")))
             owners = set(connection.scalars(text("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'")))
         engine.dispose()
-    assert made == set(Role)
+    assert made == {*Role, PROGRAM_LOGIN}, "the roles of the backup, and the login that daily commands made for themselves"
     assert owners == {Role.OWNER, Role.BOOKS}
     asked = escrow(fresh, "--books", "second", "--as", "wang.hangzhou", "ledger", "journal", "--json")
     assert asked.returncode == 0, asked.stderr
