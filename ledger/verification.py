@@ -140,6 +140,7 @@ GUARDS = (
     ("period_balance", "period_balance_guard"),
     ("period_balance", "period_balance_refuse_change"),
     ("period_balance", "period_balance_refuse_truncate"),
+    ("period_event", "period_event_by_person"),
     ("period_event", "period_event_guard"),
     ("period_event", "period_event_keep"),
     ("period_event", "period_event_refuse_change"),
