@@ -52,6 +52,9 @@ ITEM_COLUMNS = """i.item_id, i.institution_id, i.custody_account_id, i.account_i
     i.currency, i.booking_date, i.due_date, i.item_references, i.group_key, i.expected_fee_minor_units, i.counterparty_name,
     i.counterparty_account, i.original_item_id"""
 
+#: Up to so many keys, a plan that was made for other keys will do.
+_FEW = 200
+
 #: How many of a call's transfers are looked for when it is presumed to be new.
 _SAMPLE = 100
 
@@ -142,7 +145,7 @@ def _ask_accounts(cursor: Cursor[Any], transfers: Sequence[Transfer]) -> None:
         return
     accounts = {t.debit_account_id for t in transfers}
     accounts.update(t.credit_account_id for t in transfers)
-    cursor.execute(_ACCOUNTS_OF_ONE, (*institutions, _array(sorted(accounts))), prepare=False, binary=True)
+    cursor.execute(_ACCOUNTS_OF_ONE, (*institutions, _array(sorted(accounts))), prepare=_prepare(len(accounts)), binary=True)
 
 
 def _ask_months(cursor: Cursor[Any], transfers: Sequence[Transfer]) -> None:
@@ -173,9 +176,15 @@ def rows_of(cursor: Cursor[Any], query: str, keys: Sequence[tuple[Any, Any]]) ->
 
 
 def _ask(cursor: Cursor[Any], query: str, keys: Sequence[tuple[Any, Any]]) -> None:
-    """Never prepared: the plan must fit this number of keys."""
-    first, second = _array(key[0] for key in keys), _array(key[1] for key in keys)
-    cursor.execute(query, (first, second), prepare=False, binary=True)
+    arrays = (_array(key[0] for key in keys), _array(key[1] for key in keys))
+    cursor.execute(query, arrays, prepare=_prepare(len(keys)), binary=True)
+
+
+def _prepare(keys: int) -> bool | None:
+    """Few keys are looked up by an index whatever their number, so the plan of a question asked again and again is kept; for many
+    the plan must fit their number.
+    """
+    return None if keys <= _FEW else False
 
 
 def _array(values: Iterable[int | UUID]) -> str:
