@@ -81,6 +81,9 @@ _COLUMNS = (
     "institution_id", "order_id", "class_hour_no", "instalment_no", "amount_minor_units", "transfer_id", "released_on", "basis",
     "confirmation_event",
 )  # fmt: skip
+#: Rows fetched at once, and class-hours written at once: some 200 MB however many a day has.
+_READ_AT_ONCE = 10_000
+_WRITTEN_AT_ONCE = 100_000
 _CONFIRMATION = {"payer": "confirmed", "deemed": "deemed_confirmed"}
 
 
@@ -91,12 +94,11 @@ def release_due(conn: Connection, as_of: date, *, policies: PolicyBook, now: dat
     not on their order. Booked on ``as_of``. Safe to repeat: a class-hour is released once.
     """
     take_turn(conn)
-    rows: list[tuple[Any, ...]] = []
-    transfers: list[Transfer] = []
+    part = _Part(conn, as_of, now, actor, policies.version)
     withheld: Counter[str] = Counter()
     order: tuple[int, str] | None = None
     instalment_no = 0
-    for found in conn.execute(text(_CONFIRMED), {"as_of": as_of}):
+    for found in conn.execute(text(_CONFIRMED), {"as_of": as_of}, execution_options={"yield_per": _READ_AT_ONCE}):
         if found.stopped_by is not None:
             withheld[found.stopped_by] += 1
             continue
@@ -106,29 +108,61 @@ def release_due(conn: Connection, as_of: date, *, policies: PolicyBook, now: dat
         amount = _instalment(
             found.amount_minor_units, found.class_hours, found.release_mode, found.release_tranches, instalment_no
         )
-        posted: UUID | None = None
-        if amount:
-            source_ref = f"{found.order_id}#{found.class_hour_no}"
-            posted = transfer_id(found.institution_id, as_of, "release", source_ref)
-            transfers.append(
-                Transfer(
-                    transfer_id=posted,
-                    institution_id=found.institution_id,
-                    debit_account_id=found.held_account_id,
-                    credit_account_id=found.payable_account_id,
-                    amount=Money(amount, found.currency),
-                    booking_date=as_of,
-                    reason="class_hour_released",
-                    source_kind="release",
-                    source_ref=source_ref,
-                )
+        part.add(found, order, instalment_no, amount)
+    part.write()
+    return ReleaseReport(as_of, part.class_hours, part.amount_minor_units, dict(sorted(withheld.items())))
+
+
+class _Part:
+    """Class-hours on their way into the books: a day may have millions, so they are written part by part. The caller's
+    transaction keeps all parts or none.
+    """
+
+    def __init__(self, conn: Connection, as_of: date, now: datetime, actor: str, rule_version: str) -> None:
+        self.conn, self.as_of, self.now, self.actor, self.rule_version = conn, as_of, now, actor, rule_version
+        self.rows: list[tuple[Any, ...]] = []
+        self.transfers: list[Transfer] = []
+        self.class_hours = 0
+        self.amount_minor_units = 0
+
+    def add(self, found: Any, order: tuple[int, str], instalment_no: int, amount: int) -> None:
+        """Release one class-hour; an instalment of nothing moves nothing."""
+        posted = self._transfer(found, amount) if amount else None
+        basis, confirmation = found.basis, _CONFIRMATION[found.basis]
+        self.rows.append((*order, found.class_hour_no, instalment_no, amount, posted, self.as_of, basis, confirmation))
+        self.class_hours += 1
+        self.amount_minor_units += amount
+        if len(self.rows) >= _WRITTEN_AT_ONCE:
+            self.write()
+
+    def _transfer(self, found: Any, amount: int) -> UUID:
+        source_ref = f"{found.order_id}#{found.class_hour_no}"
+        posted = transfer_id(found.institution_id, self.as_of, "release", source_ref)
+        self.transfers.append(
+            Transfer(
+                transfer_id=posted,
+                institution_id=found.institution_id,
+                debit_account_id=found.held_account_id,
+                credit_account_id=found.payable_account_id,
+                amount=Money(amount, found.currency),
+                booking_date=self.as_of,
+                reason="class_hour_released",
+                source_kind="release",
+                source_ref=source_ref,
             )
-        rows.append((*order, found.class_hour_no, instalment_no, amount, posted, as_of, found.basis, _CONFIRMATION[found.basis]))
-    if rows:
-        copy_rows(conn, "release", _COLUMNS, rows)
-    if transfers:
-        post(conn, transfers, now=now, actor=actor, reason="class-hours released", rule_version=policies.version)
-    return ReleaseReport(as_of, len(rows), sum(row[4] for row in rows), dict(sorted(withheld.items())))
+        )
+        return posted
+
+    def write(self) -> None:
+        """Append what has gathered to ``release`` and the journal."""
+        if self.rows:
+            copy_rows(self.conn, "release", _COLUMNS, self.rows)
+        if self.transfers:
+            post(
+                self.conn, self.transfers, now=self.now, actor=self.actor, reason="class-hours released",
+                rule_version=self.rule_version,
+            )  # fmt: skip
+        self.rows, self.transfers = [], []
 
 
 @lru_cache(maxsize=65_536)
