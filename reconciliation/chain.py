@@ -15,7 +15,7 @@ from reconciliation.discrepancy_store import clear_condition, condition_id, reco
 from reconciliation.intake import Fault, Link, Verdict, booked_lines, judge
 from reconciliation.intake_store import WaitingStatement
 from reconciliation.model import CustodyAccountRef, StatementOutcome
-from reconciliation.overlap import Absorption, Contradiction, export_of, overlap_of, reported_already
+from reconciliation.overlap import Absorption, Contradiction, export_of, first_day_of, overlap_of, reported_already
 from reconciliation.reasons import ReasonCode, because
 from reconciliation.superseding import supersede
 from reconciliation.wording import statement_afterwards
@@ -53,11 +53,12 @@ class Chain:
         """What a statement repeats of what counts; None when nothing, or when it is another version of a day that counts."""
         if last is None:
             return None
-        export = export_of(ref.custody_account_id, link, booked_lines(said), profile)
-        first = export.first_day
+        lines = booked_lines(said)
+        first = first_day_of(lines)
         later = link.business_date > last.business_date
         if later and (first is None or first > last.business_date):
             return None
+        export = export_of(ref.custody_account_id, link, lines, profile)
         start = min(first or link.business_date, link.business_date)
         chain = overlap_store.stretch(self.conn, ref, start, link.business_date, len(export.lines))
         if chain is None:

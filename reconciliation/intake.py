@@ -10,7 +10,7 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from bank_adapters.model import (
@@ -70,6 +70,11 @@ class Verdict:
 def booked_lines(statement: Statement) -> list[StatementLine]:
     """The lines that count, oldest first: booked, and of an amount that moves something."""
     return [line for line in statement.lines_in_booking_order if line.status is LineStatus.BOOKED and line.amount.minor_units > 0]
+
+
+def settled(statement: Statement) -> Statement:
+    """The statement with its booked lines only, oldest first and in memory: each of the questions of intake walks them again."""
+    return replace(statement, lines=tuple(booked_lines(statement)), newest_first=False, closing_date=business_date_of(statement))
 
 
 def figures_of(statement: Statement, lines: Sequence[StatementLine]) -> StatementFigures:

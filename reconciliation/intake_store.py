@@ -296,6 +296,8 @@ def said_before(
         ),
         {**_keys(ref), "day": day, "opening": opening.minor_units, "closing": closing.minor_units},
     ).all()
+    if not kept:
+        return None
     said = booked_lines(one)
     wanted = Counter(content_key(ref.custody_account_id, line) for line in said)
     for statement_id, file_id, profile_then in kept:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,8 +35,11 @@ def insert_lines(
         return []
     said = [line for _, line in lines]
     identities = line_identities(ref.custody_account_id, said, _contents_before(conn, ref, said))
-    rows = [_row(ref, statement_id, place, line, made) for (place, line), made in zip(lines, identities, strict=True)]
-    conn.execute(_INSERT_LINE, rows)
+    keys = {"institution": ref.institution_id, "account": ref.custody_account_id, "statement": statement_id}
+    placed = list(zip(lines, identities, strict=True))
+    for start in range(0, len(placed), _BLOCK):
+        rows = [_row(place, line, made) for (place, line), made in placed[start : start + _BLOCK]]
+        conn.execute(_INSERT_LINES, {**keys, "rows": json.dumps(rows, ensure_ascii=False)})
     return [identity for identity, _ in identities]
 
 
@@ -63,35 +67,37 @@ def every_reference(line: StatementLine) -> tuple[str, ...]:
     return (*line.references, own) if own and own not in line.references else tuple(line.references)
 
 
-_INSERT_LINE = text(
+#: Rows sent at once: one statement for thousands of lines costs the program a fraction of as many statements.
+_BLOCK = 5_000
+
+_INSERT_LINES = text(
     """
     INSERT INTO statement_line (institution_id, line_id, statement_id, custody_account_id, position, ordinal, booking_date,
         value_date, direction, amount_minor_units, currency, bank_reference, line_references, counterparty_name,
         counterparty_account, description, transaction_code, reversal, running_balance_minor_units, file_line)
-    VALUES (:institution, :line_id, :statement, :account, :position, :ordinal, :booking_date, :value_date, :direction, :amount,
-        :currency, :bank_reference, :references, :counterparty_name, :counterparty_account, :description, :transaction_code,
-        :reversal, :running_balance, :file_line)
+    SELECT :institution, one.line_id, :statement, :account, one.position, one.ordinal, one.booking_date, one.value_date,
+        one.direction, one.amount, one.currency, one.bank_reference, one.line_references, one.counterparty_name,
+        one.counterparty_account, one.description, one.transaction_code, one.reversal, one.running_balance, one.file_line
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS one (line_id text, position integer, ordinal integer, booking_date date,
+        value_date date, direction text, amount bigint, currency text, bank_reference text, line_references text[],
+        counterparty_name text, counterparty_account text, description text, transaction_code text, reversal boolean,
+        running_balance bigint, file_line integer)
     """
 )
 
 
-def _row(
-    ref: CustodyAccountRef, statement_id: int, position: int, line: StatementLine, identity: tuple[str, int]
-) -> dict[str, Any]:
+def _row(position: int, line: StatementLine, identity: tuple[str, int]) -> dict[str, Any]:
     return {
-        "institution": ref.institution_id,
-        "account": ref.custody_account_id,
         "line_id": identity[0],
-        "statement": statement_id,
         "position": position,
         "ordinal": identity[1],
-        "booking_date": line.booking_date,
-        "value_date": line.value_date,
+        "booking_date": line.booking_date and line.booking_date.isoformat(),
+        "value_date": line.value_date and line.value_date.isoformat(),
         "direction": str(line.direction),
         "amount": line.amount.minor_units,
         "currency": line.amount.currency,
         "bank_reference": line.bank_reference,
-        "references": list(every_reference(line)),
+        "line_references": every_reference(line),
         "counterparty_name": line.counterparty_name,
         "counterparty_account": line.counterparty_account,
         "description": line.description,

@@ -81,7 +81,12 @@ class Export:
     @property
     def first_day(self) -> date | None:
         """The earliest day a line of it is booked on."""
-        return min((_booked(line) for line in self.lines), default=None)
+        return first_day_of(self.lines)
+
+
+def first_day_of(lines: Iterable[StatementLine]) -> date | None:
+    """The earliest day a line is booked on; None without lines."""
+    return min(map(_booked, lines), default=None)
 
 
 def export_of(custody_account_id: int, link: Link, lines: Sequence[StatementLine], profile: str | None) -> Export:

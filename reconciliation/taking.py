@@ -32,6 +32,7 @@ from reconciliation.intake import (
     is_balance_break,
     judge_late,
     outside_period,
+    settled,
 )
 from reconciliation.intake_store import Neighbour, WaitingStatement
 from reconciliation.line_store import lines_of
@@ -67,6 +68,7 @@ class Taking:
         """Judge one statement and keep it when it may count now or later. ``unproved``: what its digest, signature or manifest
         does not prove; ``reading`` without these findings.
         """
+        one = settled(one)
         day = business_date_of(one)
         found = find_account(self.directory, self.sender, one.account or "")
         ref, why = (None, [found]) if isinstance(found, Reason) else (found, [])
