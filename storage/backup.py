@@ -277,7 +277,9 @@ def _dump(engine: Engine, snapshot: str, programs: Binaries, listener: _Listener
 
 
 def _restore_program(programs: Binaries, descriptor: int, stderr: IO[bytes], flags: Sequence[str]) -> subprocess.Popen[bytes]:
-    command = [str(programs.program("pg_restore")), *([] if "--list" in flags else ["--file=-"]), *flags]
+    # Where the other server kept a table (an old month on another disk) says nothing of this one.
+    output = [] if "--list" in flags else ["--file=-", "--no-tablespaces"]
+    command = [str(programs.program("pg_restore")), *output, *flags]
     return subprocess.Popen(command, stdin=descriptor, stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, "LC_ALL": "C"})
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
@@ -25,6 +27,7 @@ from migrations import runner
 from reports.evidence.archive import WrittenArchive, write_archive
 from reports.evidence.verify import Broken, Key, verify_file
 from storage.backup import back_up, read_backup, restore
+from storage.catalogue import schema_faults
 from storage.embedded import EmbeddedServer
 from tests.ledger.test_checkpoints import KEY, Log, log
 
@@ -182,15 +185,13 @@ def test_verify_names_a_month_that_is_no_longer_what_its_archive_says(march: Log
     assert "holds 6 transfers" in named[0].what
 
 
-def test_archives_are_in_a_backup_and_what_they_say_is_proved_after_its_restore(
-    march: Log, books: Engine, server: EmbeddedServer, tmp_path: Path
-) -> None:
-    def silent(*_: object) -> None:
-        """Nobody is told of progress."""
+def silent(*_: object) -> None:
+    """Nobody is told of progress."""
 
-    recorded(march, tmp_path / "1")
-    march.conn.commit()
-    file = tmp_path / "books.backup"
+
+@contextmanager
+def restored(books: Engine, server: EmbeddedServer, file: Path) -> Iterator[Connection]:
+    """The same books once more, out of a backup of them."""
     back_up(
         books, file, revision=runner.head_revision(), made_at=LATER, made_by="li", anchors=lambda _: {}, progress=silent
     )  # fmt: skip
@@ -201,15 +202,24 @@ def test_archives_are_in_a_backup_and_what_they_say_is_proved_after_its_restore(
     try:
         restore(again, file, read_backup(file, silent), anchors=lambda _: {}, prove=silent, progress=silent)
         with again.connect() as connection:
-            assert archives(connection) == archives(march.conn)
-            assert verify(connection) == []
-            of_schema = [fault for fault in faults_in_books(connection) if fault.table.startswith(("schema", "pg_"))]
-            assert of_schema == []
+            yield connection
     finally:
         again.dispose()
         with administration.connect() as connection:
             connection.execute(text("DROP DATABASE archived_again WITH (FORCE)"))
         administration.dispose()
+
+
+def test_archives_are_in_a_backup_and_what_they_say_is_proved_after_its_restore(
+    march: Log, books: Engine, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    recorded(march, tmp_path / "1")
+    march.conn.commit()
+    with restored(books, server, tmp_path / "books.backup") as connection:
+        assert archives(connection) == archives(march.conn)
+        assert verify(connection) == []
+        of_schema = [fault for fault in faults_in_books(connection) if fault.table.startswith(("schema", "pg_"))]
+        assert of_schema == []
 
 
 def test_the_commands_archive_list_and_check(march: Log, books_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -297,3 +307,39 @@ def test_a_file_of_a_run_that_was_undone_is_written_anew(march: Log, tmp_path: P
         "journal-2025-03.jsonl"
     ]
     verify_file(str(tmp_path / "journal-2025-03.jsonl"), TRUSTED)
+
+
+@pytest.fixture
+def slow_disk(books: Engine) -> Iterator[str]:
+    """A tablespace of the server, as an administrator makes one on another disk."""
+    name = "slow_disk"
+    with books.connect().execution_options(isolation_level="AUTOCOMMIT") as administration:
+        administration.execute(text("SET allow_in_place_tablespaces = on"))
+        administration.execute(text(f"CREATE TABLESPACE {name} LOCATION ''"))
+        yield name
+        administration.execute(text("ALTER TABLE transfer_2025_03 SET TABLESPACE pg_default"))
+        administration.execute(text(f"DROP TABLESPACE {name}"))
+
+
+def test_an_archived_month_moves_to_another_disk_and_stays_evidence(
+    march: Log, slow_disk: str, books: Engine, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """As docs/operating.md says: a superuser moves it, and nothing of the books is another."""
+    recorded(march, tmp_path / "march.jsonl")
+    conn, place = march.conn, "SELECT reltablespace <> 0 FROM pg_class WHERE relname = 'transfer_2025_03'"
+    rows = "SELECT array_agg(t::text ORDER BY t.transfer_id) FROM transfer_2025_03 t"
+    held = conn.execute(text(rows)).scalar_one()
+    conn.execute(text(f"ALTER TABLE transfer_2025_03 SET TABLESPACE {slow_disk}"))
+    conn.commit()
+    assert conn.execute(text(place)).scalar_one()
+    assert conn.execute(text(rows)).scalar_one() == held
+    assert (verify(conn), schema_faults(conn)) == ([], [])
+
+    prepare_reopening(conn, 7, MARCH, now=LATER, actor="li", reason="one came late")
+    reopen_period(conn, 7, MARCH, now=LATER, actor="wang", reason="so it did")
+    march.desk.post(march.desk.transfer(CASH, HELD_A, 3, "late"))
+    conn.commit()
+    assert (verify(conn), schema_faults(conn)) == ([], [])
+    with restored(books, server, tmp_path / "books.backup") as elsewhere:  # where there is no such disk
+        assert not elsewhere.execute(text(place)).scalar_one()
+        assert (verify(elsewhere), schema_faults(elsewhere)) == ([], [])

@@ -1,7 +1,8 @@
 """Books full of history are upgraded without a row of it being rewritten, and verify afterwards.
 
 ``books-0005.backup`` holds a simulated district (seed 5, 2 institutions, 40 orders, 6 days) as the program of revision
-0005_jobs wrote it. Every later revision must bring it to head.
+0005_jobs wrote it, dumped from the oldest PostgreSQL that is supported, because a newer one's dump cannot be restored
+there. Every later revision must bring it to head.
 """
 
 from __future__ import annotations
@@ -29,16 +30,18 @@ def silent(*_: object) -> None:
 def old_books(server: EmbeddedServer) -> Iterator[Engine]:
     """The books of revision 0005, restored."""
     administration = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
+    engine = create_engine(server.url("old_books"), connect_args={"options": "-c timezone=UTC"})
     with administration.connect() as connection:
         connection.execute(text("CREATE DATABASE old_books"))
-    engine = create_engine(server.url("old_books"), connect_args={"options": "-c timezone=UTC"})
-    manifest = read_backup(BACKUP, silent)
-    restore(engine, BACKUP, manifest, anchors=lambda _: manifest["anchors"], prove=silent, progress=silent)
-    yield engine
-    engine.dispose()
-    with administration.connect() as connection:
-        connection.execute(text("DROP DATABASE old_books WITH (FORCE)"))
-    administration.dispose()
+    try:
+        manifest = read_backup(BACKUP, silent)
+        restore(engine, BACKUP, manifest, anchors=lambda _: manifest["anchors"], prove=silent, progress=silent)
+        yield engine
+    finally:  # a connection left open would be complained of in another test, whichever runs when it is collected
+        engine.dispose()
+        with administration.connect() as connection:
+            connection.execute(text("DROP DATABASE old_books WITH (FORCE)"))
+        administration.dispose()
 
 
 def files(connection: Connection) -> dict[str, int]:
