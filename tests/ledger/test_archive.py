@@ -310,13 +310,15 @@ def test_a_file_of_a_run_that_was_undone_is_written_anew(march: Log, tmp_path: P
 
 
 @pytest.fixture
-def slow_disk(books: Engine) -> Iterator[str]:
+def slow_disk(march: Log, books: Engine) -> Iterator[str]:
     """A tablespace of the server, as an administrator makes one on another disk."""
     name = "slow_disk"
     with books.connect().execution_options(isolation_level="AUTOCOMMIT") as administration:
         administration.execute(text("SET allow_in_place_tablespaces = on"))
+        administration.execute(text("SET lock_timeout = '10s'"))  # a failure is told, not waited for
         administration.execute(text(f"CREATE TABLESPACE {name} LOCATION ''"))
         yield name
+        march.conn.rollback()  # what the test read last still holds the month
         administration.execute(text("ALTER TABLE transfer_2025_03 SET TABLESPACE pg_default"))
         administration.execute(text(f"DROP TABLESPACE {name}"))
 
