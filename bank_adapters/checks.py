@@ -101,6 +101,7 @@ _WORDS = {
     "in_total": ("sum of lines in", "收入合计"),
     "out_total": ("sum of lines out", "支出合计"),
     "net_total": ("net sum of lines", "净额"),
+    "gross_total": ("sum of all lines", "收支总额"),
 }
 
 
@@ -112,6 +113,7 @@ def _declared(totals: ControlTotals) -> tuple[tuple[str, Declared | None], ...]:
         ("in_total", totals.in_total),
         ("out_total", totals.out_total),
         ("net_total", totals.net_total),
+        ("gross_total", totals.gross_total),
     )
 
 

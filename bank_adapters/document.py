@@ -122,7 +122,10 @@ class Document:
             return ()
         self.encoding = text.encoding
         if not text.head.strip("\x00 \n\t"):
-            self.findings.add("nul_bytes", line=1, offset=0)
+            if "\x00" in text.head:
+                self.findings.add("nul_bytes", line=1, offset=0)
+            else:  # a byte order mark and nothing behind it
+                self.findings.add("file_empty", line=1)
             return ()
         if kind := markup_kind(text.head):
             self.format = kind

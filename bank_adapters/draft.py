@@ -31,6 +31,7 @@ class ControlTotals:
     in_total: Declared | None = None
     out_total: Declared | None = None
     net_total: Declared | None = None
+    gross_total: Declared | None = None  # in and out added together
     floor_minor_units: int | None = None
     #: tables add up columns, where a reversal stands negative on the side of what it undoes
     by_booked_side: bool = False

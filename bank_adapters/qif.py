@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from datetime import date
 
-from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_point_amount
+from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_decimal_amount, parse_point_amount
 from bank_adapters.checks import run_checks
 from bank_adapters.dates import PIVOT_YEAR, DateUnreadable, ReadDate, clamped
 from bank_adapters.draft import StatementDraft
@@ -22,7 +22,7 @@ from money import Money
 _HEAD = re.compile(r"\ufeff?\s*!(?:Type|Account|Option|Clear)\b", re.IGNORECASE)
 _OF_MONEY = frozenset({"bank", "ccard", "cash", "oth a", "oth l"})
 _DATE = re.compile(r"\s*([0-9]{1,4})\s*[/.\-]\s*([0-9]{1,2})\s*([/.\-'])\s*([0-9]{1,4})\s*", re.ASCII)
-_CODES = frozenset("DTUNPMLCASE$%")
+_CODES = frozenset("DTUNPMLCASE$%F")  # F: an expense somebody pays back
 
 Field = tuple[str, str, int]  # letter, text, line
 
@@ -46,7 +46,7 @@ def read_qif(lines: Iterable[str], findings: Findings, layout: QifLayout) -> tup
 
 
 def read_qif_date(text: str, order: DateOrder) -> ReadDate:
-    """``7/16/14``, ``16/7'14``, ``2014-7-16``; an apostrophe means a year from 2000 on. Raises DateUnreadable."""
+    """``7/16/14``, ``16/7'14``, ``7/ 4' 1``, ``2014-7-16``; an apostrophe means a year from 2000 on. Raises DateUnreadable."""
     found = _DATE.fullmatch(text)
     if found is None:
         raise DateUnreadable(text)
@@ -59,6 +59,8 @@ def read_qif_date(text: str, order: DateOrder) -> ReadDate:
         year_text = third
         month, day = (second, first) if order is DateOrder.DMY else (first, second)
     year = int(year_text)
+    if mark == "'" and len(year_text) == 1:  # Quicken pads the years 2000 to 2009 with a blank
+        year_text = f"0{year_text}"
     if len(year_text) not in (2, 4) or max(len(month), len(day)) > 2:
         raise DateUnreadable(text)
     if len(year_text) == 2:
@@ -174,6 +176,8 @@ class _Reader:
             self.findings.add("amount_missing", line=line, field="T")
             return None
         try:
+            if text.startswith((".", "-.", "+.")):
+                return parse_decimal_amount(text, self.exponent)
             return parse_point_amount(text, self.exponent, grouped=True)
         except AmountTooFine:
             self.findings.add("amount_decimals", line=line, field="T", excerpt=text, currency=self.layout.currency)

@@ -60,6 +60,7 @@ class Side:
         return {
             "line_count": self.lines, "in_count": in_count, "out_count": out_count,
             "in_total": in_total, "out_total": out_total, "net_total": in_total - out_total,
+            "gross_total": in_total + out_total,
         }  # fmt: skip
 
 

@@ -284,6 +284,7 @@ def details_of(details: list[Element]) -> _Details:
     end_to_end = indicator = None
     parties: dict[str, str | None] = {}
     for detail in details:
+        pieces: list[str] = []
         for part in detail:
             name = _LOCAL[part.tag]
             if name == "Refs":
@@ -297,11 +298,12 @@ def details_of(details: list[Element]) -> _Details:
             elif name == "RltdPties" and len(details) == 1:
                 parties = _parties(part)
             elif name == "RmtInf":
-                _remittance(part, texts, references)
+                _remittance(part, pieces, references)
             elif name == "CdtDbtInd":
                 indicator = plain(part)
-            elif name == "AddtlTxInf" and not texts and (information := plain(part)):
-                texts.append(information)
+            elif name == "AddtlTxInf" and not pieces and (information := plain(part)):
+                pieces.append(information)
+        texts.append("".join(pieces).strip())
     one = len(details) == 1
     return _Details(
         end_to_end_reference=end_to_end if one else None,
@@ -310,7 +312,7 @@ def details_of(details: list[Element]) -> _Details:
         account_in=parties.get("DbtrAcct"),
         name_out=parties.get("Cdtr") or parties.get("UltmtCdtr"),
         account_out=parties.get("CdtrAcct"),
-        description=("".join(texts) if one else " | ".join(text.strip() for text in texts)).strip() or None,
+        description=" | ".join(filter(None, texts)) or None,
         indicator=indicator if one else None,
     )
 

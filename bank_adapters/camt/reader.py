@@ -247,6 +247,7 @@ class _Reader:
             setattr(totals, count, self._count(part))
             setattr(totals, total, self._sum(child(part, "Sum")))
         overall = child(element, "TtlNtries")
+        totals.gross_total = self._sum(child(overall, "Sum"))
         net = child(overall, "TtlNetNtry")
         amount = self._sum(child(net, "Amt") if net is not None else child(overall, "TtlNetNtryAmt"))
         indicator = text_of(net, "CdtDbtInd") if net is not None else text_of(overall, "CdtDbtInd")

@@ -28,6 +28,8 @@ _COLUMNS: dict[str, Columns] = {
     "05": {**_KEY, "qualifier": (46, 48), "text": (49, 118)},
     "07": _BALANCE,
 }  # fmt: skip
+#: Qualifiers of a 05: name and account of who paid and of who was paid.
+_PAYER, _PAYEE = frozenset({"NPY", "CPY"}), frozenset({"NBE", "CBE"})
 _POSITIVE = {sign: str(digit) for digit, sign in enumerate("{ABCDEFGHI")}
 _NEGATIVE = {sign: str(digit) for digit, sign in enumerate("}JKLMNOPQR")}
 _AMOUNT = re.compile(r"[0-9 ]{0,13}[0-9{A-I}J-R]", re.ASCII)
@@ -52,6 +54,7 @@ def read_cfonb120(lines: Iterable[str], findings: Findings) -> tuple[Statement, 
 class _Reader(FixedWidthReader):
     bank = ""
     decimals = 2
+    remittance_goes_on = False  # the last 05 held the first half of the purpose
 
     def take(self, record: Record) -> None:
         code = record.text[:2]
@@ -72,7 +75,7 @@ class _Reader(FixedWidthReader):
             if code == "04":
                 self._movement(record)
             elif code == "05" and self.pending is not None:
-                _detail(record, self.pending)
+                self._detail(record, self.pending)
             elif code == "07":
                 self._new_balance(record)
 
@@ -91,6 +94,8 @@ class _Reader(FixedWidthReader):
         if self.draft is None:
             return
         self.draft.closing_date = self.day(record["date"], record, "07", day_first=True)
+        self._same_currency(record, "07")
+        self.decimals = self._decimals(record)
         self.draft.closing_balance, self.draft.closing_line = self._signed(record, "07"), record.line
         self.finish()
 
@@ -123,15 +128,19 @@ class _Reader(FixedWidthReader):
         units = self.units((text[:-1].replace(" ", "0") + digit).rjust(14, "0"), self.decimals, record, field)
         return None if units is None else (Direction.IN if last in _POSITIVE else Direction.OUT, units)
 
+    def _same_currency(self, record: Record, field: str) -> None:
+        expected = self.draft.currency if self.draft else None
+        if record["currency"] != expected:
+            self.findings.add(
+                "currency_differs", line=record.line, field=field, found=record["currency"], expected=expected or "?"
+            )
+
     def _movement(self, record: Record) -> None:
         self.flush()
-        draft = self.draft
-        if draft is None:
+        self.remittance_goes_on = False
+        if self.draft is None:
             return
-        if record["currency"] != draft.currency:
-            self.findings.add(
-                "currency_differs", line=record.line, field="04", found=record["currency"], expected=draft.currency or "?"
-            )
+        self._same_currency(record, "04")
         self.decimals = self._decimals(record)
         amount = self._amount(record, "04")
         booking = self.day(record["date"], record, "04", day_first=True)
@@ -146,18 +155,32 @@ class _Reader(FixedWidthReader):
             references=[number if number.strip("0") else None], texts=[record["label"]], source=[record.text.rstrip()],
         )  # fmt: skip
 
+    def _detail(self, record: Record, line: OpenLine) -> None:
+        """A 05 by its qualifier: names and accounts, references, further text."""
+        line.source.append(record.text.rstrip())
+        qualifier, text, raw = record["qualifier"], record["text"], record.text[48:118]
+        goes_on, self.remittance_goes_on = self.remittance_goes_on, qualifier == "LCC"
+        if qualifier in _PAYER | _PAYEE:
+            self._party(qualifier, text, line)
+        elif qualifier == "RCN":  # reference of the client, then the purpose
+            line.end_to_end_reference = meaningful(raw[:35])
+            line.texts.append(raw[35:].strip())
+        elif qualifier == "RUM":  # the mandate of a direct debit, then whether it is the first, a further or the last one
+            line.references.append(meaningful(raw[:35]))
+        elif qualifier == "REF":
+            line.references.append(text)
+        elif qualifier == "LCS":  # the purpose as a structured reference
+            line.references.append(text)
+            line.texts.append(text)
+        elif qualifier == "LC2" and goes_on and line.texts:  # second half of the 140 characters LCC began, cut anywhere
+            line.texts[-1] += raw
+        elif qualifier in ("LIB", "LCC", "LC2"):
+            line.texts.append(raw)
 
-def _detail(record: Record, line: OpenLine) -> None:
-    """A 05 by its qualifier: names, the payer's reference, further text."""
-    line.source.append(record.text.rstrip())
-    qualifier, text = record["qualifier"], record["text"]
-    if qualifier in ("NPY", "NBE"):
-        line.name = line.name or text or None
-    elif qualifier == "RCN":  # reference of the client, then the purpose
-        raw = record.text[48:118]
-        line.end_to_end_reference = meaningful(raw[:35])
-        line.texts.append(raw[35:].strip())
-    elif qualifier == "REF":
-        line.references.append(text)
-    elif qualifier in ("LIB", "LCC", "LC2", "LCS"):
-        line.texts.append(text)
+    def _party(self, qualifier: str, text: str, line: OpenLine) -> None:
+        """The payer of money in and the payee of money out; a return names only the other one."""
+        other_side = qualifier in (_PAYER if line.direction is Direction.IN else _PAYEE)
+        if qualifier in ("NPY", "NBE"):
+            line.name = text or line.name if other_side else line.name or text or None
+        else:
+            line.account = text or line.account if other_side else line.account or text or None

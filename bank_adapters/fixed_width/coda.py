@@ -3,6 +3,7 @@
 Only movements with detail number 0000 move money; the others detail a globalised one. The trailer's record count leaves out
 records 0, 4 and 9; its turnovers are sums of the movements by sign. Amounts have three decimals by the standard: one that is no
 whole number of the currency's minor units is kept exactly (``finer``) and refuses its statement.
+The communication of a movement is one text over 2.1, 2.2 and 2.3, cut at their columns wherever a word may be.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ _COLUMNS: dict[str, Columns] = {
     "8": {"account": (5, 41), "sign": (42, 42), "amount": (43, 57), "date": (58, 63)},
     "9": {"records": (17, 22), "debit": (23, 37), "credit": (38, 52), "more": (128, 128)},
 }  # fmt: skip
+_COUNTERPARTY = "001"  # type of structured information: name (3.1), street (3.2) and place (3.3) of the counterparty
+_MANDATE, _OF_A_DEBIT = slice(47, 82), slice(82, 144)  # in a communication of type 127, counted from its type
+_BEFORE_THE_THIRD = 53 + 53  # columns of the communication in 2.1 and 2.2
 _CORRECTIONS = frozenset({"49", "99"})  # operation of a transaction code: cancellation or correction
 
 
@@ -67,6 +71,8 @@ class _Reader(FixedWidthReader):
         self.group: list[int] = []  # indexes of the statements since the header
         self.reference: str | None = None
         self.structured = False
+        self.communication = ""  # of the open movement, as wide as its columns
+        self.free = True  # the open information records 3.1 to 3.3 hold free text
         self.more_follow: Record | None = None
 
     def take(self, record: Record) -> None:
@@ -169,7 +175,8 @@ class _Reader(FixedWidthReader):
                 return
             self.pending.references.append(record["bank_reference"])
             self.structured = record["kind"] == "1"
-            self._communication(record["text"], self.pending, detail=True)
+            if self.structured:
+                self._structured(record.text[62:115], self.pending)
             self.pending.source.append(record.text.rstrip())
             return
         self.flush()
@@ -190,15 +197,29 @@ class _Reader(FixedWidthReader):
             reversal=record["code"][3:5] in _CORRECTIONS, source=[record.text.rstrip()],
             finer=figure.finer,
         )  # fmt: skip
-        self.structured = record["kind"] == "1"
-        self._communication(record["text"], self.pending, detail=False)
+        self.structured, self.free = record["kind"] == "1", True
+        self.communication = record.text[62:115]
 
-    def _communication(self, text: str, line: OpenLine, *, detail: bool) -> None:
-        """Free text, or a three-digit type with its content: 101 and 102 are the payee's own reference of 12 digits."""
-        if self.structured and text[:3] in ("101", "102"):
-            line.references.append(text[3:15])
-        if text and not detail:
-            line.texts.append(text)
+    def flush(self) -> None:
+        """Make the statement line of the open movement, whose communication is whole now."""
+        if self.pending is not None:
+            text = self.communication
+            if self.structured:
+                text = self._structured(text, self.pending)
+            self.pending.texts.insert(0, text)
+        super().flush()
+
+    def _structured(self, text: str, line: OpenLine) -> str:
+        """A three-digit type and its content: 101 and 102 are the payee's own reference of 12 digits, 127 a direct debit.
+
+        What a person reads of it.
+        """
+        if text[:3] in ("101", "102"):
+            line.references.append(text[3:15].strip())
+        if text[:3] == "127":
+            line.references.append(text[_MANDATE].strip())
+            return text[_OF_A_DEBIT]
+        return text
 
     def _further(self, code: str, record: Record, line: OpenLine) -> None:
         line.source.append(record.text.rstrip())
@@ -208,16 +229,21 @@ class _Reader(FixedWidthReader):
             return
         if code == "22":
             line.end_to_end_reference = meaningful(record["customer_reference"])
-            if record["text"]:
-                line.texts.append(record["text"])
+            self.communication += record.text[10:63]
         elif code == "23":
             account = record["account"].split()
             line.account = account[0] if account else None
             line.name = record["name"] or None
-            if record["text"]:
-                line.texts.append(record["text"])
-        elif code != "31" or record["kind"] == "0":
-            line.texts.append(record["text"])
+            self.communication = self.communication.ljust(_BEFORE_THE_THIRD) + record.text[82:125]
+        elif code == "31":
+            self.free = record["kind"] == "0"
+            if self.free:
+                line.texts.append(record.text[40:113])
+            elif record["text"].startswith(_COUNTERPARTY):
+                line.name = line.name or record["text"].removeprefix(_COUNTERPARTY).strip() or None
+        elif self.free:
+            first, last = record.columns["text"]
+            line.texts.append(line.texts.pop() + record.text[first - 1 : last] if line.texts else record["text"])
 
     def _trailer(self, record: Record) -> None:
         self.cut("the trailer", record.line)

@@ -38,9 +38,13 @@ _COLUMNS: dict[str, Columns] = {
 }  # fmt: skip
 #: ISO 4217 numeric codes Spanish banks keep accounts in.
 _NUMERIC = {
-    "978": "EUR", "840": "USD", "826": "GBP", "756": "CHF", "392": "JPY", "156": "CNY", "036": "AUD", "124": "CAD",
+    "978": "EUR", "840": "USD", "826": "GBP", "756": "CHF", "392": "JPY", "156": "CNY", "124": "CAD",
     "208": "DKK", "752": "SEK", "578": "NOK", "985": "PLN", "203": "CZK", "348": "HUF", "484": "MXN", "986": "BRL",
     "032": "ARS", "170": "COP", "152": "CLP", "604": "PEN", "504": "MAD", "949": "TRY", "344": "HKD", "702": "SGD",
+    "036": "AUD", "554": "NZD", "710": "ZAR", "356": "INR", "410": "KRW", "376": "ILS", "784": "AED", "682": "SAR", "634": "QAR",
+    "414": "KWD", "048": "BHD", "400": "JOD", "788": "TND", "012": "DZD", "818": "EGP", "946": "RON", "975": "BGN", "352": "ISK",
+    "643": "RUB", "764": "THB", "360": "IDR", "458": "MYR", "608": "PHP", "704": "VND", "901": "TWD", "858": "UYU", "600": "PYG",
+    "068": "BOB", "188": "CRC", "214": "DOP", "320": "GTQ", "340": "HNL", "558": "NIO", "928": "VES", "952": "XOF", "950": "XAF",
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from money.amount import AmountRefused, exponent_of
 _STATEMENTS = frozenset({"STMTRS", "CCSTMTRS"})
 _WITHIN_A_TRANSACTION = frozenset({"CURRENCY", "BANKACCTTO", "CCACCTTO", "PAYEE"})
 #: Elements that only a transaction has: outside of one, its opening tag was lost.
+_TRANSACTIONS = frozenset({"STMTTRN", "STMTTRNP"})  # booked; expected, in a list of its own since 2.1.1
 _OF_A_TRANSACTION = frozenset({"TRNTYPE", "DTPOSTED", "TRNAMT", "FITID"})
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _SIGN = re.compile(r"([+-]?)\s*(.*)", re.DOTALL)
@@ -87,6 +88,7 @@ class _Reader:
         self.open_names: Counter[str] = Counter()
         self.values: dict[str, Values] = {}  # aggregate -> its elements; of the statement and its parts
         self.transaction: Values | None = None
+        self.opened = ""  # as which of _TRANSACTIONS it was opened
         self.status: Values = {}
         self.pending: list[tuple[Values, int]] = []
         self.ended = False
@@ -115,7 +117,7 @@ class _Reader:
         _, name, text, line = token
         place = self.stack[-1].name if self.stack else ""
         if self.transaction is not None:
-            if place == "STMTTRN":
+            if place in _TRANSACTIONS:
                 self.transaction.setdefault(name, (text, line))
             elif place in _WITHIN_A_TRANSACTION:
                 self.transaction.setdefault(f"{place}/{name}", (text, line))
@@ -141,11 +143,11 @@ class _Reader:
             self.findings.add("investment_skipped", line=token.line, field=name)
         elif name == "STATUS":
             self.status = {}
-        elif name == "STMTTRN" and self.draft is not None:
+        elif name in _TRANSACTIONS and self.draft is not None:
             if self.transaction is not None:
-                self._lost_end("STMTTRN", token.line)
+                self._lost_end(self.opened, token.line)
                 self._transaction_read()
-            self.transaction = {}
+            self.transaction, self.opened = {}, name
         if len(self.stack) < MAX_XML_DEPTH:
             self.stack.append(token)
             self.open_names[name] += 1
@@ -165,15 +167,15 @@ class _Reader:
             self.findings.add("record_order", line=token.line, field=name, record=f"</{name}>")
             return
         for unclosed in reversed(self.stack[at + 1 :]):
-            if unclosed.name in ("STMTTRN", "BANKTRANLIST", *_STATEMENTS):
+            if unclosed.name in ("BANKTRANLIST", "BANKTRANLISTP", *_TRANSACTIONS, *_STATEMENTS):
                 self._lost_end(unclosed.name, token.line)
-                if unclosed.name == "STMTTRN":
+                if unclosed.name in _TRANSACTIONS:
                     self._transaction_read()
         opened = self.stack[at]
         for each in self.stack[at:]:
             self.open_names[each.name] -= 1
         del self.stack[at:]
-        if name == "STMTTRN" and self.transaction is not None:
+        if name in _TRANSACTIONS and self.transaction is not None:
             self._transaction_read(opened.line)
         elif name == "STATUS":
             self._status(token.line)
@@ -255,7 +257,8 @@ class _Reader:
 
         currency = text("CURRENCY/CURSYM") or draft.currency or NO_CURRENCY
         units = self._amount(values.get("TRNAMT", ("", line)), currency, "TRNAMT")
-        posted = self._day(values.get("DTPOSTED", ("", line)), "DTPOSTED")
+        dated = "DTTRAN" if "DTTRAN" in values else "DTPOSTED"  # an expected one has no day of posting
+        posted = self._day(values.get(dated, ("", line)), dated)
         available = values.get("DTAVAIL")
         value_date = self._day(available, "DTAVAIL") if available and available[0].strip("0") else None
         if text("CORRECTFITID"):
@@ -279,7 +282,7 @@ class _Reader:
                 value_date=value_date,
                 direction=Direction.OUT if units < 0 else Direction.IN,
                 amount=Money(abs(units), currency),
-                status=LineStatus.BOOKED,
+                status=LineStatus.PENDING if dated == "DTTRAN" else LineStatus.BOOKED,
                 line=line,
                 bank_reference=fitid,
                 references=reference_set((fitid, text("REFNUM"), text("CHECKNUM"), text("SRVRTID")), memo or name),

@@ -17,6 +17,7 @@ _BEGIN_OF_COMMENT = re.compile(r"<!--|<\?")
 _ENTITY = re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});")
 _LONGEST_COMMENT = 1 << 16  # one that is not closed by then is none
 _LONGEST_TEXT = 1 << 18  # without a single tag; a longer one is passed over, or every piece of a file would read it again
+_CDATA = "<![CDATA["  # of 2.x, which is XML: what it holds is text as it stands
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": " "}
 
 #: Aggregates that matter, or whose elements must not be taken for those of the aggregate around them.
@@ -143,7 +144,7 @@ def _tokens_in(text: str, until: int, state: _State) -> Generator[Token, None, i
         name = name.upper()
         if element:
             value = text[text_from:start].strip()
-            yield Token(_ELEMENT, element, _unescaped(value) if "&" in value else value, line)
+            yield Token(_ELEMENT, element, _unescaped(value) if "&" in value or value.startswith("<") else value, line)
             element = ""
         done = start
         if closing and name not in AGGREGATES:
@@ -170,6 +171,8 @@ def _tokens_in(text: str, until: int, state: _State) -> Generator[Token, None, i
 
 
 def _unescaped(text: str) -> str:
+    if text.startswith(_CDATA) and text.endswith("]]>"):
+        return text.removeprefix(_CDATA).removesuffix("]]>").strip()
     return _ENTITY.sub(_character, text)
 
 

@@ -272,3 +272,19 @@ def test_a_bad_statement_leaves_its_neighbour_accepted() -> None:
     bad = text[start:end].replace("5.00</Amt>", "6.00</Amt>", 1)
     reading = read(text[:end] + bad.replace("S1", "S2") + text[end:])
     assert [each.accepted for each in reading.statements] == [True, False]
+
+
+def test_the_sum_of_all_entries_is_held_too() -> None:
+    def declared(total: str) -> str:
+        return f"<TxsSummry><TtlNtries><NbOfNtries>2</NbOfNtries><Sum>{total}</Sum></TtlNtries></TxsSummry>"
+
+    entries = (entry("8.00"), entry("3.00", "DBIT"))
+    assert read(document(declared("11.00"), *entries)).accepted
+    assert codes(read(document(declared("5.00"), *entries))) == ["control_total"]
+
+
+def test_the_pieces_of_one_payment_in_a_batch_are_joined_and_its_payments_kept_apart() -> None:
+    first = "<TxDtls><RmtInf><Ustrd>order ORD-</Ustrd><Ustrd>17</Ustrd></RmtInf></TxDtls>"
+    second = "<TxDtls><AddtlTxInf>fee of March</AddtlTxInf></TxDtls>"
+    (line,) = read(document(entry(inner=f"<NtryDtls>{first}{second}</NtryDtls>"))).statements[0].lines
+    assert line.description == "order ORD-17 | fee of March"

@@ -303,3 +303,8 @@ def test_a_damaged_stream_inside_a_sheet_is_a_finding() -> None:
         copy = bytearray(data)
         copy[at + shift] ^= 0xFF
         assert errors(read(bytes(copy))) == ["sheet_unreadable"], shift
+
+
+@pytest.mark.parametrize("data", [b"", b" \n\n", b"\xef\xbb\xbf", b"\xff\xfe"])
+def test_a_file_of_nothing_is_called_empty(data: bytes) -> None:
+    assert errors(read(data)) == ["file_empty"]

@@ -131,3 +131,112 @@ def test_a_zero_amount_may_count_on_either_side() -> None:
 @pytest.mark.parametrize("records", ["000006", "000005", "000007"])
 def test_banks_count_records_with_or_without_equivalents_and_the_end(records: str) -> None:
     assert read(changed("overdrawn.n43", 7, 21, records)).accepted
+
+
+def coda_of(*movement: str) -> list[str]:
+    """The golden file with other records behind its first movement, and a trailer that fits."""
+    lines = lines_of("globalised.cod")
+    first = next(index for index, line in enumerate(lines) if line.startswith("21"))
+    last = first
+    while lines[last + 1][:2] in ("22", "23", "31", "32", "33") and lines[last + 1][2:6] == lines[first][2:6]:
+        last += 1
+    changed_lines = [*lines[: first + 1], *movement, *lines[last + 1 :]]
+    trailer = next(index for index, line in enumerate(changed_lines) if line.startswith("9"))
+    counted = sum(line[0] in "1238" for line in changed_lines)
+    changed_lines[trailer] = changed_lines[trailer][:16] + f"{counted:06d}" + changed_lines[trailer][22:]
+    return changed_lines
+
+
+def with_text(lines: list[str], kind: str, text: str) -> list[str]:
+    """The communication of the first movement: its kind in column 62, its text from column 63 on."""
+    first = next(index for index, line in enumerate(lines) if line.startswith("21"))
+    padded = lines[first].ljust(128)
+    lines[first] = padded[:61] + kind + text.ljust(53) + padded[115:]
+    return lines
+
+
+def test_a_communication_of_coda_is_one_text_wherever_the_columns_cut_it() -> None:
+    text = "SECOND INSTALMENT OF THE WINTER COURSE, ORDER ORD-20260302-000017, PAID FOR LI MING BY HIS FATHER"
+    lines = with_text(coda_of("2200010000" + text[53:].ljust(118)), "0", text[:53])
+    reading = read(lines)
+    line = reading.statements[0].lines[0]
+    assert reading.accepted
+    assert line.description == text
+    assert "ORD-20260302-000017" in line.references
+
+
+def test_a_direct_debit_of_coda_gives_its_mandate_and_what_the_creditor_wrote() -> None:
+    content = "030326" + "110" + "BE69ZZZ050D000000008".ljust(35) + "MANDATE-17".ljust(35) + "FEE OF MARCH".ljust(62) + "0"
+    text = "127" + content
+    reading = read(
+        with_text(
+            coda_of("2200010000" + text[53:106].ljust(118), "2300010000" + " " * 72 + text[106:149].ljust(46)), "1", text[:53]
+        )
+    )
+    line = reading.statements[0].lines[0]
+    assert reading.accepted
+    assert line.description == "FEE OF MARCH"
+    assert "MANDATE-17" in line.references
+
+
+def test_information_of_coda_names_the_counterparty_and_its_address_is_no_text() -> None:
+    structured = ("3100010001".ljust(39) + "1" + "001LI MING".ljust(88), "3200010001" + "HILL STREET 1".ljust(118))
+    free = ("3100010002".ljust(39) + "0" + "FREE".ljust(88), "3200010002" + "TEXT".ljust(118))
+    line = read(with_text(coda_of(*structured, *free), "0", "COURSE")).statements[0].lines[0]
+    assert line.counterparty_name == "LI MING"
+    assert (line.description or "").split() == ["COURSE", "FREE", "TEXT"]
+
+
+def cfonb_record(code: str, **cells: tuple[int, str]) -> str:
+    """A record of 120 columns of one account; each cell is its first column (1-based) and its text."""
+    record = f"{code}30004    00820EUR2 0001234567A".ljust(120)
+    for first, text in cells.values():
+        record = record[: first - 1] + text + record[first - 1 + len(text) :]
+    return record
+
+
+def cfonb_day(amount: str, closing: str, *details: tuple[str, str]) -> list[str]:
+    return [
+        cfonb_record("01", date=(35, "020326"), amount=(91, "0000000000000{")),
+        cfonb_record("04", interbank=(33, "05"), date=(35, "030326"), value=(43, "030326"), amount=(91, amount)),
+        *(
+            cfonb_record("05", interbank=(33, "05"), date=(35, "030326"), qualifier=(46, q), text=(49, text))
+            for q, text in details
+        ),
+        cfonb_record("07", date=(35, "030326"), amount=(91, closing)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("amount", "name", "account"), [("0000000000500{", "LI MING", "FR01"), ("0000000000500}", "SCHOOL", "FR02")]
+)  # fmt: skip
+def test_the_counterparty_of_cfonb_is_the_payer_of_money_in_and_the_payee_of_money_out(
+    amount: str, name: str, account: str
+) -> None:
+    both = [("NPY", "LI MING"), ("CPY", "FR01"), ("NBE", "SCHOOL"), ("CBE", "FR02")]
+    for details in (both, both[::-1]):
+        line = read(cfonb_day(amount, amount, *details)).statements[0].lines[0]
+        assert (line.counterparty_name, line.counterparty_account) == (name, account)
+
+
+def test_a_purpose_of_cfonb_goes_on_in_lc2_and_mandate_and_structured_purpose_are_references() -> None:
+    text = "SECOND INSTALMENT OF THE WINTER COURSE AT THE RIVER SCHOOL, ORDER ORD-20260302-000017"
+    details = [("LCC", text[:70]), ("LC2", text[70:]), ("LCS", "RF18539007547034"), ("RUM", "MANDATE-17".ljust(35) + "RCUR")]
+    reading = read(cfonb_day("0000000000500{", "0000000000500{", *details))
+    line = reading.statements[0].lines[0]
+    assert reading.accepted
+    assert line.description == f"{text} RF18539007547034"
+    assert {"ORD-20260302-000017", "RF18539007547034", "MANDATE-17"} <= set(line.references)
+
+
+def test_the_new_balance_of_cfonb_is_in_the_currency_of_the_old_one_and_has_its_own_decimals() -> None:
+    lines = cfonb_day("0000000000500{", "0000000000500{")
+    other = [*lines[:-1], lines[-1].replace("EUR2", "USD2")]
+    assert [finding.code for finding in read(other).findings] == ["currency_differs"]
+    three = [*lines[:-1], cfonb_record("07", date=(35, "030326"), amount=(91, "0000000005000{")).replace("EUR2", "EUR3")]
+    assert read(three).accepted
+
+
+def test_an_account_of_norma43_may_be_in_any_currency_of_the_list() -> None:
+    lines = [line.replace("978", "788") if line[:2] in ("11", "33") else line for line in lines_of("overdrawn.n43")]
+    assert read(lines).statements[0].currency == "TND"

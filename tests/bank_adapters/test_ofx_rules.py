@@ -7,7 +7,7 @@ import time
 import pytest
 
 from bank_adapters.amounts import AmountTooFine, AmountUnreadable
-from bank_adapters.model import Severity, StatementFileReading, StatementKind
+from bank_adapters.model import LineStatus, Severity, StatementFileReading, StatementKind
 from bank_adapters.ofx.reader import parse_ofx_amount
 from bank_adapters.reading import read_statement_file
 from config.profiles import load_profiles
@@ -121,3 +121,22 @@ def test_hostile_text_takes_no_long_time(filler: str) -> None:
     assert not read("<OFX>" + filler * 20_000).accepted
     assert not read("<OFX>" + filler * 1_000 + "</PAYEE>" * 50_000).accepted
     assert time.process_time() - started < 2
+
+
+def test_expected_transactions_are_pending_and_touch_no_balance() -> None:
+    expected = (
+        "<BANKTRANLISTP><DTASOF>20260302</DTASOF><STMTTRNP><TRNTYPE>DEBIT</TRNTYPE><DTTRAN>20260302</DTTRAN>"
+        "<DTEXPIRE>20260309</DTEXPIRE><TRNAMT>-9.00</TRNAMT><NAME>HOTEL</NAME></STMTTRNP></BANKTRANLISTP>\n<LEDGERBAL>"
+    )
+    reading = read(GOOD.replace("<LEDGERBAL>", expected))
+    (statement,) = reading.statements
+    assert reading.accepted
+    assert [line.status for line in statement.lines] == [LineStatus.BOOKED, LineStatus.BOOKED, LineStatus.PENDING]
+    assert statement.opening_balance == read(GOOD).statements[0].opening_balance
+    assert not read(GOOD.replace("<LEDGERBAL>", expected.replace("</STMTTRNP>", ""))).accepted
+
+
+def test_text_in_a_cdata_section_is_what_stands_in_it() -> None:
+    memo = "<FITID>1</FITID><MEMO><![CDATA[ORD-17 &amp; co]]></MEMO>"
+    line = read(GOOD.replace("<FITID>1</FITID>", memo)).statements[0].lines[0]
+    assert line.description == "ORD-17 &amp; co"

@@ -114,3 +114,12 @@ def test_no_cut_raises_or_is_taken_for_the_whole() -> None:
         assert "internal_error" not in {finding.code for finding in reading.findings}
         if reading.accepted:  # cut behind a record: nothing in the format says that more should follow
             assert reading.statements[0].lines == whole.statements[0].lines[: len(reading.statements[0].lines)]
+
+
+def test_quicken_pads_one_figure_years_and_leaves_out_a_leading_zero() -> None:
+    assert read_qif_date("7/ 4' 1", DateOrder.MDY).day == date(2001, 7, 4)
+    with pytest.raises(DateUnreadable):
+        read_qif_date("7/4/1", DateOrder.MDY)
+    reading = read(GOOD.replace("T25.00\n", "T.50\nF\n").replace("U25.00", "U.50"), PROFILE)
+    assert reading.accepted
+    assert reading.statements[0].lines[-1].amount.minor_units == 50
