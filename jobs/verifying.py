@@ -22,6 +22,7 @@ from ledger.model import Fault
 from storage.append_only import append_only_tables
 from storage.audit import verify_chain
 from storage.catalogue import schema_faults
+from storage.kept_settings import kept_settings_at_fault
 from storage.metadata import metadata
 from storage.program_login import login_at_fault
 from storage.roles import roles_at_fault
@@ -40,7 +41,8 @@ def _unprotected(connection: sa.Connection) -> list[Fault]:
 def _schema(connection: sa.Connection) -> list[Fault]:
     found = [Fault(f"schema: {fault.kind}", fault.name, fault.what) for fault in schema_faults(connection)]
     powers = roles_at_fault(connection) + login_at_fault(connection)
-    return found + [Fault("schema: role", said.split(maxsplit=1)[0], said) for said in powers]
+    found += [Fault("schema: role", said.split(maxsplit=1)[0], said) for said in powers]
+    return found + [Fault("schema: setting", said.partition(" keeps ")[0], said) for said in kept_settings_at_fault(connection)]
 
 
 #: What is checked besides the ledger's own questions (``ledger.verification.examine``), by name, in order.

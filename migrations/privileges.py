@@ -38,6 +38,8 @@ BANK_READS = (
 #: Whose an instruction is says the file it went out in: an institution may keep accounts at several banks.
 _IN_OWN_FILE = "instruction_file_id IN (SELECT f.instruction_file_id FROM instruction_file f)"
 OWN_OF_BANK = {
+    # An institution may keep accounts at several banks, and a balance tells of its account alone whose it is.
+    "account_balance": "(institution_id, account_id) IN (SELECT a.institution_id, a.account_id FROM account a)",
     "disbursement_instruction": _IN_OWN_FILE,
     "refund_instruction": _IN_OWN_FILE,
     "instruction_event": (

@@ -7,9 +7,9 @@ database brought to head and ``python -m migrations.check`` holds equal to it.
 
 Texts are the server's own, in a canonical session, and read the same on PostgreSQL 15 to 18; only views are rendered differently
 by different majors, so a view that reads differently is judged by a temporary view made from the expected text.
-Looked at: the tables named in ``catalogue.json`` with their partitions and heirs, everything on them, views and functions of that
-name, and the trap against changes of the schema (``schema_trap``). What else shares the server or the database (other schemas,
-extensions, other tables) is left alone.
+Looked at: the tables named in ``catalogue.json`` with their partitions, heirs and sequences, everything on them, views and
+functions of that name, operators and casts that could stand in for the server's own, and the trap against changes of the schema
+(``schema_trap``). What else shares the server or the database (other schemas, extensions, other tables) is left alone.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ EXPECTED_FILE = Path(__file__).with_name("catalogue.json")
 
 #: Kinds in which an object no migration made is a fault: it could change or bypass what the books do.
 _NO_STRANGERS = ("column", "constraint", "index", "trigger", "rule", "policy", "grants", "function", "heir", "asleep")
+
+#: Kinds of which the migrations make none: whoever made one changes what a guard's own text means, or could.
+_NEVER_MADE = ("operator", "cast", "creator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def schema_faults(connection: Connection, measure: Expected | None = None) -> li
     live = live_catalogue(connection)
     tables = {name for kind, name in map(_split, measure.objects) if kind == "table"}
     gone = {name for name in tables if f"table {name}" not in live}
-    functions = {name.partition("(")[0] for kind, name in map(_split, measure.objects) if kind == "function"}
+    known = tables | {name.partition("(")[0] for kind, name in map(_split, measure.objects) if kind in {"function", "sequence"}}
     found = []
     for key in sorted(measure.objects.keys() | live.keys()):
         kind, name = _split(key)
@@ -113,7 +116,7 @@ def schema_faults(connection: Connection, measure: Expected | None = None) -> li
         elif right is not None:
             if kind != "view" or not _same_view(connection, right, now):
                 found.append(SchemaFault(kind, name, _changed(kind, right, now)))
-        elif kind in _NO_STRANGERS and name.partition("." if kind != "function" else "(")[0] in tables | functions:
+        elif kind in _NEVER_MADE or (kind in _NO_STRANGERS and name.partition("." if kind != "function" else "(")[0] in known):
             found.append(SchemaFault(kind, name, f"no migration made it: {now}"))
     for table, partitions in live_partitions(connection).items():
         if table in tables:
@@ -253,6 +256,29 @@ SELECT 'function', p.proname || '(' || pg_get_function_identity_arguments(p.oid)
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 WHERE p.pronamespace = 'public'::regnamespace AND p.proname <> 'refuse_schema_change' AND NOT EXISTS (
     SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+UNION ALL
+SELECT 'sequence', c.relname, concat_ws(' ', format_type(s.seqtypid, NULL), 'from', s.seqstart, 'by', s.seqincrement, 'within',
+    s.seqmin, 'to', s.seqmax, CASE WHEN s.seqcycle THEN 'and round again' END)
+FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid AND c.relnamespace = 'public'::regnamespace
+JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('i', 'a')
+JOIN ours o ON o.oid = d.refobjid
+UNION ALL
+-- Between the server's own types, where a guard means its own: an operator in public that fits better would be taken.
+SELECT 'operator', o.oid::regoperator::text, 'it runs ' || o.oprcode::regprocedure
+FROM pg_operator o WHERE o.oprnamespace = 'public'::regnamespace AND NOT EXISTS (
+    SELECT FROM pg_type t WHERE t.oid IN (o.oprleft, o.oprright) AND t.typnamespace <> 'pg_catalog'::regnamespace)
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e')
+UNION ALL
+SELECT 'cast', format_type(k.castsource, NULL) || ' as ' || format_type(k.casttarget, NULL), 'in context ' || k.castcontext::text
+FROM pg_cast k WHERE k.oid >= 16384 AND NOT EXISTS (
+    SELECT FROM pg_type t WHERE t.oid IN (k.castsource, k.casttarget) AND t.typnamespace <> 'pg_catalog'::regnamespace)
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_cast'::regclass AND d.objid = k.oid AND d.deptype = 'e')
+UNION ALL
+-- Who may make things beside the books could make such an operator.
+SELECT 'creator', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, 'it may make objects in schema public'
+FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) AS a
+WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE' AND (a.grantee = 0 OR a.grantee::regrole::text IN (
+    'escrow_poster', 'escrow_person', 'escrow_supervisor', 'escrow_bank', 'escrow_auditor', 'escrow_program'))
 """
 
 #: (partition, table).

@@ -7,7 +7,10 @@ On a server of one's own, its administrator decides the same by the memberships 
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
+import re
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -60,17 +63,33 @@ def ensure_program_login(connection: Connection) -> None:
 def _missing(connection: Connection) -> list[str]:
     login = connection.execute(_LOGIN, {"name": PROGRAM_LOGIN}).one_or_none()
     statements = []
-    if login is None or not login.complete:
+    whole = login is not None and login.complete and _opens(login.kept, _password(connection.engine.url))
+    if not whole:
         verifier = _verifier(connection)  # so that no password stands in a statement the server may log
     if login is None:
         statements += [
             f"CREATE ROLE {PROGRAM_LOGIN} LOGIN NOINHERIT PASSWORD '{verifier}'",
             f"COMMENT ON ROLE {PROGRAM_LOGIN} IS '{_PURPOSE}'",
         ]
-    elif not login.complete:
+    elif not whole:
         statements.append(f"ALTER ROLE {PROGRAM_LOGIN} LOGIN NOINHERIT PASSWORD '{verifier}'")
     held = set(connection.scalars(_HELD, {"name": PROGRAM_LOGIN}))
-    return statements + [f"GRANT {role} TO {PROGRAM_LOGIN}" for role in DAILY_ROLES if role not in held]
+    statements += [f"GRANT {role} TO {PROGRAM_LOGIN}" for role in DAILY_ROLES if role not in held]
+    # A login may keep settings for itself: a session of it could so choose for all that come later. None are meant to be kept.
+    return statements + list(connection.scalars(_SETTINGS_KEPT, {"name": PROGRAM_LOGIN}))
+
+
+def _opens(kept: str, password: str) -> bool:
+    """Whether the kept verifier (RFC 5803) is this password's. Any login may give itself another, which would lock work out.
+
+    One of more rounds than five digits is nobody's of ours: it would only make every command wait.
+    """
+    found = _SCRAM.fullmatch(kept)
+    if found is None:
+        return False
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(found["salt"]), int(found["rounds"]))
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    return hmac.compare_digest(hashlib.sha256(client_key).digest(), base64.b64decode(found["stored"]))
 
 
 def _verifier(connection: Connection) -> str:
@@ -97,7 +116,16 @@ def login_at_fault(connection: Connection) -> list[str]:
 
 
 _LOGIN = text(
-    "SELECT rolcanlogin AND NOT rolinherit AND rolpassword IS NOT NULL AS complete FROM pg_authid WHERE rolname = :name"
+    "SELECT rolcanlogin AND NOT rolinherit AND rolpassword IS NOT NULL AS complete, coalesce(rolpassword, '') AS kept "
+    "FROM pg_authid WHERE rolname = :name"
+)
+_SCRAM = re.compile(r"SCRAM-SHA-256\$(?P<rounds>[0-9]{1,5}):(?P<salt>[\w+/=]+)\$(?P<stored>[\w+/=]+):[\w+/=]+", re.ASCII)
+_SETTINGS_KEPT = text(
+    """
+    SELECT concat_ws(' IN DATABASE ', format('ALTER ROLE %I', r.rolname), quote_ident(d.datname)) || ' RESET ALL'
+    FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
+    WHERE r.rolname = :name ORDER BY 1
+    """
 )
 _HELD = text(
     """

@@ -390,6 +390,7 @@ SEAL = re.compile(
     rf"{PACK_FORMAT}\naccount (\S+)\nfrom (\S+) to (\S+)\ncheckpoint (\d+)\nmanifest ([0-9a-f]{{64}})\ncontent ([0-9a-f]{{64}})\n"
 )
 TOLD_EVERY = 20_000  # rows of a table between two words to who waits
+LARGEST_MANIFEST = 1 << 28  # of a zip nobody vouched for yet: a few bytes of it may unpack to any number
 _END = 22  # bytes of a zip's end record without its comment
 
 
@@ -427,6 +428,8 @@ class Pack:
         seal = SEAL.fullmatch(text)
         if not seal:
             raise Broken("seal of the pack", "", "it is not the seal of an evidence pack")
+        if trusted:  # before anything of a stranger's zip is unpacked
+            self._sealed_by(trusted, note, signatures)
         try:
             self._open(seal)
         except Broken:
@@ -436,25 +439,29 @@ class Pack:
         if self._content_digest(content_size) != seal.group(6):
             raise Broken("pack", "", "a byte between its members, or in their headers, is not the one that was sealed")
         self.keys = self._keys(trusted)
-        if not any(
-            name == key.name and key_id == key.key_id and key.kind == 1 for name, key_id, _ in signatures for key in self.keys
-        ):
-            raise Broken("seal of the pack", "", "it is not signed with the log's key you trust")
-        check_note(note, self.keys, "seal of the pack")
+        self._sealed_by(self.keys, note, signatures)
         about = self.manifest
         if (about["account"]["number"], about["from"], about["to"], str(about["closing_checkpoint"])) != seal.group(1, 2, 3, 4):
             raise Broken("manifest.json", "", "it tells of another account or period than was sealed")
 
+    def _sealed_by(self, keys: list[Key], note: str, signatures: list[tuple[str, bytes, bytes]]) -> None:
+        """The log sealed it, with one of these keys."""
+        if not any(name == key.name and key_id == key.key_id and key.kind == 1 for name, key_id, _ in signatures for key in keys):
+            raise Broken("seal of the pack", "", "it is not signed with the log's key you trust")
+        check_note(note, keys, "seal of the pack")
+
     def _open(self, seal: re.Match[str]) -> None:
         """Members and manifest are those that were sealed."""
         self.zip = zipfile.ZipFile(self.path)
-        names = self.zip.namelist()
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise Broken(twice[0], "", "the pack holds this member twice")
+        names = set[str]()
+        for name in self.zip.namelist():  # somebody else's zip may name a million: each is looked up once
+            if name in names:
+                raise Broken(name, "", "the pack holds this member twice")
+            names.add(name)
         if "manifest.json" not in names:
             raise Broken("manifest.json", "", "this member is missing")
-        manifest = self.whole("manifest.json")
+        with self.zip.open("manifest.json") as stream:
+            manifest = stream.read(LARGEST_MANIFEST)
         if sha256(manifest).hex() != seal.group(5):
             raise Broken("manifest.json", "", "its SHA-256 is not the one that was sealed")
         self.manifest = json.loads(manifest)
@@ -487,13 +494,14 @@ class Pack:
     def whole(self, name: str) -> bytes:
         return self.zip.read(name)
 
-    def _check_members(self, names: list[str]) -> None:
+    def _check_members(self, names: set[str]) -> None:
         told = self.manifest["members"]
-        for name in [*told, *names]:
-            if name not in told and name != "manifest.json":
-                raise Broken(name, "", "the manifest does not know this member")
+        for name in told:
             if name not in names:
                 raise Broken(name, "", "this member is missing")
+        for name in sorted(names):
+            if name not in told and name != "manifest.json":
+                raise Broken(name, "", "the manifest does not know this member")
         for name, said in told.items():
             self.progress(name)
             digest, size = hashlib.sha256(), 0
@@ -502,6 +510,8 @@ class Pack:
                     for block in iter(lambda: stream.read(1 << 20), b""):
                         digest.update(block)
                         size += len(block)
+                        if size > said["bytes"]:
+                            break
             except Exception as error:  # noqa: BLE001  zlib's own error among them
                 raise Broken(name, "", f"it cannot be unpacked: {error}") from None
             if size != said["bytes"] or digest.hexdigest() != said["sha256"]:

@@ -324,6 +324,55 @@ FORGED = (
         _tampered("audit_event", "DELETE FROM audit_event WHERE seq = 1"), NAMED, "audit_event seq=2: event 1 before it removed"),
 )  # fmt: skip
 
+_KEPT = "verify: no setting is kept for sessions of the books"
+_EVERYBODY = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {0}', current_database()); END $$"
+_LEAK = (
+    "CREATE FUNCTION pg_temp.tell(what text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$ BEGIN "
+    "RAISE EXCEPTION 'told: %', what; END $$;\nSELECT set_config('escrow.jurisdictions', '999999', true);\n"
+)
+
+SESSIONS = (
+    Attack("keep foreign keys asleep for everybody who comes", SUPERUSER, _KEPT, _EVERYBODY.format("session_replication_role = replica"),
+        NAMED, "keeps the setting session_replication_role=replica for everybody's sessions"),
+    Attack("let the server forget what it said was committed", SUPERUSER, _KEPT, "ALTER ROLE ALL SET synchronous_commit = off",
+        NAMED, "every role keeps the setting synchronous_commit=off"),
+    Attack("let a role look for the tables elsewhere first", SUPERUSER, _KEPT, "ALTER ROLE escrow_poster SET search_path = elsewhere, public",
+        NAMED, "escrow_poster keeps the setting search_path=elsewhere, public"),
+    Attack("widen the scope of whoever comes without one", SUPERUSER, _KEPT, _EVERYBODY.format("escrow.jurisdictions = ''*''"),
+        NAMED, "keeps the setting escrow.jurisdictions=* for everybody's sessions"),
+    Attack("a table of one's own in place of the one a guard asks", POSTER, "search path of every guard",
+        "INSERT INTO class_hour_event (institution_id, order_id, class_hour_no, event, event_at, event_on, reported_by, content_digest, "
+        "source_file_sha256, source_line) SELECT institution_id, order_id, 3, event, now(), current_date, 'payer', sha256('d'), "
+        "sha256('d'), 1 FROM orders CROSS JOIN (VALUES ('disputed'), ('confirmed')) AS e (event) WHERE order_id = 'ORD1';\n"
+        "CREATE TEMPORARY TABLE class_hour_event AS SELECT * FROM public.class_hour_event WHERE event <> 'disputed';\n"
+        "INSERT INTO release (institution_id, order_id, class_hour_no, instalment_no, amount_minor_units, released_on, basis, "
+        "confirmation_event) SELECT institution_id, order_id, 3, 3, 0, current_date, 'payer', 'confirmed' FROM orders "
+        "WHERE order_id = 'ORD1'", REFUSED, "it is disputed"),
+    Attack("put the keys off to the end, and release what is not funded", POSTER, "foreign key to funding, not deferrable",
+        "SET CONSTRAINTS ALL DEFERRED;\n"
+        "INSERT INTO release (institution_id, order_id, class_hour_no, instalment_no, amount_minor_units, released_on, basis, "
+        "confirmation_event) SELECT institution_id, order_id, 1, 1, 0, '2020-01-01', 'payer', 'confirmed' FROM orders "
+        "WHERE order_id = 'ORD2'", REFUSED, "violates foreign key constraint"),
+    Attack("MERGE ... UPDATE", POSTER, _GRANTS,
+        "MERGE INTO release USING (SELECT 1) AS s ON true WHEN MATCHED THEN UPDATE SET amount_minor_units = 1", REFUSED, "permission denied for table release"),
+    Attack("a function that tells of rows before a policy hides them", SUPERVISOR, "row-level policy scope_of_person comes first",
+        _LEAK + "SELECT 1 / count(*) FROM orders WHERE pg_temp.tell(order_id)", REFUSED, "division by zero"),
+    Attack("a function that tells of rows, through a view", SUPERVISOR, "views show what their reader may see",
+        _LEAK + "SELECT 1 / count(*) FROM order_position WHERE pg_temp.tell(order_id)", REFUSED, "division by zero"),
+    Attack("an error that tells of rows", SUPERVISOR, "row-level policy scope_of_person comes first",
+        "SELECT set_config('escrow.jurisdictions', '999999', true);\nSELECT 1 / count(*) FROM orders WHERE order_id::date > '2025-01-01'",
+        REFUSED, "division by zero"),
+    Attack("close a month in another jurisdiction", PERSON, "row-level policy scope_of_person",
+        "SELECT set_config('escrow.jurisdictions', '330100', true);\n"
+        "INSERT INTO period_event (institution_id, month, event_no, event, actor, reason, event_at, last_batch_id) "
+        "VALUES (1, '2025-02-01', 1, 'closed', 'x', 'x', now(), 1)", REFUSED, "row-level security"),
+    Attack("let the server run a program", POSTER, "only a superuser may", "COPY hold FROM PROGRAM 'id'", REFUSED, "permission denied to COPY to or from an external program"),
+    Attack("write the books to a file of the server", POSTER, "only a superuser may", "COPY orders TO '/tmp/orders'", REFUSED, "permission denied to COPY to a file"),
+    Attack("read a file of the server", POSTER, "only a superuser may", "SELECT pg_read_file('postgresql.conf')", REFUSED, "permission denied for function pg_read_file"),
+    Attack("publish every row to another server", OWNER, _TRAP, "CREATE PUBLICATION mine FOR TABLE orders", REFUSED, "CREATE PUBLICATION by escrow_owner refused"),
+    Attack("an operator of one's own", OWNER, _TRAP, "CREATE OPERATOR public.<> (LEFTARG = text, RIGHTARG = bigint, FUNCTION = textne)", REFUSED, "CREATE OPERATOR by escrow_owner refused"),
+)  # fmt: skip
+
 SCHEMA = tuple(
     Attack(
         " ".join(weakening.split()),
@@ -336,7 +385,7 @@ SCHEMA = tuple(
     for weakening, named, _ in WEAKENED
 )
 
-ATTACKS = (*HISTORY, *LEDGER, *TRAP, *FORGED, *SCHEMA)
+ATTACKS = (*HISTORY, *LEDGER, *TRAP, *FORGED, *SESSIONS, *SCHEMA)
 
 _HEAD = """# Attacks, guards, results
 

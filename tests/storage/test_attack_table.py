@@ -14,7 +14,7 @@ from escrow.hold import HoldScope
 from jobs.verifying import faults_in_books
 from storage.seal import seal_evidence
 from tests.escrow.conftest import District
-from tests.storage.attacks import ATTACKS, FORGED, HISTORY, LEDGER, NAMED, REFUSED, SUPERUSER, TRAP, Attack, document
+from tests.storage.attacks import ATTACKS, FORGED, HISTORY, LEDGER, NAMED, REFUSED, SESSIONS, SUPERUSER, TRAP, Attack, document
 from tests.storage.role_table import DOCUMENT, HEAD, role_table
 from tests.storage.test_roles import a_row_in_every_table
 
@@ -63,7 +63,9 @@ def test_every_role_reads_and_adds_what_the_table_says(connection: Connection) -
     assert DOCUMENT.read_text(encoding="utf-8").endswith(role_table(connection)), "run: python -m tests.storage.role_table"
 
 
-@pytest.mark.parametrize("attacks", [HISTORY, LEDGER, TRAP, FORGED], ids=["history", "ledger", "trap", "forged"])
+@pytest.mark.parametrize(
+    "attacks", [HISTORY, LEDGER, TRAP, FORGED, SESSIONS], ids=["history", "ledger", "trap", "forged", "sessions"]
+)
 def test_every_attack_ends_as_the_table_says(lived: Connection, attacks: tuple[Attack, ...]) -> None:
     """The weakened schema is tried in test_catalogue, one after the other as here."""
     otherwise = [(one.what, one.role, said[-300:]) for one in attacks if one.words not in (said := _try(lived, one))]

@@ -126,6 +126,22 @@ WEAKENED: tuple[tuple[str, str, str], ...] = (
     ("GRANT UPDATE (reason) ON transfer TO PUBLIC", "grants transfer", "UPDATE(reason)"),
     ("CREATE TABLE shadow () INHERITS (discrepancy)", "heir discrepancy.shadow", "inherits"),
     ("DROP TABLE job_run CASCADE", "table job_run", "missing"),
+    ("ALTER SEQUENCE hold_hold_id_seq MINVALUE -5 CYCLE", "sequence hold_hold_id_seq", "round again"),
+    ("GRANT UPDATE ON SEQUENCE hold_hold_id_seq TO escrow_poster", "grants hold_hold_id_seq", "escrow_poster: UPDATE"),
+    (
+        """CREATE FUNCTION differs(text, bigint) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+        CREATE OPERATOR public.<> (LEFTARG = text, RIGHTARG = bigint, FUNCTION = differs)""",
+        "operator <>(text,bigint)",
+        "it runs differs(text,bigint)",
+    ),
+    (
+        """CREATE FUNCTION any_day(text) RETURNS date LANGUAGE sql IMMUTABLE AS $$ SELECT date '2025-03-01' $$;
+        CREATE CAST (text AS date) WITH FUNCTION any_day(text) AS IMPLICIT""",
+        "cast text as date",
+        "no migration",
+    ),
+    ("GRANT CREATE ON SCHEMA public TO PUBLIC", "creator PUBLIC", "may make objects"),
+    ("GRANT CREATE ON SCHEMA public TO escrow_poster", "creator escrow_poster", "may make objects"),
     (
         """CREATE OR REPLACE VIEW hold_in_force AS SELECT h.institution_id, h.hold_id, h.scope, h.order_id, h.class_hour_no,
             h.custody_account_id, h.stops_release, h.stops_refund, h.reason, h.placed_by, h.placed_at FROM hold h WHERE false""",

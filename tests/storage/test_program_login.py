@@ -85,6 +85,35 @@ def test_a_login_that_came_back_without_a_password_gets_its_own_again(no_login: 
         assert connection.execute(text("SELECT current_user")).scalar_one() == Role.AUDITOR
 
 
+def test_what_a_session_of_the_login_keeps_for_itself_is_named_and_taken_back_by_the_next_command(no_login: Engine) -> None:
+    """Any login may give itself another password and settings: one session so could lock out, or loosen, all that follow."""
+    with no_login.connect() as owner:
+        ensure_program_login(owner)
+    with engine_as(no_login, EMBEDDED, Session(Role.SUPERVISOR)) as limited, limited.connect() as session:
+        database = session.execute(text("SELECT current_database()")).scalar_one()
+        session.execute(text("SET ROLE NONE"))
+        session.execute(text(f"ALTER ROLE {PROGRAM_LOGIN} PASSWORD 'mine'"))
+        session.execute(text(f"ALTER ROLE {PROGRAM_LOGIN} SET synchronous_commit = off"))
+        session.execute(text(f"ALTER ROLE {PROGRAM_LOGIN} IN DATABASE {database} SET search_path = mine, public"))
+        session.commit()
+    with no_login.connect() as owner:
+        named = [fault.what for fault in faults_in_books(owner) if fault.table == "schema: setting"]
+        ensure_program_login(owner)
+
+        assert [said.split("; ")[0] for said in named] == [
+            f"{PROGRAM_LOGIN} keeps the setting search_path=mine, public for its sessions",
+            f"{PROGRAM_LOGIN} keeps the setting synchronous_commit=off for its sessions",
+        ]
+        assert named[0].endswith(f"run: ALTER ROLE {PROGRAM_LOGIN} IN DATABASE {database} RESET search_path")
+        assert named[1].endswith(f"run: ALTER ROLE {PROGRAM_LOGIN} RESET synchronous_commit")
+        assert faults_in_books(owner) == []
+    with engine_as(no_login, EMBEDDED, Session(Role.POSTER)) as limited, limited.connect() as session:
+        assert session.execute(text("SELECT session_user, current_setting('search_path')")).one() == (
+            PROGRAM_LOGIN,
+            '"$user", public',
+        )
+
+
 def test_commands_that_make_it_at_once_all_find_it(no_login: Engine) -> None:
     def make(_number: int) -> None:
         with no_login.connect() as owner:

@@ -222,6 +222,34 @@ def test_a_bank_sees_its_own_accounts_and_no_orders(two_cities: Connection) -> N
         assert "row-level security" in refused(two_cities, other + f"VALUES ('x', '{own}', 'x', now(), sha256('x'), 1, 'x')")
 
 
+def test_a_bank_reads_no_balance_of_the_same_institution_at_another_bank(two_cities: Connection) -> None:
+    """An institution may keep accounts at several banks."""
+    institution, own = two_cities.execute(
+        text("SELECT institution_id, bank_code FROM custody_account ORDER BY custody_account_id LIMIT 1")
+    ).one()
+    balances = "SELECT count(*) FROM account_balance WHERE institution_id = :institution"
+    before = two_cities.execute(text(balances), {"institution": institution}).scalar_one()
+    two_cities.execute(
+        text(
+            "INSERT INTO custody_account (institution_id, bank_code, account_number, account_name, currency, opened_on, "
+            "beneficiary_name, beneficiary_account, beneficiary_bank, source_file_sha256, source_line) SELECT institution_id, 'OTHER', "
+            "'another', account_name, currency, opened_on, beneficiary_name, beneficiary_account, beneficiary_bank, "
+            "source_file_sha256, source_line FROM custody_account WHERE institution_id = :institution"
+        ),
+        {"institution": institution},
+    )
+    two_cities.execute(
+        text(
+            "INSERT INTO account (institution_id, custody_account_id, kind, subject, normal_side, currency, in_transit, opened_on) "
+            "SELECT institution_id, custody_account_id, 'custody_cash', 'elsewhere', 'DEBIT', currency, false, opened_on "
+            "FROM custody_account WHERE bank_code = 'OTHER'"
+        )
+    )
+    for bank, seen in ((own, before), ("OTHER", 1)):
+        with working_as(two_cities, Session(Role.BANK, bank=bank)):
+            assert two_cities.execute(text(balances), {"institution": institution}).scalar_one() == seen > 0
+
+
 def test_an_auditor_reads_everything_and_writes_to_the_audit_log_only(two_cities: Connection) -> None:
     orders = _seen(two_cities, "orders")
     with working_as(two_cities, Session(Role.AUDITOR, EVERYWHERE)):

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -228,6 +229,21 @@ def test_bytes_before_or_after_the_zip_are_refused(told: Told, tmp_path: Path) -
     for content in (whole + b"\n", b"#!/bin/sh\n" + whole):
         (tmp_path / "c.zip").write_bytes(content)
         assert whats_broken(tmp_path / "c.zip", told.log_key)
+
+
+def test_a_stranger_s_zip_of_countless_members_is_refused_at_once(told: Told, tmp_path: Path) -> None:
+    """Anybody can put a copied seal on a zip of their own; what it unpacks to must cost no more than looking at it."""
+    members, comment = list(members_of(told.pack).items()), comment_of(told.pack)
+    countless = zipped(tmp_path / "c.zip", [*members, *((f"zz{number}", b"") for number in range(40_000))], comment)
+    started = time.monotonic()
+    assert whats_broken(countless, told.log_key) == "zz0: the manifest does not know this member"
+    assert time.monotonic() - started < 20  # compared each with each it took minutes
+
+
+def test_a_stranger_s_seal_is_refused_before_anything_is_unpacked(told: Told, tmp_path: Path) -> None:
+    seal = comment_of(told.pack).replace(b"\naccount ", b"\naccount 9", 1)
+
+    assert "the signature is wrong" in whats_broken(zipped(tmp_path / "c.zip", [], seal), told.log_key)
 
 
 def test_a_pack_somebody_else_sealed_is_refused_with_the_key_at_hand(told: Told, tmp_path: Path) -> None:
