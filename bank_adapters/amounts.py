@@ -8,6 +8,7 @@ are none: ``18.15000`` EUR is 18.15).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from money import exponent_of
 from money.amount import LARGEST_MINOR_UNITS, AmountRefused
@@ -64,6 +65,26 @@ def parse_point_amount(text: str, exponent: int, *, grouped: bool = False) -> in
     sign, whole, fraction = found.groups()
     units = minor_units(whole.replace(",", "") if "," in whole else whole, fraction or "", exponent)
     return -units if sign == "-" else units
+
+
+def parse_marked_amount(text: str, exponent: int, decimal: str, thousands: str) -> int:
+    """Amounts of a bank that writes ``1.234,56`` or ``1'234.56``: its mark before the decimals, its mark between groups of three.
+
+    Only whole groups are read: with a point between groups, ``1.50`` is no amount. No mark between groups is an empty text.
+    """
+    found = _marked(decimal, thousands).fullmatch(text)
+    if found is None:
+        raise AmountUnreadable("no amount with these marks")
+    sign, whole, fraction = found.groups()
+    units = minor_units(re.sub("[^0-9]", "", whole), fraction or "", exponent)
+    return -units if sign == "-" else units
+
+
+@lru_cache(maxsize=16)
+def _marked(decimal: str, thousands: str) -> re.Pattern[str]:
+    between = "[ \u00a0\u202f]" if thousands == " " else re.escape(thousands)
+    groups = rf"|[0-9]{{1,3}}(?:{between}[0-9]{{3}}){{1,5}}" if thousands else ""
+    return re.compile(rf"([+-]?)([0-9]{{1,18}}{groups})(?:{re.escape(decimal)}([0-9]{{0,17}}))?", re.ASCII)
 
 
 def parse_decimal_amount(text: str, exponent: int) -> int:

@@ -90,14 +90,22 @@ def _zone(text: str) -> timezone:
     return timezone(-offset if text[0] == "-" else offset)
 
 
-#: Table profiles name the one their bank writes; all have the year first, so the others are read as well.
-DATE_FORMATS = {
+#: Table profiles name the one their bank writes. With the year first there is one way to read a day, so those are always read.
+YEAR_FIRST = {
     "YYYY-MM-DD": re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})", re.ASCII),
     "YYYY/MM/DD": re.compile(r"([0-9]{4})/([0-9]{1,2})/([0-9]{1,2})", re.ASCII),
     "YYYY.MM.DD": re.compile(r"([0-9]{4})\.([0-9]{1,2})\.([0-9]{1,2})", re.ASCII),
     "YYYYMMDD": re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})", re.ASCII),
     "YYYY年MM月DD日": re.compile(r"([0-9]{4})年([0-9]{1,2})月([0-9]{1,2})日", re.ASCII),
 }
+#: Read only where a profile says so: another bank writes the same figures in another order.
+YEAR_LAST = {
+    "DD.MM.YYYY": re.compile(r"(?P<day>[0-9]{1,2})\.(?P<month>[0-9]{1,2})\.(?P<year>[0-9]{4})", re.ASCII),
+    "DD/MM/YYYY": re.compile(r"(?P<day>[0-9]{1,2})/(?P<month>[0-9]{1,2})/(?P<year>[0-9]{4})", re.ASCII),
+    "DD-MM-YYYY": re.compile(r"(?P<day>[0-9]{1,2})-(?P<month>[0-9]{1,2})-(?P<year>[0-9]{4})", re.ASCII),
+    "MM/DD/YYYY": re.compile(r"(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/(?P<year>[0-9]{4})", re.ASCII),
+}
+DATE_FORMATS = {**YEAR_FIRST, **YEAR_LAST}
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?|([0-9]{2})([0-9]{2})([0-9]{2})", re.ASCII)
 
 
@@ -105,8 +113,11 @@ _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?|([0-9]{2})([0-9]{2}
 def read_date(text: str, formats: tuple[str, ...]) -> ReadDate:
     """A date in one of the named formats. Raises DateUnreadable."""
     for name in formats:
-        if found := DATE_FORMATS[name].fullmatch(text):
+        if not (found := DATE_FORMATS[name].fullmatch(text)):
+            continue
+        if name in YEAR_FIRST:
             return clamped(int(found[1]), int(found[2]), int(found[3]))
+        return clamped(int(found["year"]), int(found["month"]), int(found["day"]))
     raise DateUnreadable(text)
 
 

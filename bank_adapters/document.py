@@ -89,7 +89,9 @@ class Document:
         claims = [
             Claim(profile.id, kind, profile, header, rows)
             for profile in profiles
-            if profile.table is not None and (header := self._header(rows, profile.id, profile.table)) is not None
+            if profile.table is not None
+            and profile.table.decimal == "."  # what is a number in a sheet has a point, and text looks like it
+            and (header := self._header(rows, profile.id, profile.table)) is not None
         ]
         claim = self._only(claims)
         if claim is None or claim.profile is None or claim.header is None:

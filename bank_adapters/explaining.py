@@ -221,12 +221,16 @@ def _marks(below: Sequence[Row], columns: Sequence[Column | None]) -> list[str]:
 _DATE_MARKS = (("/", "YYYY/MM/DD"), ("年", "YYYY年MM月DD日"), ("-", "YYYY-MM-DD"), (".", "YYYY.MM.DD"))
 
 
+_DATE_MARKS_YEAR_LAST = (("/", "DD/MM/YYYY"), ("-", "DD-MM-YYYY"), (".", "DD.MM.YYYY"))  # MM/DD/YYYY: a person must say
+
+
 def _date_format(below: Sequence[Row], columns: Sequence[Column | None]) -> str:
     wanted = (ColumnField.BOOKING_DATE, ColumnField.BOOKED_AT)
     for index, column in enumerate(columns):
         if column is not None and column.field in wanted:
             text = next((row.cells[index].strip() for row in below if index < len(row.cells) and row.cells[index].strip()), "")
-            return next((name for mark, name in _DATE_MARKS if mark in text), "YYYYMMDD")
+            marks = _DATE_MARKS if text[:4].isdigit() else _DATE_MARKS_YEAR_LAST
+            return next((name for mark, name in marks if mark in text), "YYYYMMDD")
     return "YYYY-MM-DD"
 
 

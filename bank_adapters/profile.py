@@ -172,7 +172,10 @@ class TableLayout:
     ``neutral_marks`` say that a row moves nothing (不计收支); rows whose status is one of ``information_statuses``
     (交易关闭) move nothing either, those of ``pending_statuses`` not yet. ``report``: the file has no balances and closes no
     day. ``remarks`` are beginnings of rows above the table that say nothing of the account. ``amount_signs`` (¥) may stand
-    before an amount. ``summary`` names the columns of a second header below the table, whose one row of totals follows.
+    before an amount.
+    ``summary`` names the columns of a second header below the table, whose one row of totals follows. ``decimal`` stands before
+    the decimals, ``thousands`` between groups of three (``1.234,56``, ``1'234.56``); with a decimal comma only text is read, as
+    the numbers of a spreadsheet always have a point.
     """
 
     columns: tuple[Column, ...]
@@ -187,6 +190,7 @@ class TableLayout:
     reversal_marks: tuple[str, ...] = ()
     date_formats: tuple[str, ...] = ("YYYY-MM-DD",)
     time_zone: str = "Asia/Shanghai"
+    decimal: str = "."
     thousands: str = ","
     currency: str = "CNY"
     currency_names: tuple[tuple[str, str], ...] = (("人民币", "CNY"),)
@@ -204,6 +208,11 @@ class TableLayout:
     short_rows: bool = False
     write_grouped: bool = False
     write_bom: bool = False
+
+    @property
+    def usual_marks(self) -> bool:
+        """A point before the decimals; a comma or nothing between groups of three."""
+        return self.decimal == "." and self.thousands in ("", ",")
 
     def column_of(self, wanted: ColumnField) -> Column | None:
         """The first column that holds ``wanted``, or None."""

@@ -156,6 +156,14 @@ def _check_table(table: TableLayout, file: str) -> None:
         _demand(table, file, {"reversal_mark"})
     if len(table.delimiter) != 1:
         raise ConfigRefused(file, "table.delimiter", f"{table.delimiter!r} is not one character")
+    if table.decimal not in (".", ","):
+        raise ConfigRefused(file, "table.decimal", f"{table.decimal!r} is neither a point nor a comma")
+    if table.thousands == table.decimal or table.thousands not in ("", ",", ".", " ", "'"):
+        raise ConfigRefused(
+            file, "table.thousands", f"{table.thousands!r} cannot stand between thousands; write ',' '.' ' ' \"'\" or ''"
+        )
+    if len({name[:2] for name in table.date_formats} & {"DD", "MM"}) > 1:
+        raise ConfigRefused(file, "table.date_formats", "days first and months first cannot be told apart")
     for each in table.date_formats:
         if each not in DATE_FORMATS:
             raise ConfigRefused(file, "table.date_formats", f"{each!r} is not one of {', '.join(DATE_FORMATS)}")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_point_amount
-from bank_adapters.dates import DATE_FORMATS, DateUnreadable, read_date
+from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_marked_amount, parse_point_amount
+from bank_adapters.dates import YEAR_FIRST, DateUnreadable, read_date
 from bank_adapters.delimited.rows import Row
 from bank_adapters.draft import Declared, StatementDraft
 from bank_adapters.findings import Findings, amount_text
@@ -80,7 +80,7 @@ class Facts:
         self.head_count: tuple[int, int] | None = None  # rows by a remark above the table, and its line
         self.title = normalised_label(layout.title) if layout.title else None
         self.remarks = tuple(normalised_label(remark) for remark in layout.remarks)
-        self.formats = (*layout.date_formats, *DATE_FORMATS)
+        self.formats = (*layout.date_formats, *YEAR_FIRST)
         self.patterns = {footer.starts_with: re.compile(footer.pattern) for footer in layout.footers if footer.pattern}
 
     def __contains__(self, fact: Fact) -> bool:
@@ -239,12 +239,20 @@ def amount_of(text: str, currency: str, layout: TableLayout, findings: Findings,
             figure = figure[len(sign) :].lstrip()
             break
     try:
-        return parse_point_amount(figure, exponent_or_two(currency), grouped=layout.thousands == ",")
+        return units_of(figure, currency, layout)
     except AmountTooFine:
         findings.add("amount_decimals", line=line, field=field, excerpt=text, currency=currency)
     except AmountUnreadable:
         findings.add("amount_unreadable", line=line, field=field, excerpt=text)
     return None
+
+
+def units_of(text: str, currency: str, layout: TableLayout) -> int:
+    """Signed minor units of a figure written with the layout's marks. Raises AmountUnreadable."""
+    exponent = exponent_or_two(currency)
+    if layout.usual_marks:
+        return parse_point_amount(text, exponent, grouped=layout.thousands == ",")
+    return parse_marked_amount(text, exponent, layout.decimal, layout.thousands)
 
 
 def _labelled(cells: tuple[str, ...], known: tuple[LabelledFact, ...]) -> Iterator[tuple[Fact | None, str]]:

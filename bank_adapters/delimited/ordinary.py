@@ -242,6 +242,8 @@ class OrdinaryRows:
     def _units(self, name: str, cells: list[Sequence[str]], currency: str) -> list[int | None] | None:
         """Minor units with their sign, None for an empty cell; no column when the table has none or all are empty."""
         places = self.reader.places.get(name, ())
+        if places and not self.reader.layout.usual_marks:
+            raise _NotOrdinary
         exponent, grouped = exponent_or_two(currency), self.reader.layout.thousands == ","
         if len(places) == 1 and exponent == _USUAL_EXPONENT:
             lines = "\n".join(cells[places[0][0]])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from bank_adapters.amounts import AmountUnreadable, exponent_or_two, parse_point_amount
+from bank_adapters.amounts import AmountUnreadable
 from bank_adapters.checks import run_checks
-from bank_adapters.dates import DATE_FORMATS, DateUnreadable, read_date, read_time
+from bank_adapters.dates import YEAR_FIRST, DateUnreadable, read_date, read_time
 from bank_adapters.delimited.cells import DASH_MARKS, DASHES, SPOILED_NUMBER, kept_cell
 from bank_adapters.delimited.claims import Header
-from bank_adapters.delimited.facts import Currency, Facts, amount_of, named
+from bank_adapters.delimited.facts import Currency, Facts, amount_of, named, units_of
 from bank_adapters.delimited.moves import Moves
 from bank_adapters.delimited.order import Order
 from bank_adapters.delimited.rows import Row
@@ -62,7 +62,7 @@ class TableReader:
         self.time_zone = layout.time_zone
         self.empty = set(layout.empty_cells)
         # A spreadsheet writes days anew. With the year first there is one way to read them, whatever the bank's own way is.
-        self.formats = (*layout.date_formats, *DATE_FORMATS)
+        self.formats = (*layout.date_formats, *YEAR_FIRST)
         self.footers = [(normalised_label(footer.starts_with), footer) for footer in layout.footers]
         self.footer_seen: set[str] = set()
         self.summary_start = normalised_label(layout.summary[0].label) if layout.summary else None
@@ -223,7 +223,7 @@ class TableReader:
 
     def _running_balance(self, text: str, currency: str, line: int) -> int | None:
         try:
-            return parse_point_amount(text, exponent_or_two(currency), grouped=self.layout.thousands == ",")
+            return units_of(text, currency, self.layout)
         except (AmountUnreadable, AmountRefused):
             self.findings.add("running_balance_unreadable", line=line, field="running_balance", excerpt=text)
             return None

@@ -23,6 +23,10 @@ _DATE_WRITERS = {
     "YYYY.MM.DD": "%Y.%m.%d",
     "YYYYMMDD": "%Y%m%d",
     "YYYY年MM月DD日": "%Y年%m月%d日",
+    "DD.MM.YYYY": "%d.%m.%Y",
+    "DD/MM/YYYY": "%d/%m/%Y",
+    "DD-MM-YYYY": "%d-%m-%Y",
+    "MM/DD/YYYY": "%m/%d/%Y",
 }
 
 
@@ -31,6 +35,8 @@ def write_delimited(statement: Statement, profile: Profile) -> bytes:
     layout = profile.table
     if layout is None:
         raise WritingRefused(f"profile {profile.id} describes no table")
+    if not layout.usual_marks:
+        raise WritingRefused(f"profile {profile.id} writes amounts with other marks than 1,234.56, which are only read")
     closed_statement(statement, profile.id)
     writer_of = _CellWriter(statement, layout)
     text = io.StringIO()

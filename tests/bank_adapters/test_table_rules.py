@@ -9,6 +9,7 @@ from datetime import date
 
 import pytest
 
+from bank_adapters.amounts import parse_marked_amount
 from bank_adapters.delimited.moves import Move, Moves
 from bank_adapters.findings import Findings
 from bank_adapters.limits import MAX_LINE_CHARACTERS
@@ -272,3 +273,71 @@ def test_a_flood_of_the_same_finding_is_counted_not_listed() -> None:
     assert len(found) == 100
     (more,) = [finding for finding in reading.findings if finding.code == "more_findings"]
     assert "400" in more.message
+
+
+CONTINENTAL = Profile(
+    id="continental", version=1, title="Continental", format=ProfileFormat.TABLE,
+    table=TableLayout(
+        columns=(
+            Column(name="Buchungstag", field=ColumnField.BOOKING_DATE), Column(name="Betrag", field=ColumnField.AMOUNT),
+            Column(name="Saldo", field=ColumnField.RUNNING_BALANCE),
+        ),
+        direction=DirectionRule.SIGNED, delimiter=";", decimal=",", thousands=".", currency="EUR", date_formats=("DD.MM.YYYY",),
+        preamble=(
+            LabelledFact(label="Konto", fact=Fact.ACCOUNT), LabelledFact(label="Anfangssaldo", fact=Fact.OPENING_BALANCE),
+            LabelledFact(label="Endsaldo", fact=Fact.CLOSING_BALANCE),
+        ),
+    ),
+)  # fmt: skip
+
+
+def continental(amount: str, balance: str = "11.234,56", day: str = "02.03.2026") -> StatementFileReading:
+    text = f"Konto;DE89\nAnfangssaldo;10.000,00\nEndsaldo;{balance}\nBuchungstag;Betrag;Saldo\n{day};{amount};{balance}\n"
+    return read_statement_file(text.encode(), "f.csv", (CONTINENTAL,))
+
+
+@pytest.mark.parametrize("amount", ["1.234,56", "1234,56", "+1.234,56"])
+def test_a_decimal_comma_and_days_first_are_read_where_the_profile_says_so(amount: str) -> None:
+    reading = continental(amount)
+    (line,) = reading.statements[0].lines
+    assert (reading.accepted, reading.findings) == (True, ())
+    assert (line.amount.minor_units, line.booking_date) == (123456, date(2026, 3, 2))
+
+
+@pytest.mark.parametrize("amount", ["1,234.56", "1.23456", "1.50", "12.34,56", "1..234,56", ".234,56", "1 234,56", "NaN"])
+def test_an_amount_with_other_marks_than_the_profile_s_is_refused_never_read_as_another_sum(amount: str) -> None:
+    assert "amount_unreadable" in codes(continental(amount))
+
+
+def test_a_point_between_groups_makes_thousands() -> None:
+    reading = continental("1.500", "11.500")
+    assert reading.accepted
+    assert reading.statements[0].lines[0].amount.minor_units == 150000
+
+
+@pytest.mark.parametrize("day", ["03/02/2026", "2.3.26", "31.13.2026"])
+def test_a_day_in_another_order_than_the_profile_s_is_refused(day: str) -> None:
+    assert "date_unreadable" in codes(continental("1.234,56", day=day))
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "thousands", "units"),
+    [
+        ("1'234.56", ".", "'", 123456),
+        ("1 234,56", ",", " ", 123456),
+        ("1\u00a0234,5", ",", " ", 123450),
+        ("-1234,56", ",", "", -123456),
+    ],
+)
+def test_marks_of_other_countries(text: str, decimal: str, thousands: str, units: int) -> None:
+    assert parse_marked_amount(text, 2, decimal, thousands) == units
+
+
+def test_a_profile_with_a_decimal_comma_takes_no_numbers_of_a_spreadsheet() -> None:
+    rows = ("Konto;DE89", "Anfangssaldo;10000", "Endsaldo;11500", "Buchungstag;Betrag;Saldo", "2026-03-02;1.500;11500")
+    cells = ("".join(f'<Cell><Data ss:Type="String">{cell}</Data></Cell>' for cell in row.split(";")) for row in rows)
+    table = "".join(f"<Row>{row}</Row>" for row in cells)
+    space = "urn:schemas-microsoft-com:office:spreadsheet"
+    book = f'<Workbook xmlns="{space}" xmlns:ss="{space}"><Worksheet ss:Name="A"><Table>{table}</Table></Worksheet></Workbook>'
+    reading = read_statement_file(f'<?xml version="1.0"?>{book}'.encode(), "f.xls", (CONTINENTAL,))
+    assert codes(reading) == ["no_adapter"]
