@@ -14,6 +14,7 @@ from calendars import WorkingCalendar
 from ledger.store import open_items
 from money import Money
 from reports.report_table import Column, ColumnType, Fact, Language, ReportTable
+from reports.wording import word
 
 #: Working days waited, first and last of each bucket, both included; None for no end. Before the first: not due yet.
 BUCKETS: tuple[tuple[int, int | None], ...] = ((0, 1), (2, 3), (4, 5), (6, 10), (11, 20), (21, 60), (61, None))
@@ -99,6 +100,12 @@ def bucket_name(bucket: int | None, language: Language) -> str:
     if last is None:
         return f"{first - 1} 日以上" if language == "zh" else f"over {first - 1}"
     return f"{first}-{last}" + (" 日" if language == "zh" else "")
+
+
+def what_waits(what: str, language: Language) -> str:
+    """What waits, for people: ``prepayment held``, ``discrepancy BANK_CHARGE`` with the kind's own code."""
+    named, _, kind = what.partition(" ") if what.startswith("discrepancy ") else (what, "", "")
+    return f"{word(named, language)} {kind}".rstrip()
 
 
 def waiting(
@@ -214,7 +221,7 @@ def ageing_table(lines: Collection[AgeingLine], language: Language, facts: tuple
     """The ageing report; each row names its oldest member, which leads to its source."""
     rows = tuple(
         (
-            line.custody_account_id, line.what, bucket_name(line.bucket, language), line.count, line.amount,
+            line.custody_account_id, what_waits(line.what, language), bucket_name(line.bucket, language), line.count, line.amount,
             line.amount.currency if line.amount else None, line.oldest, line.oldest_id,
         )
         for line in lines

@@ -93,6 +93,7 @@ def trial_balance_command(  # noqa: PLR0917  typer's options
     from config.chart import load_chart
     from entrypoints.settings import read_settings
     from reports.trial_balance import trial_balance_report, trial_balance_table
+    from reports.wording import word
 
     chart = load_chart()
     with report_desk(read_settings(), export=bool(csv_file or xlsx_file)) as desk:
@@ -111,9 +112,8 @@ def trial_balance_command(  # noqa: PLR0917  typer's options
                 typer.echo(json.dumps(report.as_json(chart), ensure_ascii=False))
             else:
                 desk.show(table, lang.value)
-                typer.echo(
-                    "debits equal credits" if report.balances else "DEBITS DO NOT EQUAL CREDITS; run: escrow ledger verify"
-                )
+                verdict = "debits equal credits" if report.balances else "DEBITS DO NOT EQUAL CREDITS; run: escrow ledger verify"
+                typer.echo(word(verdict, lang.value))
     if not report.balances:
         raise typer.Exit(DOES_NOT_VERIFY)
 
@@ -145,6 +145,7 @@ def account_command(  # noqa: PLR0917  typer's options
     """
     from entrypoints.settings import read_settings
     from reports.account_statement import account_statement_report, account_statement_table, whole_statement
+    from reports.wording import word
 
     in_order(from_, to)
     with report_desk(read_settings(), export=bool(csv_file or xlsx_file)) as desk:
@@ -171,7 +172,8 @@ def account_command(  # noqa: PLR0917  typer's options
         desk.show(account_statement_table(report, iter(report.lines), facts), lang.value)
     if report.next_after is not None:
         asked = options_again({"--from": from_, "--as-of": to, "--known-at": known_at, "--limit": limit})
-        typer.echo(f"more: escrow ledger account {report.account.account_id}{asked} --after {report.next_after}")
+        more = f"escrow ledger account {report.account.account_id}{asked} --after {report.next_after}"
+        typer.echo(f"{word('more', lang.value)}: {more}")
 
 
 @ledger_app.command("journal")
@@ -200,6 +202,7 @@ def journal_command(  # noqa: PLR0917  typer's options
     from entrypoints.settings import read_settings
     from ledger.store import journal
     from reports.journal import journal_line_as_json, journal_table, whole_journal, with_sources
+    from reports.wording import word
 
     in_order(from_, to)
     kind, _, ref = (source or "").partition("/")
@@ -232,7 +235,8 @@ def journal_command(  # noqa: PLR0917  typer's options
         again = options_again(
             {"--from": from_, "--as-of": to, "--known-at": known_at, "--account": account, "--source": source, "--limit": limit}
         )
-        typer.echo(f"more: escrow ledger journal{again} --after {last.institution_id}.{last.batch_id}.{last.line}")
+        more = f"escrow ledger journal{again} --after {last.institution_id}.{last.batch_id}.{last.line}"
+        typer.echo(f"{word('more', lang.value)}: {more}")
 
 
 @ledger_app.command("verify")

@@ -52,6 +52,7 @@ def general_ledger_command(  # noqa: PLR0917  typer's options
     from entrypoints.settings import read_settings
     from reports.general_ledger import general_ledger, general_ledger_table
     from reports.report_table import ReportTable
+    from reports.wording import word
 
     in_order(from_, to)
     chart = load_chart()
@@ -80,7 +81,7 @@ def general_ledger_command(  # noqa: PLR0917  typer's options
                 typer.echo(json.dumps(row, ensure_ascii=False))
         else:
             desk.show(make(), lang.value)
-            typer.echo("a line's postings: escrow ledger account NUMBER --from DATE --as-of DATE")
+            typer.echo(word("a line's postings", lang.value) + ": escrow ledger account NUMBER --from DATE --as-of DATE")
 
 
 def ageing_command(  # noqa: PLR0917  typer's options
@@ -102,6 +103,7 @@ def ageing_command(  # noqa: PLR0917  typer's options
     from config.calendars import load_calendar
     from entrypoints.settings import read_settings
     from reports.ageing import ageing, ageing_table
+    from reports.wording import word
 
     with report_desk(read_settings(), export=bool(csv_file or xlsx_file)) as desk:
         day: date = as_of or business_date(desk.now)
@@ -120,4 +122,6 @@ def ageing_command(  # noqa: PLR0917  typer's options
             typer.echo(json.dumps(table.as_json(), ensure_ascii=False))
         else:
             desk.show(table, lang.value)
-            typer.echo("an item's story: escrow ledger journal --source KIND/REF; escrow discrepancy show ID")
+            typer.echo(
+                word("an item's story", lang.value) + ": escrow ledger journal --source KIND/REF; escrow discrepancy show ID"
+            )

@@ -48,6 +48,21 @@ def test_the_trial_balance_shows_equal_totals_in_both_languages(run: Run) -> Non
         assert bool(rows) is known
 
 
+def test_what_stands_below_a_report_is_in_its_language(run: Run) -> None:
+    """Commands stay commands; the words before them are the reader's."""
+    for command, english, chinese in (
+        (["trial-balance"], "debits equal credits", "借贷平衡"),
+        (["journal", "--limit", "1"], "more: escrow ledger journal", "下一页: escrow ledger journal"),
+        (["account", "70:prepayment_held:A", "--limit", "1"], "more: escrow ledger account", "下一页: escrow ledger account"),
+        (["general-ledger"], "a line's postings: escrow", "某行的分录: escrow"),
+        (["ageing", "--as-of", "2025-03-10"], "an item's story: escrow", "某笔的来龙去脉: escrow"),
+    ):
+        assert english in run("ledger", *command).stdout, command
+        said = run("ledger", *command, "--lang", "zh").stdout
+        assert chinese in said, command
+        assert english not in said, command
+
+
 def test_a_period_that_ends_before_it_begins_is_wrong_usage(run: Run) -> None:
     for command in (["ledger", "account", "70:prepayment_held:A"], ["ledger", "journal"]):
         ended = run(*command, "--from", "2025-03-10", "--to", "2025-03-05")

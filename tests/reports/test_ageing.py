@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from config.calendars import load_calendar
 from money import Money
-from reports.ageing import BUCKETS, AgeingLine, ageing, ageing_table, bucket_name, bucket_of
+from reports.ageing import BUCKETS, AgeingLine, ageing, ageing_table, bucket_name, bucket_of, what_waits
 from tests.escrow.conftest import District
 
 CALENDAR = load_calendar()
@@ -54,6 +54,19 @@ def test_prepayments_receipts_and_class_hours_age_by_working_days(district: Dist
     receipts = [line for (what, _), line in lines.items() if what == "receipt"]
     assert sum(line.count for line in receipts) == 2
     assert sum(line.amount.minor_units for line in receipts if line.amount) == 106_000
+
+
+def test_what_waits_is_told_in_the_reader_s_language(district: District) -> None:
+    lines = ageing(district.conn, CALENDAR, as_of=date(2025, 3, 10))
+    told = {line.what: what_waits(line.what, "zh") for line in lines}
+
+    assert told == {
+        "prepayment held": "预收费托管余额", "class-hour not released": "课时未拨付", "class-hour disputed": "课时有异议",
+        "receipt": "收款",
+    }  # fmt: skip
+    assert {row[1] for row in ageing_table(lines, "zh").rows} == set(told.values())
+    assert {row[1] for row in ageing_table(lines, "en").rows} == set(told)
+    assert what_waits("discrepancy BANK_CHARGE", "zh") == "差错 BANK_CHARGE"
 
 
 def test_as_of_an_earlier_day_only_what_was_there_then_waits(district: District) -> None:
