@@ -6,6 +6,7 @@ Names of members are labels and never paths. Archives inside archives and encryp
 from __future__ import annotations
 
 import io
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -107,8 +108,16 @@ def _gunzipped(data: bytes, budget: int) -> bytes:
 def _label(info: zipfile.ZipInfo) -> str:
     """The member's name; without the UTF-8 flag Chinese programs write GB18030."""
     if info.flag_bits & 0x800:
-        return info.filename
+        return visible_name(info.filename)
     try:
-        return info.filename.encode("cp437").decode("gb18030")
+        return visible_name(info.filename.encode("cp437").decode("gb18030"))
     except (UnicodeEncodeError, UnicodeDecodeError):
-        return info.filename
+        return visible_name(info.filename)
+
+
+def visible_name(name: str) -> str:
+    r"""A name for people: what moves the cursor, turns the direction of text or is no character is spelt out (``\u202e``)."""
+    return "".join(
+        char if char.isprintable() or unicodedata.category(char) == "Zs" else char.encode("unicode_escape").decode()
+        for char in name
+    )

@@ -49,20 +49,23 @@ def check_manifest(content: bytes, data: bytes, name: str, reading: StatementFil
     if faults:
         return faults
     if demanded and not (told.keys() & {"sha256", "sm3"} and "rows" in told and told.keys() & {"closing", "in_sum", "out_sum"}):
-        what = f"the manifest of {name} must give sha256 or sm3, rows, and sums or the closing balance"
-        return [ProofFault("manifest_incomplete", what, f"{name} 的清单须含 sha256 或 sm3、rows，以及合计或期末余额")]
+        what = f"the manifest of {name} must give sha256 or sm3, rows, and sums or the closing balance; {_AGAIN}"
+        return [
+            ProofFault("manifest_incomplete", what, f"{name} 的清单须含 sha256 或 sm3、rows，以及合计或期末余额；{_AGAIN_ZH}")
+        ]
     found = _found(data, reading)
     for key, said in told.items():
         value = found[key]()
         if value is None:
-            what = f"the manifest of {name} gives {key}, but the file has no such figure"
-            faults.append(ProofFault("manifest_beyond_file", what, f"{name} 的清单给出 {key}，文件中没有"))
+            what = f"the manifest of {name} gives {key}, but the file has no such figure; {_AGAIN}"
+            faults.append(ProofFault("manifest_beyond_file", what, f"{name} 的清单给出 {key}，文件中没有；{_AGAIN_ZH}"))
         elif not _same(key, said, value, reading):
-            what = f"{key}: the manifest of {name} says {said}, the file has {value}"
-            faults.append(ProofFault("manifest_differs", what, f"{key}：{name} 的清单为 {said}，文件为 {value}"))
+            what = f"{key}: the manifest of {name} says {said}, the file has {value}; {_AGAIN}"
+            faults.append(ProofFault("manifest_differs", what, f"{key}：{name} 的清单为 {said}，文件为 {value}；{_AGAIN_ZH}"))
     return faults
 
 
+_AGAIN, _AGAIN_ZH = "ask the bank for both again", "请银行将文件与清单一并重送"
 _KEYS = (
     "sha256", "sm3", "rows", "in_count", "out_count", "in_sum", "out_sum", "opening", "closing", "statement_no",
     "previous_statement_no",
@@ -79,8 +82,9 @@ def _facts(content: bytes, name: str) -> tuple[dict[str, str], list[ProofFault]]
         key, mark, value = line.partition("=") if "=" in line else line.partition(":")
         key, value = key.strip().lower(), value.strip()
         if not mark or key not in _KEYS or key in told or not value:
-            what = f"line {number} of the manifest of {name} is not one of {', '.join(_KEYS)} with its value, each once"
-            return {}, [ProofFault("manifest_unreadable", what, f"{name} 的清单第 {number} 行无法识别或重复")]
+            what = f"line {number} of the manifest of {name} is not one of {', '.join(_KEYS)} with its value, each once; {_AGAIN}"
+            what_zh = f"{name} 的清单第 {number} 行无法识别或重复，只能是 {'、'.join(_KEYS)} 及其值，各一次；{_AGAIN_ZH}"
+            return {}, [ProofFault("manifest_unreadable", what, what_zh)]
         told[key] = value
     return told, []
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bank_adapters.archives import visible_name
 from bank_adapters.detached import MOST_PROOF_BYTES, PROOF_ENDINGS, ProofKind
 from jobs import wording as say
 from jobs.outbox import place_file
@@ -139,8 +140,8 @@ def _why_not_received(entry: os.DirEntry[str]) -> Said | None:
 
 
 def shown_name(name: str) -> str:
-    """A file name as text, also when its bytes are none."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    """A file name as text, also when its bytes are none or it holds what nobody sees."""
+    return visible_name(name)
 
 
 def move_with_receipt(path: Path, folder: Path, receipt: bytes, digest: str = "") -> None:

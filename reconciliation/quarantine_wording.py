@@ -147,7 +147,7 @@ def nothing_to_replace(one: Held) -> Said:
 # Why a version cannot be put in the place of another.
 
 _BOTH = "escrow --as USER statement replace ID ID --prepare --reason WHY"
-_BOTH_ZH = "escrow --as USER statement replace ID ID --prepare"
+_BOTH_ZH = "escrow --as USER statement replace ID ID --prepare --reason 原因"
 
 
 def opens_otherwise(day: date, shown: Money, expected: Money, before: date | None) -> Said:
@@ -191,8 +191,7 @@ def reversed_since(amount: Money, day: date) -> Said:
     return Said(
         f"a movement of {amount.plain} that it takes away was returned by a line of {day}, which would then return nothing; "
         f"ask the bank for a new version of {day} too and replace both at once: {_BOTH}",
-        f"其中取消的一笔 {amount.plain} 已由 {day} 的流水退回；请向银行索取 {day} 的新版本，并一起替换："
-        "escrow --as USER statement replace ID ID --prepare",
+        f"其中取消的一笔 {amount.plain} 已由 {day} 的流水退回；请向银行索取 {day} 的新版本，并一起替换：{_BOTH_ZH}",
     )
 
 
@@ -219,9 +218,8 @@ def came_again(why: str) -> Said:
     """An item that a falling match had opened again was cleared since."""
     return Said(
         f"what a line it takes away had opened again was cleared by a later line ({why}); ask the bank for a new version of that "
-        "later day too and replace both at once: escrow --as USER statement replace ID ID --prepare",
-        f"所取消流水重新打开的项目其后已由另一笔流水核销（{why}）；请向银行索取该日的新版本，并一起替换："
-        "escrow --as USER statement replace ID ID --prepare",
+        f"later day too and replace both at once: {_BOTH}",
+        f"所取消流水重新打开的项目其后已由另一笔流水核销（{why}）；请向银行索取该日的新版本，并一起替换：{_BOTH_ZH}",
     )
 
 

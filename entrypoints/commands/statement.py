@@ -109,7 +109,9 @@ def receive(  # noqa: PLR0917 - the command line is the signature
 
 def _name(path: Path) -> str:
     # A name that is not text is kept readable: the books hold text only.
-    return "standard input" if str(path) == "-" else path.name.encode("utf-8", "backslashreplace").decode()
+    from bank_adapters.archives import visible_name
+
+    return "standard input" if str(path) == "-" else visible_name(path.name)
 
 
 def _read(path: Path) -> bytes:

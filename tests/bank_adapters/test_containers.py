@@ -308,3 +308,10 @@ def test_a_damaged_stream_inside_a_sheet_is_a_finding() -> None:
 @pytest.mark.parametrize("data", [b"", b" \n\n", b"\xef\xbb\xbf", b"\xff\xfe"])
 def test_a_file_of_nothing_is_called_empty(data: bytes) -> None:
     assert errors(read(data)) == ["file_empty"]
+
+
+def test_a_name_in_an_archive_cannot_play_with_the_screen() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("对账单\u3000\u202egpj.\x1b[2Jxml", b"nothing")
+    assert {finding.member for finding in read(buffer.getvalue()).findings} == {"对账单\u3000\\u202egpj.\\x1b[2Jxml"}
