@@ -8,6 +8,7 @@ from typing import Any
 
 from bank_adapters.amounts import AmountTooFine, AmountUnreadable, exponent_or_two, parse_marked_amount, parse_point_amount
 from bank_adapters.dates import YEAR_FIRST, DateUnreadable, read_date
+from bank_adapters.delimited.cells import SPOILED_NUMBER
 from bank_adapters.delimited.rows import Row
 from bank_adapters.draft import Declared, StatementDraft
 from bank_adapters.findings import Findings, amount_text
@@ -66,6 +67,9 @@ class Currency:
             self.findings.add("currency_unknown", line=line, field="currency", excerpt=text)
             return
         self.code, self.known = code, True
+
+
+_IDENTIFIERS = frozenset({Fact.ACCOUNT, Fact.STATEMENT_ID, Fact.SEQUENCE})
 
 
 class Facts:
@@ -154,6 +158,8 @@ class Facts:
         """Put the facts into the draft."""
         draft = self.draft
         for fact, (text, line) in self.found.items():
+            if fact in _IDENTIFIERS and SPOILED_NUMBER.fullmatch(text):
+                self.findings.add("float_reference", line=line, field=fact.value, excerpt=text)
             if fact is Fact.ACCOUNT:
                 draft.account = text
             elif fact is Fact.ACCOUNT_NAME:

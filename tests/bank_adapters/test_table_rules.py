@@ -341,3 +341,8 @@ def test_a_profile_with_a_decimal_comma_takes_no_numbers_of_a_spreadsheet() -> N
     book = f'<Workbook xmlns="{space}" xmlns:ss="{space}"><Worksheet ss:Name="A"><Table>{table}</Table></Worksheet></Workbook>'
     reading = read_statement_file(f'<?xml version="1.0"?>{book}'.encode(), "f.xls", (CONTINENTAL,))
     assert codes(reading) == ["no_adapter"]
+
+
+def test_an_account_number_a_spreadsheet_kept_as_a_number_is_refused() -> None:
+    reading = read(NORTH.replace("110200300", "6.22202123456789e+18"))
+    assert (reading.accepted, codes(reading)) == (False, ["float_reference"])
