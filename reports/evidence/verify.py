@@ -1563,7 +1563,7 @@ def check_proof(content: str, trusted: list[Key]) -> dict[str, Any]:
             raise Broken("proof", "", "it is not written in its one canonical form")
         check = {BALANCE_PROOF: check_balance, TRANSFER_PROOF: check_transfer, CONSISTENCY_PROOF: check_two}[proof["format"]]
         return check(proof, proof_keys(proof, trusted))
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError, RecursionError) as error:
         raise Broken("proof", "", f"it is damaged: {error}") from None
 
 
@@ -1728,7 +1728,7 @@ def check_archive(stream: IO[bytes], trusted: list[Key]) -> dict[str, Any]:
     """What an archive of a month proves, in words."""
     try:
         return Archive(stream, trusted).run()
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError, RecursionError) as error:
         raise Broken("archive", "", f"it is damaged: {error}") from None
 
 

@@ -152,6 +152,14 @@ def test_what_is_no_proof_is_refused(tmp_path: Path, content: str) -> None:
         verify.verify_file(str(tmp_path / "p.json"), [])
 
 
+@pytest.mark.parametrize("opening", ["{", '{"a":', "[", '{\n"a":['])
+def test_brackets_without_end_are_refused_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str], opening: str) -> None:
+    (tmp_path / "p.json").write_text(opening * 100_000)
+
+    assert verify.main([str(tmp_path / "p.json")]) == 3
+    assert "BROKEN" in capsys.readouterr().err
+
+
 def test_wrong_usage_is_not_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     assert verify.main(["/nonexistent/pack.zip"]) == 2
     assert "No such file" in capsys.readouterr().err
