@@ -61,6 +61,7 @@ class OrdinaryRows:
         self.supported = (
             reader.layout.quoting is not Quoting.BACKTICK
             and reader.moves.read_columns is not None
+            and len(reader.places.get("status", ())) <= 1
             and all(start[:1] not in _DIGITS and start for start, _ in reader.footers)
             and (reader.summary_start is None or reader.summary_start[:1] not in _DIGITS)
         )

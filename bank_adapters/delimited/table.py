@@ -160,11 +160,16 @@ class TableReader:
         balance = self._running_balance(text, currency, row.line) if text else None
         return (
             booking_date and booking_date.toordinal(), value_date and value_date.toordinal(), direction._value_, units, currency,
-            self.status(get("status"), direction), row.line, bank_reference, end_to_end,
+            self.status(self._state(row, get("status")), direction), row.line, bank_reference, end_to_end,
             reference_set((bank_reference, end_to_end, get("reference")), description), get("counterparty_name"),
             get("counterparty_account"), description, reversal, get("transaction_code"),
             balance, None if balance is None else currency, booked_at, self.layout.delimiter.join(row.cells), None,
         )  # fmt: skip
+
+    def _state(self, row: Row, first: str | None) -> str | None:
+        """The status that counts, where several columns tell one (the payment's, its refund's): what moved nothing goes first."""
+        told = [row.cells[index].strip() for index, _ in self.places.get("status", ())[1:] if index < len(row.cells)]
+        return next((text for text in told if text in self.layout.information_statuses), first)
 
     def status(self, text: str | None, direction: str) -> str:
         """A row that moves nothing, or whose status says so, is information; a status the profile does not name is booked."""

@@ -188,6 +188,14 @@ def test_a_wechat_trade_bill_moves_the_net_of_each_row() -> None:
     assert "5000001" in lines[1].references
 
 
+def test_a_wechat_refund_that_failed_moved_nothing() -> None:
+    reading = read(f"{TRADE_HEADER}\r\n{TRADE_ROWS}{TRADE_SUMMARY}".replace("PROCESSING", "FAIL"))
+    assert reading.accepted
+    assert [line.status for line in reading.statements[0].lines] == [
+        LineStatus.BOOKED, LineStatus.INFORMATION, LineStatus.INFORMATION
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("old", ["`107.00,`40.00,`0.00,`0.36000", "`3.0"])
 def test_a_wechat_trade_bill_is_held_against_its_summary(old: str) -> None:
     new = {"`3.0": "`4.0"}.get(old, "`107.00,`40.00,`0.00,`0.37000")
