@@ -15,7 +15,7 @@ from bank_adapters.model import Direction, Statement, StatementLine
 from bank_adapters.writing.refusal import WritingRefused, closed_statement, single_line
 from money import Money
 
-WIDTH = 65  # columns of one :86: line
+WIDTH = 65  # characters of one line of :86:, which is 6*65x: its tag is none of them
 SHORTEST_FULL_LINE = 60  # readers join lines at least this long without a blank
 _KEYWORD = re.compile(r"/[A-Z]{2,5}/")
 _TYPE = re.compile(r"[NFS][A-Z0-9]{3}", re.ASCII)
@@ -95,7 +95,10 @@ def _details(line: StatementLine) -> list[str]:
         if _KEYWORD.search(f"{value}/") or value.startswith("/") or value.endswith("/"):
             raise WritingRefused(f"{value!r} would be read as a keyword of :86:")
         text += f"/{keyword}/{value}"
-    return [] if not text else _wrapped(":86:" + text)
+    if not text:
+        return []
+    first, *more = _wrapped(text)
+    return [f":86:{first}", *more]
 
 
 def _wrapped(text: str) -> list[str]:

@@ -118,6 +118,22 @@ def test_mt940_comes_back(given_statements: list[Statement]) -> None:
         assert all(len(row) <= 130 for row in data.decode().splitlines() if row.startswith(":61:"))
 
 
+def test_the_tag_of_details_is_no_part_of_a_full_line() -> None:
+    """A blank near the end of the first line of :86: moves the cut to where a reader that counts without the tag sees it short."""
+    line = StatementLine(
+        date(2020, 1, 1), date(2020, 1, 1), Direction.IN, Money(5, "CNY"), LineStatus.BOOKED, 0,
+        counterparty_account="0" * 24, counterparty_name="0" * 7, description="00000000000 0",
+    )  # fmt: skip
+    for more in range(8):
+        wider = replace(line, counterparty_name="0" * (7 + more))
+        given_statement = Statement(
+            StatementKind.STATEMENT, "00000000", "CNY", "A", "1", Money(0, "CNY"), date(2019, 12, 31), Money(5, "CNY"),
+            date(2020, 1, 1), (wider,), accepted=True,
+        )  # fmt: skip
+        (after,) = read_back(write_mt940([given_statement]), "mt940", 1)
+        assert after.lines[0].description == line.description
+
+
 @FEW
 @given(st.lists(statements(), min_size=1, max_size=2))
 def test_camt053_comes_back(given_statements: list[Statement]) -> None:
